@@ -1,0 +1,2 @@
+//! tracebook
+fn main() {}

@@ -1,0 +1,138 @@
+//! Where spans come from: the only module that reads the network or trace files.
+//!
+//! Purpose: turn any source into [`SpanBatch`]es through one mapper; wire types stop here.
+//! Input: a [`SourceSpec`] and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
+//! Must not: pair, aggregate, print, or give a partial answer for a whole one.
+
+mod mapper;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::diag::Diagnostic;
+use crate::spans::{SpanBatch, UnixNanos};
+
+/// Receives batches. Called from several threads at once; the order of batches never matters.
+pub trait SpanSink: Sync {
+    /// Takes the rows of a batch (the caller may reuse it afterwards).
+    ///
+    /// # Errors
+    /// A diagnostic when the spans cannot be kept, e.g. no room for spilling; the source stops and passes it on.
+    fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic>;
+}
+
+/// Told how far a source is. Called from several threads at once.
+pub trait Progress: Sync {
+    /// How much there is in all, in units of the source's choice (bytes of a file, windows of a backend).
+    fn total(&self, units: u64);
+    /// That much more is done.
+    fn advance(&self, units: u64);
+    /// What is being done now, for people.
+    fn note(&self, text: &str);
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn total(&self, _units: u64) {}
+    fn advance(&self, _units: u64) {}
+    fn note(&self, _text: &str) {}
+}
+
+/// One source of spans.
+pub trait SpanSource {
+    /// What goes into the snapshot's provenance: `otlp file`, `tempo://host:3200`. No path, no user, no token.
+    fn describe(&self) -> String;
+
+    /// Reads everything there is in the window and pushes it.
+    ///
+    /// # Errors
+    /// A coded diagnostic when the whole answer cannot be had. What was pushed before must then be thrown away.
+    fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic>;
+}
+
+/// What a source has to say besides the spans.
+#[derive(Debug, Clone, Default)]
+pub struct SourceReport {
+    /// Spans refused, by diagnostic code.
+    pub rejected: BTreeMap<String, u64>,
+    /// Traces the backend could only give in part.
+    pub partial_traces: u64,
+    /// The window that was asked for, where a backend was asked; `None` for files.
+    pub window: Option<(UnixNanos, UnixNanos)>,
+    /// Warnings and notes for people: examples of rejected spans, late data, unadjustable sampling.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Credentials and transport. `Debug` hides every secret.
+#[derive(Clone, Default)]
+pub struct Transport {
+    /// `Authorization: Bearer …`.
+    pub bearer: Option<String>,
+    /// `Authorization: Basic …`: user and password.
+    pub basic: Option<(String, String)>,
+    /// `X-Scope-OrgID`.
+    pub tenant: Option<String>,
+    /// Further headers or gRPC metadata, as given.
+    pub headers: Vec<(String, String)>,
+    /// PEM file of the certificate authority to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files of the client certificate and its key.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+    /// Name expected in the server's certificate instead of the host.
+    pub server_name: Option<String>,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport")
+            .field("tenant", &self.tenant)
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How to read, whatever the source.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// Only what overlaps this time, if given. Backends need it; for files it drops spans that start outside.
+    pub window: Option<(UnixNanos, UnixNanos)>,
+    /// Threads for decoding, at least 1.
+    pub threads: usize,
+    /// Largest single record (one JSON document, line or protobuf message) in bytes.
+    pub max_record_bytes: usize,
+    /// Deadline of one request to a backend.
+    pub timeout: Duration,
+    /// TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name = "production" }`.
+    pub query: Option<String>,
+    /// Resource or span attribute that holds a sampling rate (e.g. `SampleRate`), if the user has one.
+    pub rate_attribute: Option<String>,
+    /// Credentials and TLS.
+    pub transport: Transport,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            window: None,
+            threads: 1,
+            max_record_bytes: 64 << 20,
+            timeout: Duration::from_secs(30),
+            query: None,
+            rate_attribute: None,
+            transport: Transport::default(),
+        }
+    }
+}
+
+/// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory, `-`.
+///
+/// # Errors
+/// A coded diagnostic for an unknown scheme or a path that is not there.
+pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
+    let _ = options;
+    Err(Diagnostic::error("source-unknown", format!("`{from}` is not a source tracebook knows")))
+}

@@ -1,0 +1,18 @@
+//! From spans to the snapshot: pairing, identity, statistics, graph queries, merge and the snapshot's own file format.
+//!
+//! Purpose: prove which service calls which, how often, how fast and how well, and say what was not seen.
+//! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
+//! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
+
+mod build;
+pub mod cfg;
+pub mod codec;
+mod sketch;
+mod snapshot;
+
+pub use build::{Builder, Intake};
+pub use sketch::Sketch;
+pub use snapshot::{
+    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
+    Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+};

@@ -1,0 +1,260 @@
+//! A mergeable quantile sketch with a stated relative error.
+//!
+//! A log-linear histogram as in HdrHistogram (<https://hdrhistogram.org>): integer arithmetic only, so that bins are the
+//! same on every machine, and fixed-point weights, so that merging in any order gives the same bits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::spans::Weight;
+
+/// Durations in nanoseconds: exact count, sum, minimum and maximum; quantiles within 0.8 % of the true value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sketch {
+    n: u64,
+    weight: Weight,
+    sum_micro: u128,
+    min: u64,
+    max: u64,
+    bins: BTreeMap<u16, Weight>,
+}
+
+/// How a sketch is written: bins as `index:weight` separated by blanks.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    n: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weight: Option<Weight>,
+    sum_ns: String,
+    min_ns: u64,
+    max_ns: u64,
+    bins: String,
+}
+
+/// Upper bound of the relative error of [`Sketch::quantile`]: half a bin of width 1/64, 0.78 %.
+pub const RELATIVE_ERROR: f64 = 0.5 / STEPS as f64;
+
+/// Bins per power of two.
+const STEPS: u64 = 64;
+
+impl Sketch {
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// How many durations were added: the n of every claim.
+    #[must_use]
+    pub fn n(&self) -> u64 {
+        self.n
+    }
+
+    /// The calls they stand for.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    /// Adds one duration in nanoseconds that stands for `weight` calls.
+    pub fn add(&mut self, nanos: u64, weight: Weight) {
+        self.min = if self.n == 0 { nanos } else { self.min.min(nanos) };
+        self.max = self.max.max(nanos);
+        self.n += 1;
+        self.weight += weight;
+        self.sum_micro = self.sum_micro.saturating_add(u128::from(nanos) * u128::from(weight.micro()));
+        *self.bins.entry(Self::index(nanos)).or_default() += weight;
+    }
+
+    /// Adds everything of another sketch.
+    pub fn merge(&mut self, other: &Self) {
+        if other.n == 0 {
+            return;
+        }
+        self.min = if self.n == 0 { other.min } else { self.min.min(other.min) };
+        self.max = self.max.max(other.max);
+        self.n += other.n;
+        self.weight += other.weight;
+        self.sum_micro = self.sum_micro.saturating_add(other.sum_micro);
+        for (index, weight) in &other.bins {
+            *self.bins.entry(*index).or_default() += *weight;
+        }
+    }
+
+    /// The exact weighted mean in nanoseconds; `None` when empty.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a mean is a float")]
+    pub fn mean(&self) -> Option<f64> {
+        (!self.weight.is_zero()).then(|| self.sum_micro as f64 / self.weight.micro() as f64)
+    }
+
+    /// The exact weighted sum in seconds: the time all calls took together.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a sum for shares")]
+    pub fn sum_seconds(&self) -> f64 {
+        self.sum_micro as f64 / 1e15
+    }
+
+    /// The smallest duration in nanoseconds, exact.
+    #[must_use]
+    pub fn min(&self) -> Option<u64> {
+        (self.n > 0).then_some(self.min)
+    }
+
+    /// The largest duration in nanoseconds, exact.
+    #[must_use]
+    pub fn max(&self) -> Option<u64> {
+        (self.n > 0).then_some(self.max)
+    }
+
+    /// The duration in nanoseconds at rank ⌈q·weight⌉ (q in 0..=1), within 0.8 % of the true one; `None` when empty.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "ranks far below 2^53")]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        if self.n == 0 {
+            return None;
+        }
+        if q <= 0.0 || q >= 1.0 {
+            return Some(if q <= 0.0 { self.min } else { self.max } as f64);
+        }
+        let rank = q * self.weight.micro() as f64;
+        let mut seen = 0.0;
+        for (index, weight) in &self.bins {
+            seen += weight.micro() as f64;
+            if seen >= rank {
+                return Some(Self::value(*index).clamp(self.min as f64, self.max as f64));
+            }
+        }
+        Some(self.max as f64)
+    }
+
+    /// A 95 % interval of the quantile in nanoseconds, from the binomial ranks of the order statistics
+    /// (Hahn and Meeker, "Statistical Intervals", 5.2); `None` when empty. Open ends are the minimum and the maximum.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "ranks far below 2^53")]
+    pub fn quantile_interval(&self, q: f64) -> Option<(f64, f64)> {
+        let n = self.n as f64;
+        let half = 1.96 * (n * q * (1.0 - q)).sqrt();
+        Some((self.quantile((n * q - half) / n)?, self.quantile((n * q + half + 1.0) / n)?))
+    }
+
+    /// The share of calls that took at most `nanos`, 0..=1, as exact as the bins; `None` when empty.
+    #[must_use]
+    pub fn share_at_most(&self, nanos: u64) -> Option<f64> {
+        let limit = Self::index(nanos);
+        let below: Weight = self.bins.range(..=limit).map(|(_, w)| *w).sum();
+        (self.n > 0).then(|| below.ratio_of(self.weight))
+    }
+
+    /// Below 64 the value itself; above, 64 equal steps for each power of two.
+    #[allow(clippy::cast_possible_truncation, reason = "at most 58 * 64 + 127")]
+    fn index(nanos: u64) -> u16 {
+        if nanos < STEPS {
+            return nanos as u16;
+        }
+        let shift = nanos.ilog2() - STEPS.ilog2();
+        (u64::from(shift) * STEPS + (nanos >> shift)) as u16
+    }
+
+    /// The middle of a bin.
+    #[allow(clippy::cast_precision_loss, reason = "the bin is wider than the rounding")]
+    fn value(index: u16) -> f64 {
+        let index = u64::from(index);
+        if index < 2 * STEPS {
+            return index as f64;
+        }
+        let shift = index / STEPS - 1;
+        let lower = (STEPS + index % STEPS) << shift;
+        lower as f64 + (1u64 << shift) as f64 / 2.0
+    }
+}
+
+impl Serialize for Sketch {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bins: Vec<String> = self.bins.iter().map(|(i, w)| format!("{i}:{w}")).collect();
+        let weight = (self.weight != Weight::whole(self.n)).then_some(self.weight);
+        let (whole, part) = (self.sum_micro / 1_000_000, self.sum_micro % 1_000_000);
+        let sum_ns = if part == 0 { whole.to_string() } else { format!("{whole}.{part:06}") };
+        Wire { n: self.n, weight, sum_ns, min_ns: self.min, max_ns: self.max, bins: bins.join(" ") }
+            .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sketch {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let wire = Wire::deserialize(deserializer)?;
+        let (whole, part) = wire.sum_ns.split_once('.').unwrap_or((&wire.sum_ns, "0"));
+        let whole: u128 = whole.parse().map_err(|_| D::Error::custom("sum_ns is not a number"))?;
+        let part: u128 = format!("{part:0<6}").parse().map_err(|_| D::Error::custom("sum_ns is not a number"))?;
+        let bins = wire
+            .bins
+            .split_whitespace()
+            .map(|bin| {
+                let (index, weight) = bin.split_once(':')?;
+                Some((index.parse().ok()?, weight.parse().ok()?))
+            })
+            .collect::<Option<BTreeMap<u16, Weight>>>()
+            .ok_or_else(|| D::Error::custom("bins are not index:weight"))?;
+        Ok(Self {
+            n: wire.n,
+            weight: wire.weight.unwrap_or(Weight::whole(wire.n)),
+            sum_micro: whole.saturating_mul(1_000_000).saturating_add(part),
+            min: wire.min_ns,
+            max: wire.max_ns,
+            bins,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: impl IntoIterator<Item = u64>) -> Sketch {
+        let mut sketch = Sketch::default();
+        for v in values {
+            sketch.add(v, Weight::ONE);
+        }
+        sketch
+    }
+
+    #[test]
+    fn quantiles_stay_within_the_stated_error_of_the_true_order_statistic() {
+        let mut values: Vec<u64> = (1..=20_000u64).map(|i| i * i * 977 % 3_000_000_007 + 1).collect();
+        let sketch = of(values.iter().copied());
+        values.sort_unstable();
+        for q in [0.01, 0.25, 0.5, 0.9, 0.99, 0.999, 1.0] {
+            let exact = values[((q * 20_000.0_f64).ceil() as usize).max(1) - 1] as f64;
+            let got = sketch.quantile(q).unwrap();
+            assert!((got - exact).abs() <= exact * 0.0079, "q={q} exact={exact} got={got}");
+        }
+    }
+
+    #[test]
+    fn merging_in_any_order_gives_the_same_bits_as_one_run() {
+        let (a, b, all) = (of(0..500), of(400..9_000), of((0..500).chain(400..9_000)));
+        let (mut ab, mut ba) = (a.clone(), b.clone());
+        ab.merge(&b);
+        ba.merge(&a);
+        assert_eq!(ab, all);
+        assert_eq!(ba, all);
+    }
+
+    #[test]
+    fn the_mean_is_exact_and_survives_json() {
+        let mut sketch = of([1, 2, 6]);
+        assert_eq!(sketch.mean(), Some(3.0));
+        sketch.add(10, Weight::from_probability(0.3).unwrap());
+        let json = serde_json::to_string(&sketch).unwrap();
+        assert_eq!(serde_json::from_str::<Sketch>(&json).unwrap(), sketch);
+    }
+
+    #[test]
+    fn zero_and_the_largest_duration_have_a_place() {
+        let sketch = of([0, u64::MAX]);
+        assert_eq!(sketch.quantile(0.0), Some(0.0));
+        assert_eq!(sketch.quantile(1.0), Some(u64::MAX as f64));
+    }
+}

@@ -1,0 +1,518 @@
+//! The snapshot: everything later stages know. Canonical, versioned, mergeable (DESIGN: "One pivot").
+//!
+//! Every list is sorted by its key, every map is a `BTreeMap`, every number is exact or an integer: the same spans give
+//! the same bytes whatever the order they came in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sketch;
+use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
+
+/// Name and version of the file format.
+pub const SCHEMA: &str = "tracebook.snapshot/1";
+
+/// One topology with its statistics, self-contained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Where it comes from. No part of it changes a page's claims.
+    pub provenance: Provenance,
+    /// The time the spans cover.
+    pub window: Window,
+    /// What was seen, and what could not be used.
+    pub coverage: Coverage,
+    /// Sorted by id.
+    pub nodes: Vec<Node>,
+    /// Sorted by (service, kind, name).
+    pub operations: Vec<Operation>,
+    /// Sorted by (source, target, kind).
+    pub edges: Vec<Edge>,
+}
+
+impl Snapshot {
+    /// The node with this id.
+    #[must_use]
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.binary_search_by(|n| n.id.cmp(id)).ok().map(|i| &self.nodes[i])
+    }
+
+    /// Edges into a node, in order of source.
+    pub fn edges_to<'a>(&'a self, id: &'a NodeId) -> impl Iterator<Item = &'a Edge> {
+        self.edges.iter().filter(move |e| e.target == *id)
+    }
+
+    /// Edges out of a node, in order of target.
+    pub fn edges_from<'a>(&'a self, id: &'a NodeId) -> impl Iterator<Item = &'a Edge> {
+        self.edges.iter().filter(move |e| e.source == *id)
+    }
+
+    /// Operations of a service, in order of (kind, name).
+    pub fn operations_of<'a>(&'a self, id: &'a NodeId) -> impl Iterator<Item = &'a Operation> {
+        self.operations.iter().filter(move |o| o.service == *id)
+    }
+
+    /// Services only, in order of id.
+    pub fn services(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|n| n.kind == NodeKind::Service)
+    }
+}
+
+/// Spans or aggregates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotKind {
+    /// Built from spans: everything can be known.
+    Spans,
+    /// Built from a backend's aggregates: exemplars and critical paths are unknown.
+    Aggregate,
+}
+
+/// Where a snapshot comes from, without secrets and without what differs between equal runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Spans or aggregates.
+    pub kind: SnapshotKind,
+    /// The sources, sorted: `otlp file`, `tempo://host:3200`. Never a path, a user or a token.
+    pub sources: Vec<String>,
+    /// Version of tracebook that captured it.
+    pub tool_version: String,
+    /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
+    pub spans_digest: String,
+}
+
+/// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// First instant.
+    pub start: UnixNanos,
+    /// Last instant.
+    pub end: UnixNanos,
+}
+
+impl Window {
+    /// Length in seconds.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "for display and rates")]
+    pub fn seconds(&self) -> f64 {
+        self.end.since(self.start) as f64 / 1e9
+    }
+}
+
+/// What was seen and what was lost. Counts are spans unless the name says otherwise, unweighted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Spans kept, after removal of duplicates.
+    pub spans: u64,
+    /// Traces they belong to.
+    pub traces: u64,
+    /// Traces without a root span.
+    pub rootless_traces: u64,
+    /// Spans whose parent id is set but whose parent is not there. Never linked to anything.
+    pub orphans: u64,
+    /// CLIENT and PRODUCER spans with neither a remote child nor attributes that name a peer.
+    pub unpaired: u64,
+    /// Copies of a span already seen, removed.
+    pub duplicates: u64,
+    /// Spans that start before their parent in another service, or end before they start: clocks differ.
+    pub skewed: u64,
+    /// Spans without a usable end time: counted as calls, not in latencies.
+    pub no_duration: u64,
+    /// Links whose other end is not in these spans.
+    pub unresolved_links: u64,
+    /// Traces the backend said it could only give in part.
+    pub partial_traces: u64,
+    /// Spans refused, by diagnostic code.
+    pub rejected: BTreeMap<String, u64>,
+    /// Spans left out by an ignore rule.
+    pub ignored: u64,
+    /// Things beyond a cap, by what was capped (`services`, `operations`, `edges`, `resources`, `links`).
+    pub overflow: BTreeMap<String, u64>,
+    /// Spans that carry sampling information (`ot=th`, `sampling.probability`): their counts are adjusted.
+    pub sampled: u64,
+}
+
+impl Coverage {
+    /// Whether counts stand for real traffic: all spans carry sampling information. Otherwise counts are of spans seen.
+    #[must_use]
+    pub fn adjustable(&self) -> bool {
+        self.spans > 0 && self.sampled == self.spans
+    }
+}
+
+/// Identity of a node. `namespace/name` or `name` for a service, `database:mysql:ts`, `messaging:kafka:orders`,
+/// `external:api.example.com`, `entry:user` for the rest. Untrusted text: escape it wherever it lands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub String);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// An instrumented service, or one named by its callers (`service.peer.name`).
+    Service,
+    /// A database, inferred from its clients.
+    Database,
+    /// A topic or queue.
+    Messaging,
+    /// A remote address nobody instrumented.
+    External,
+    /// Where requests come from outside.
+    Entry,
+}
+
+impl NodeKind {
+    /// Lower-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Database => "database",
+            Self::Messaging => "messaging",
+            Self::External => "external",
+            Self::Entry => "entry",
+        }
+    }
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Identity.
+    pub id: NodeId,
+    /// What it is.
+    pub kind: NodeKind,
+    /// `service.namespace`; empty for other kinds or when not given.
+    pub namespace: String,
+    /// `service.name`, topic, database name or address: the id without its prefix.
+    pub name: String,
+    /// `db.system.name` or `messaging.system`; empty for other kinds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub system: String,
+    /// Whether spans of its own were seen. False for inferred nodes.
+    pub instrumented: bool,
+    /// Observed resource attributes: key → value → spans. At most 20 values a key; more are summed under `(other)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What it handled: all its SERVER and CONSUMER spans, or for an inferred node its incoming calls (client side).
+    pub handled: Stats,
+}
+
+impl Node {
+    /// The most frequent value of an attribute (ties: the smaller value).
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        let values = self.attributes.get(key)?;
+        let most = values.iter().filter(|(v, _)| *v != "(other)").max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)))?;
+        Some(most.0)
+    }
+}
+
+/// Calls, errors and durations of one thing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Spans seen: the n of every claim.
+    pub n: u64,
+    /// Calls they stand for (equals `n` where nothing was sampled).
+    pub calls: Weight,
+    /// Failed calls.
+    pub errors: Weight,
+    /// How they failed, most frequent first, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_classes: Vec<ErrorCount>,
+    /// Durations, nanoseconds.
+    pub durations: Sketch,
+    /// Calls and errors per 5 minutes.
+    pub series: Series,
+    /// Traces to open.
+    #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
+    pub exemplars: Exemplars,
+}
+
+impl Stats {
+    /// Errors ÷ calls, 0..=1; `None` without calls.
+    #[must_use]
+    pub fn error_ratio(&self) -> Option<f64> {
+        (!self.calls.is_zero()).then(|| self.errors.ratio_of(self.calls))
+    }
+}
+
+/// One way to fail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// How.
+    #[serde(flatten)]
+    pub class: ErrorClass,
+    /// How often.
+    pub calls: Weight,
+}
+
+/// Calls and errors in consecutive 5-minute buckets aligned to the epoch; empty buckets are absent.
+///
+/// Serialised as one string, `bucket:calls:errors` separated by blanks, bucket = Unix seconds ÷ 300.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Series(pub BTreeMap<u64, Bucket>);
+
+impl Series {
+    /// Width of a bucket in seconds.
+    pub const SECONDS: u64 = 300;
+}
+
+/// Calls and errors of one bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Calls that started in it.
+    pub calls: Weight,
+    /// Of which failed.
+    pub errors: Weight,
+}
+
+impl Serialize for Series {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let parts: Vec<String> = self.0.iter().map(|(t, b)| format!("{t}:{}:{}", b.calls, b.errors)).collect();
+        serializer.serialize_str(&parts.join(" "))
+    }
+}
+
+impl<'de> Deserialize<'de> for Series {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parse = |part: &str| -> Option<(u64, Bucket)> {
+            let mut fields = part.split(':');
+            let bucket = fields.next()?.parse().ok()?;
+            let calls = fields.next()?.parse().ok()?;
+            let errors = fields.next()?.parse().ok()?;
+            fields.next().is_none().then_some((bucket, Bucket { calls, errors }))
+        };
+        text.split_whitespace()
+            .map(|part| {
+                parse(part).ok_or_else(|| serde::de::Error::custom(format!("`{part}` is not bucket:calls:errors")))
+            })
+            .collect::<Result<_, _>>()
+            .map(Series)
+    }
+}
+
+/// A span worth opening, with enough kept to be of use after the trace has expired.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Exemplar {
+    /// Trace.
+    pub trace_id: TraceId,
+    /// Span.
+    pub span_id: SpanId,
+    /// Its start.
+    pub start: UnixNanos,
+    /// Its duration in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// Exemplars by class, at most 3 each. Chosen by hash of the trace id or by rank, never by arrival.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemplars {
+    /// The slowest, slowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slow: Vec<Exemplar>,
+    /// Failed ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Exemplar>,
+    /// Successful ones near the median.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub typical: Vec<Exemplar>,
+}
+
+impl Exemplars {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slow.is_empty() && self.failed.is_empty() && self.typical.is_empty()
+    }
+}
+
+/// One operation of one service: spans of one name and kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Which service.
+    pub service: NodeId,
+    /// OTLP kind.
+    #[serde(with = "kind_name")]
+    pub kind: SpanKind,
+    /// Span name, normalised (ids → `{id}`); `(other)` collects what is beyond the cap. Untrusted text.
+    pub name: String,
+    /// Whether requests enter the whole system here (root SERVER spans).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub entry: bool,
+    /// Its spans.
+    pub stats: Stats,
+}
+
+mod kind_name {
+    use super::SpanKind;
+    use serde::Deserialize;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: serde::Serializer>(kind: &SpanKind, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.name())
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SpanKind, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        (0..=5)
+            .map(SpanKind::from_otlp)
+            .find(|k| k.name() == name)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is not a span kind")))
+    }
+}
+
+/// What kind of call an edge is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeKind {
+    /// A synchronous call between services.
+    Call,
+    /// A call to a database.
+    Database,
+    /// To a topic (publish) or from one (process).
+    Messaging,
+    /// To an address nobody instrumented.
+    External,
+    /// From outside into the system.
+    Entry,
+}
+
+impl EdgeKind {
+    /// Lower-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Database => "database",
+            Self::Messaging => "messaging",
+            Self::External => "external",
+            Self::Entry => "entry",
+        }
+    }
+}
+
+/// How an edge is known, strongest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownBy {
+    /// A client span and its child server span.
+    Paired,
+    /// A span whose parent belongs to another service, without the client (or server) span between.
+    Parent,
+    /// A span link.
+    Link,
+    /// One side only; the other end comes from attributes.
+    Inferred,
+    /// A backend's aggregate.
+    Aggregate,
+    /// Somebody's word, not a trace.
+    Declared,
+}
+
+impl KnownBy {
+    /// Lower-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::Parent => "parent",
+            Self::Link => "link",
+            Self::Inferred => "inferred",
+            Self::Aggregate => "aggregate",
+            Self::Declared => "declared",
+        }
+    }
+}
+
+/// Who calls whom. `source == target` is a service calling itself over the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Caller.
+    pub source: NodeId,
+    /// Callee.
+    pub target: NodeId,
+    /// What kind of call.
+    pub kind: EdgeKind,
+    /// How its calls are known; never empty.
+    pub known_by: BTreeMap<KnownBy, Weight>,
+    /// Calls seen: the n of every claim.
+    pub n: u64,
+    /// Calls they stand for.
+    pub calls: Weight,
+    /// Calls that failed on either side.
+    pub errors: Weight,
+    /// How they failed, most frequent first, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_classes: Vec<ErrorCount>,
+    /// Durations of the calling spans (publish, for messaging), nanoseconds. Empty when no such span was seen.
+    #[serde(default, skip_serializing_if = "Sketch::is_empty")]
+    pub client: Sketch,
+    /// Durations of the called spans (process, for messaging), nanoseconds. Empty when no such span was seen.
+    #[serde(default, skip_serializing_if = "Sketch::is_empty")]
+    pub server: Sketch,
+    /// Client minus server duration of paired calls, nanoseconds, never negative: network and queue.
+    #[serde(default, skip_serializing_if = "Sketch::is_empty")]
+    pub gap: Sketch,
+    /// Publish end → receive start, nanoseconds, for edges from a topic to a consumer.
+    #[serde(default, skip_serializing_if = "Sketch::is_empty")]
+    pub dwell: Sketch,
+    /// Calls and errors per 5 minutes.
+    pub series: Series,
+    /// The calls by operation, most frequent first, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<EdgeOperation>,
+    /// Traces to open. Span ids are the caller's where it was seen.
+    #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
+    pub exemplars: Exemplars,
+}
+
+impl Edge {
+    /// The strongest way the edge is known.
+    #[must_use]
+    pub fn strongest(&self) -> KnownBy {
+        self.known_by.keys().next().copied().unwrap_or(KnownBy::Declared)
+    }
+
+    /// Errors ÷ calls, 0..=1; `None` without calls.
+    #[must_use]
+    pub fn error_ratio(&self) -> Option<f64> {
+        (!self.calls.is_zero()).then(|| self.errors.ratio_of(self.calls))
+    }
+
+    /// What the caller waits for: the client side where seen, else the server side.
+    #[must_use]
+    pub fn latency(&self) -> &Sketch {
+        if self.client.is_empty() { &self.server } else { &self.client }
+    }
+}
+
+/// Calls of an edge from one operation to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeOperation {
+    /// Name of the calling span; empty when not seen. Untrusted text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Name of the called span; empty when not seen. Untrusted text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// Calls.
+    pub calls: Weight,
+    /// Failed calls.
+    pub errors: Weight,
+    /// Sum of durations (client side where seen) over `n` calls, nanoseconds.
+    pub sum_ns: u64,
+    /// Calls with a duration.
+    pub n: u64,
+}

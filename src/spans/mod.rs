@@ -4,6 +4,8 @@
 //! Input: what a source's mapper pushes. Output: [`SpanBatch`].
 //! Must not: know any wire format, do IO, or aggregate.
 
+#[cfg(feature = "archive")]
+pub mod archive;
 mod batch;
 mod ids;
 pub mod semconv;

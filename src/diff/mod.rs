@@ -3,6 +3,9 @@
 //! Purpose: services, operations, edges and inferred nodes added, removed, calling more or less, slower, failing more.
 //! Input: two [`Snapshot`]s. Output: typed [`Change`]s, worst first. A pure stage: no IO, no policy.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use serde::Serialize;
 
 use crate::diag::Severity;

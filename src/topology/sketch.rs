@@ -170,6 +170,18 @@ impl Sketch {
     }
 }
 
+impl Sketch {
+    /// Upper bound of the relative error of a quantile.
+    pub const RELATIVE_ERROR: f64 = RELATIVE_ERROR;
+
+    /// The bins in rising order: the middle in nanoseconds (within the exact minimum and maximum) and the calls in it.
+    #[allow(clippy::cast_precision_loss, reason = "bins are wider than the rounding")]
+    pub fn bins(&self) -> impl Iterator<Item = (f64, Weight)> + '_ {
+        let (min, max) = (self.min as f64, self.max as f64);
+        self.bins.iter().map(move |(index, weight)| (Self::value(*index).max(min).min(max), *weight))
+    }
+}
+
 impl Serialize for Sketch {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bins: Vec<String> = self.bins.iter().map(|(i, w)| format!("{i}:{w}")).collect();

@@ -174,11 +174,9 @@ impl Sketch {
     /// Upper bound of the relative error of a quantile.
     pub const RELATIVE_ERROR: f64 = RELATIVE_ERROR;
 
-    /// The bins in rising order: the middle in nanoseconds (within the exact minimum and maximum) and the calls in it.
-    #[allow(clippy::cast_precision_loss, reason = "bins are wider than the rounding")]
+    /// The bins in rising order: the middle in nanoseconds, the same for every sketch, and the calls in it.
     pub fn bins(&self) -> impl Iterator<Item = (f64, Weight)> + '_ {
-        let (min, max) = (self.min as f64, self.max as f64);
-        self.bins.iter().map(move |(index, weight)| (Self::value(*index).max(min).min(max), *weight))
+        self.bins.iter().map(|(index, weight)| (Self::value(*index), *weight))
     }
 }
 

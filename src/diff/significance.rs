@@ -123,7 +123,7 @@ pub(super) fn discovery_limit(mut p_values: Vec<f64>, rate: f64) -> f64 {
     p_values.sort_by(f64::total_cmp);
     let all = p_values.len() as f64;
     let significant = |(i, p): &(usize, f64)| *p <= rate * (*i as f64 + 1.0) / all;
-    p_values.into_iter().enumerate().filter(significant).map(|(_, p)| p).last().unwrap_or(0.0)
+    p_values.into_iter().enumerate().filter(significant).map(|(_, p)| p).next_back().unwrap_or(0.0)
 }
 
 /// To four significant digits; NaN becomes 1, what is below 1e-30 becomes 0.

@@ -40,6 +40,17 @@ struct Pair<'a> {
     own: f64,
 }
 
+impl Pair<'_> {
+    /// How many calls come together. Calls made for one request resemble each other: they are one observation, not many.
+    fn together(&self, before: Seen<'_>, after: Seen<'_>) -> f64 {
+        let rate = |calls: f64, exposure: f64| if exposure > 0.0 { calls / exposure } else { 1.0 };
+        let seconds = matches!(&self.subject, Subject::Node { .. }) && !self.quality;
+        let rate = rate(before.calls, self.exposure.0).max(rate(after.calls, self.exposure.1));
+        // Traffic from outside is counted per second; nothing ties its calls together.
+        if seconds { 1.0 } else { rate.max(1.0) }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Unit {
     Node,
@@ -227,9 +238,10 @@ impl<'a> Comparison<'a> {
             self.calls(pair, before, after, severity);
         }
         if pair.quality {
-            self.errors(pair, before, after);
+            let together = pair.together(before, after);
+            self.errors(pair, before, after, together);
             if let (Some(b), Some(h)) = (before.durations, after.durations) {
-                self.latency(pair, (before, b), (after, h));
+                self.latency(pair, (before, b), (after, h), together);
             }
         }
     }
@@ -244,7 +256,7 @@ impl<'a> Comparison<'a> {
             (before.calls, after.calls),
             exposure,
             (before.sample(), after.sample()),
-            if matches!(pair.subject, Subject::Node { .. }) { 1.0 } else { rate.0.max(rate.1) },
+            pair.together(before, after),
         );
         self.p_values.push(p);
         let factor = if rate.0 > 0.0 { rate.1 / rate.0 } else { 1.0 };
@@ -256,12 +268,12 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn errors(&mut self, pair: &Pair<'_>, before: Seen<'_>, after: Seen<'_>) {
+    fn errors(&mut self, pair: &Pair<'_>, before: Seen<'_>, after: Seen<'_>, together: f64) {
         let (Some(b), Some(h)) = (before.error_ratio, after.error_ratio) else { return };
         if before.sample().min(after.sample()) < limits::MIN_SAMPLE {
             return;
         }
-        let p = proportions((b, h), (before.sample(), after.sample()));
+        let p = proportions((b, h), (before.sample() / together, after.sample() / together));
         self.p_values.push(p);
         let (low, high) = (b.min(h), b.max(h));
         if high - low >= limits::ERROR_POINTS && high >= low * limits::ERROR_FACTOR {
@@ -272,8 +284,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn latency(&mut self, pair: &Pair<'_>, before: (Seen<'_>, &Sketch), after: (Seen<'_>, &Sketch)) {
-        let Some(shift) = Shift::between(before.1, after.1) else { return };
+    fn latency(&mut self, pair: &Pair<'_>, before: (Seen<'_>, &Sketch), after: (Seen<'_>, &Sketch), together: f64) {
+        let Some(shift) = Shift::between(before.1, after.1, together) else { return };
         self.p_values.push(shift.p);
         if shift.factor == 1.0 {
             return;
@@ -317,19 +329,20 @@ impl Shift {
     /// The middle by Mann and Whitney's test, the tail by the share beyond the better side's 95th percentile.
     #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
-    fn between(base: &Sketch, head: &Sketch) -> Option<Self> {
+    fn between(base: &Sketch, head: &Sketch, together: f64) -> Option<Self> {
         let n = (base.n() as f64, head.n() as f64);
         if n.0.min(n.1) < limits::MIN_SAMPLE {
             return None;
         }
-        let (z, p_middle) = mann_whitney(base, head);
+        let (z, p_middle) = mann_whitney(base, head, together);
         let middle = factor(base.quantile(0.5)?, head.quantile(0.5)?);
         // A median that moved against the ranks is an accident of two humps.
         let middle = if (middle > 1.0) == (z > 0.0) { middle } else { 1.0 };
         let (b95, h95) = (base.quantile(0.95)?, head.quantile(0.95)?);
         let limit = b95.min(h95) as u64;
         let beyond = (1.0 - base.share_at_most(limit)?, 1.0 - head.share_at_most(limit)?);
-        let p_tail = if n.0.min(n.1) < limits::MIN_TAIL { 1.0 } else { proportions(beyond, n) };
+        let p_tail =
+            if n.0.min(n.1) < limits::MIN_TAIL { 1.0 } else { proportions(beyond, (n.0 / together, n.1 / together)) };
         let fatter = beyond.0.max(beyond.1) >= limits::TAIL_FACTOR * beyond.0.min(beyond.1);
         let tail = if fatter && p_tail < 1.0 { factor(b95, h95) } else { 1.0 };
         // Two looks at one distribution: the better p counts twice.

@@ -82,9 +82,10 @@ fn fisher(hits: (f64, f64), n: (f64, f64)) -> f64 {
     (extreme / weights.iter().sum::<f64>()).min(1.0)
 }
 
-/// Mann and Whitney's test on the bins of two sketches, with ties. Positive z: the second is slower.
+/// Mann and Whitney's test on the bins of two sketches, with ties. Positive z: the second is slower. `together` ≥ 1 is how
+/// many durations make one independent observation.
 #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
-pub(super) fn mann_whitney(base: &Sketch, head: &Sketch) -> (f64, f64) {
+pub(super) fn mann_whitney(base: &Sketch, head: &Sketch, together: f64) -> (f64, f64) {
     let (n, m) = (base.n() as f64, head.n() as f64);
     let scale = |sketch: &Sketch, size: f64| size / sketch.weight().as_f64();
     if n < 1.0 || m < 1.0 || base.weight().is_zero() || head.weight().is_zero() {
@@ -112,7 +113,7 @@ pub(super) fn mann_whitney(base: &Sketch, head: &Sketch) -> (f64, f64) {
         return (0.0, 1.0);
     }
     let distance = wins - n * m / 2.0;
-    let z = distance.signum() * (distance.abs() - 0.5).max(0.0) / variance.sqrt();
+    let z = distance.signum() * (distance.abs() - 0.5).max(0.0) / (variance * together.max(1.0)).sqrt();
     (z, rounded(two_sided(z)))
 }
 
@@ -172,12 +173,13 @@ mod tests {
     #[test]
     fn mann_whitney_sees_a_shift_its_direction_and_nothing_in_equals() {
         let base = around(200, 10.0);
-        assert_eq!(mann_whitney(&base, &base), (0.0, 1.0));
-        let (z, p) = mann_whitney(&base, &around(200, 14.0));
+        assert_eq!(mann_whitney(&base, &base, 1.0), (0.0, 1.0));
+        let (z, p) = mann_whitney(&base, &around(200, 14.0), 1.0);
         assert!(z > 0.0 && p < 1e-6, "{z} {p}");
-        let (back, _) = mann_whitney(&around(200, 14.0), &base);
+        assert!(mann_whitney(&base, &around(200, 14.0), 10.0).1 > p, "calls that come together prove less");
+        let (back, _) = mann_whitney(&around(200, 14.0), &base, 1.0);
         assert!((z + back).abs() < 1e-9);
-        assert_eq!(mann_whitney(&millis([5.0; 9]), &millis([5.0; 7])), (0.0, 1.0));
+        assert_eq!(mann_whitney(&millis([5.0; 9]), &millis([5.0; 7]), 1.0), (0.0, 1.0));
     }
 
     #[test]

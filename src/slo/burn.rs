@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::units::tidy;
 use crate::topology::{Series, Window};
 
 /// One row of the multiwindow table, applied.
@@ -77,9 +78,9 @@ pub(super) fn rates(
                 severity: row.severity.clone(),
                 long_seconds: row.long_seconds,
                 short_seconds: row.short_seconds,
-                factor,
-                long,
-                short,
+                factor: tidy(factor),
+                long: tidy(long),
+                short: tidy(short),
                 firing: long > factor && short > factor,
             }
         })

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::burn::{self, BurnRate};
 use super::measure::{Measure, Requests, keeps, messaging_lag};
 use super::names::{fits, nearest};
-use super::units::{clip, say_seconds};
+use super::units::{clip, say_seconds, tidy};
 use super::{Objective, Sli};
 use crate::topology::{Edge, EdgeKind, Node, NodeId, Operation, Snapshot, SnapshotKind};
 
@@ -50,11 +50,12 @@ pub struct ObjectiveStatus {
     pub state: ObjectiveState,
     /// Observed value in the unit of the objective (seconds, ratio, calls per second); `None` without data.
     pub value: Option<f64>,
-    /// 95 % interval of the value.
+    /// 95 % interval of the value. An end the sample cannot bound is the smallest or largest value seen.
     pub interval: Option<(f64, f64)>,
     /// Spans behind the value.
     pub n: u64,
-    /// Whether the whole interval lies on one side of the target.
+    /// Whether the whole interval lies on one side of the target. Never, on a side the sample cannot bound: the 99th
+    /// percentile of 100 requests may be anything above.
     pub certain: bool,
     /// Share of the error budget left over the snapshot's window, at most 1, negative when overspent; `None` where there
     /// is no budget (throughput, external) or no data.
@@ -159,7 +160,6 @@ impl<'a> Context<'a> {
             Err(reason) => self.no_data(objective, id, node.id.clone(), reason),
             Ok((measure, burn)) => {
                 let good = keeps(objective, measure.value);
-                let (low, high) = measure.interval;
                 ObjectiveStatus {
                     id,
                     objective: objective.clone(),
@@ -167,10 +167,10 @@ impl<'a> Context<'a> {
                     operation: objective.operation.clone(),
                     state: if good { ObjectiveState::Met } else { ObjectiveState::Breached },
                     value: Some(measure.value),
-                    interval: Some(measure.interval),
+                    interval: Some((tidy(measure.interval.0), tidy(measure.interval.1))),
                     n: measure.n,
-                    certain: keeps(objective, low) == good && keeps(objective, high) == good,
-                    budget_remaining: measure.budget_remaining,
+                    certain: measure.certain(objective),
+                    budget_remaining: measure.budget_remaining.map(tidy),
                     reason: String::new(),
                     note: self.note(objective, node),
                     burn,
@@ -277,8 +277,7 @@ fn external_reason(objective: &Objective) -> String {
 mod tests {
     use super::super::Comparison;
     use super::*;
-    use crate::diff::testing::{edge, millis, node, operation, series, snapshot, stats, window};
-    use crate::spans::Weight;
+    use crate::diff::testing::{Weight, edge, millis, node, operation, series, snapshot, stats, window};
     use crate::topology::Sketch;
 
     fn objective(service: &str, sli: Sli, comparison: Comparison, target: f64) -> Objective {
@@ -370,6 +369,8 @@ mod tests {
         assert_eq!((breached.state, breached.certain), (ObjectiveState::Breached, true));
         assert!(breached.budget_remaining.unwrap() <= 0.0);
         assert!(!p50(0.1).certain);
+        let few = one(&objective("shop/ship", Sli::Latency { percentile: 99.0 }, Comparison::Below, 9.0));
+        assert_eq!((few.state, few.certain), (ObjectiveState::Met, false), "100 requests cannot bound a p99");
         let mean = one(&objective("api", Sli::LatencyMean, Comparison::Below, 0.2));
         assert!((mean.value.unwrap() - 0.1).abs() < 1e-6);
         let (low, high) = mean.interval.unwrap();

@@ -41,6 +41,43 @@ pub fn mean(value: f64, deviation: f64, n: f64) -> (f64, f64) {
     ((value - half).max(0.0), value + half)
 }
 
+/// Ranks (1-based) of the order statistics that enclose the `q` quantile of `n` values with 95 % confidence (Hahn and
+/// Meeker, "Statistical Intervals", 5.2). An end is `None` where so few values cannot bound it: the 99th percentile has no
+/// upper end below 368 values.
+///
+/// Exact binomial where fewer than 30 values are expected beyond the quantile, else its normal approximation.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "sample sizes")]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
+pub fn quantile_ranks(n: u64, q: f64) -> (Option<u64>, Option<u64>) {
+    if n == 0 || !(q > 0.0 && q < 1.0) {
+        return (None, None);
+    }
+    let size = n as f64;
+    let beyond = size * (1.0 - q);
+    let within = |rank: f64| (rank >= 1.0 && rank <= size).then_some(rank as u64);
+    if beyond > 30.0 {
+        let half = Z * (beyond * q).sqrt();
+        return (within((size * q - half).floor()), within((size * q + half + 1.0).ceil()));
+    }
+    // k values lie beyond the quantile with probability C(n, k) (1 - q)^k q^(n - k).
+    let mut term = q.powf(size);
+    let mut below = 0.0;
+    let mut upper = None;
+    for k in 0..n.min(1_000) {
+        let to_here = below + term;
+        if to_here <= 0.025 {
+            upper = Some(n - k);
+        }
+        if to_here >= 0.975 {
+            return (within((n - k) as f64), upper);
+        }
+        below = to_here;
+        term *= (n - k) as f64 / (k as f64 + 1.0) * (1.0 - q) / q;
+    }
+    (None, upper)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +99,20 @@ mod tests {
     fn poisson_agrees_with_the_exact_limits() {
         close(poisson(10.0), (4.795, 18.39), 0.02);
         close(poisson(0.0), (0.0, 3.689), 0.05);
+    }
+
+    #[test]
+    fn a_quantile_is_bounded_only_by_enough_values() {
+        // Hahn and Meeker's tables: the median of 10 lies between the 2nd and the 9th value.
+        assert_eq!(quantile_ranks(10, 0.5), (Some(2), Some(9)));
+        assert_eq!(quantile_ranks(5, 0.5), (None, None));
+        assert_eq!(quantile_ranks(6, 0.5), (Some(1), Some(6)));
+        assert_eq!(quantile_ranks(6, 0.99), (Some(5), None));
+        assert_eq!(quantile_ranks(367, 0.99).1, None);
+        assert_eq!(quantile_ranks(368, 0.99).1, Some(368));
+        let (low, high) = quantile_ranks(1_000_000, 0.99);
+        assert!(low.is_some_and(|r| (989_700..989_900).contains(&r)) && high.is_some_and(|r| r < 990_300));
+        assert_eq!((quantile_ranks(0, 0.5), quantile_ranks(9, f64::NAN)), ((None, None), (None, None)));
     }
 
     #[test]

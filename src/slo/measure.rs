@@ -14,10 +14,33 @@ pub(super) struct Measure {
     pub(super) value: f64,
     /// 95 %.
     pub(super) interval: (f64, f64),
+    /// Which ends of it hold.
+    pub(super) ends: Ends,
     /// Spans behind it.
     pub(super) n: u64,
     /// Share of the error budget left, where there is one.
     pub(super) budget_remaining: Option<f64>,
+}
+
+impl Measure {
+    /// Whether the whole interval lies on one side of the target. Beyond an end that is not proven lies everything.
+    pub(super) fn certain(&self, objective: &Objective) -> bool {
+        let good = keeps(objective, self.value);
+        let low = if self.ends.low { self.interval.0 } else { 0.0 };
+        let high = if self.ends.high { self.interval.1 } else { f64::INFINITY };
+        keeps(objective, low) == good && keeps(objective, high) == good
+    }
+}
+
+/// Which ends of an interval are proven by the sample; the others are only what happened to be seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) low: bool,
+    pub(super) high: bool,
+}
+
+impl Ends {
+    const BOTH: Self = Self { low: true, high: true };
 }
 
 /// The requests an objective is about, summed.
@@ -68,7 +91,8 @@ impl Requests {
     fn error_rate(&self, objective: &Objective) -> Measure {
         let value = (self.errors / self.calls).clamp(0.0, 1.0);
         let budget_remaining = (objective.target > 0.0).then(|| 1.0 - value / objective.target);
-        Measure { value, interval: interval::wilson(value, self.sample()), n: self.n, budget_remaining }
+        let interval = interval::wilson(value, self.sample());
+        Measure { value, interval, ends: Ends::BOTH, n: self.n, budget_remaining }
     }
 
     fn throughput(&self, seconds: f64) -> Result<Measure, &'static str> {
@@ -78,7 +102,7 @@ impl Requests {
         let (low, high) = interval::poisson(self.sample());
         let per_span = self.calls / self.sample() / seconds;
         let interval = (low * per_span, high * per_span);
-        Ok(Measure { value: self.calls / seconds, interval, n: self.n, budget_remaining: None })
+        Ok(Measure { value: self.calls / seconds, interval, ends: Ends::BOTH, n: self.n, budget_remaining: None })
     }
 }
 
@@ -87,14 +111,20 @@ const NO_DURATION: &str = "has no usable durations in the window";
 fn quantile(durations: &Sketch, percentile: f64, objective: &Objective) -> Result<Measure, &'static str> {
     let q = percentile / 100.0;
     let value = durations.quantile(q).ok_or(NO_DURATION)? / 1e9;
-    let (low, high) = durations.quantile_interval(q).ok_or(NO_DURATION)?;
+    let (low, high) = interval::quantile_ranks(durations.n(), q);
+    #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
+    let at = |rank: u64| durations.quantile((rank as f64 - 0.5) / durations.n() as f64).map(|ns| ns / 1e9);
     let error = Sketch::RELATIVE_ERROR;
-    let interval = (low / 1e9 * (1.0 - error), high / 1e9 * (1.0 + error));
+    let ends = Ends { low: low.is_some(), high: high.is_some() };
+    // An end that so few values cannot bound is shown as the smallest or largest value seen.
+    let low = low.and_then(at).or(durations.quantile(0.0).map(|ns| ns / 1e9)).unwrap_or(value) * (1.0 - error);
+    let high = high.and_then(at).or(durations.quantile(1.0).map(|ns| ns / 1e9)).unwrap_or(value) * (1.0 + error);
     let budget_remaining = budget(durations, percentile, objective).map(|left| {
         // Value and share are read from bins of finite width: they may not contradict each other.
         if keeps(objective, value) { left.max(0.0) } else { left.min(0.0) }
     });
-    Ok(Measure { value, interval: (interval.0.min(value), interval.1.max(value)), n: durations.n(), budget_remaining })
+    let interval = (low.min(value), high.max(value));
+    Ok(Measure { value, interval, ends, n: durations.n(), budget_remaining })
 }
 
 /// 1 − (share of calls slower than the target ÷ share that may be).
@@ -112,7 +142,8 @@ fn mean(durations: &Sketch) -> Result<Measure, &'static str> {
     let squares: f64 = durations.bins().map(|(at, w)| w.as_f64() * (at - value) * (at - value)).sum();
     let deviation = (squares / weight).max(0.0).sqrt();
     let (low, high) = interval::mean(value, deviation, durations.n() as f64);
-    Ok(Measure { value: value / 1e9, interval: (low / 1e9, high / 1e9), n: durations.n(), budget_remaining: None })
+    let interval = (low / 1e9, high / 1e9);
+    Ok(Measure { value: value / 1e9, interval, ends: Ends::BOTH, n: durations.n(), budget_remaining: None })
 }
 
 /// The time messages wait before this service receives them, from all its topics. The error says why there is none.

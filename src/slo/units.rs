@@ -143,6 +143,12 @@ pub(super) fn per_second(text: &str) -> Result<f64, String> {
     Ok(decimal.as_f64() / seconds)
 }
 
+/// An estimate to six significant digits: more would be dust of binary fractions. Never NaN.
+pub(super) fn tidy(value: f64) -> f64 {
+    // Adding zero turns -0 into 0.
+    if value.is_finite() { format!("{value:.5e}").parse().unwrap_or(value) + 0.0 } else { 0.0 }
+}
+
 /// Text for a message: at most 60 characters, no control characters.
 pub(super) fn clip(text: &str) -> String {
     let clean: String = text.chars().filter(|c| !c.is_control()).take(60).collect();

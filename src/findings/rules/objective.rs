@@ -27,9 +27,9 @@ pub(super) fn finding(
     };
     let value = status.value.unwrap_or_default();
     let (low, high) = status.interval.unwrap_or((value, value));
-    let verdict = match certainty {
-        Certainty::Sure => "misses its target",
-        Certainty::Unsure => "is too close to its target to tell",
+    let (against, verdict) = match certainty {
+        Certainty::Sure => ("misses its target", ""),
+        Certainty::Unsure => ("is held against", "too few requests to tell; "),
     };
     let mut context =
         BTreeMap::from([("value", value), ("target", status.objective.target), ("low", low), ("high", high)]);
@@ -46,7 +46,7 @@ pub(super) fn finding(
         target: None,
         operation: status.operation.clone(),
         message: format!(
-            "{} of `{}` {verdict} {}: {} (95 % interval {} to {}, n = {})",
+            "{} of `{}` {against} {}: {} ({verdict}95 % interval {} to {}, n = {})",
             words::text(&status.objective.sli_name),
             words::name(&status.service),
             words::text(&status.objective.target_text),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::significance::{absence, mann_whitney, proportions, rates};
-use super::traffic::{Seen, Traffic, entry_mean, entry_requests};
+use super::traffic::{Seen, Traffic, entry_mean, entry_requests, same_end};
 use super::{Change, Subject, limits};
 use crate::diag::Severity;
 use crate::topology::{Edge, Node, NodeId, NodeKind, Operation, Sketch};
@@ -148,11 +148,13 @@ impl<'a> Comparison<'a> {
             let known = there(&source) && there(&target);
             let handled = (self.base.handled(&source), self.head.handled(&source));
             let caller_counted = handled.0 > 0.0 && handled.1 > 0.0;
+            let durations = b.zip(h).and_then(|(b, h)| same_end(b, h));
+            let one_sided = |e: &'a Edge| (b.is_none() || h.is_none()).then(|| e.latency());
             // Calls per call of the caller, so that more load is not "more calls" on every edge.
             let exposure = if caller_counted { handled } else { self.entry };
             let pair = Pair {
-                before: b.map(Seen::edge),
-                after: h.map(Seen::edge),
+                before: b.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(before, _)| Some(before)))),
+                after: h.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(_, after)| Some(after)))),
                 unit: Unit::Edge,
                 exposure,
                 // What a new or vanished node explains is told, but not counted twice.
@@ -168,9 +170,8 @@ impl<'a> Comparison<'a> {
 
     /// Added seconds per entry request on an edge.
     pub(super) fn added_seconds(&self, before: &Edge, after: &Edge) -> f64 {
-        let mean = |e: &Edge| e.latency().mean().map(|ns| ns / 1e9);
-        let (Some(b), Some(h)) = (mean(before), mean(after)) else { return 0.0 };
-        (h - b) * self.per_entry(after.calls.as_f64())
+        let means = same_end(before, after).and_then(|(b, h)| b.mean().zip(h.mean()));
+        means.map_or(0.0, |(b, h)| (h - b) / 1e9 * self.per_entry(after.calls.as_f64()))
     }
 
     /// Calls of HEAD per entry request of HEAD.

@@ -162,6 +162,16 @@ fn two_noisy_halves_of_the_same_traffic_differ_in_nothing() {
 }
 
 #[test]
+fn losing_the_client_spans_of_a_call_makes_it_no_faster() {
+    let mut head = shop(1_000, 10.0, 30.0, 0);
+    for edge in head.edges.iter_mut().filter(|e| e.source.0 == "web") {
+        edge.client = Default::default();
+        edge.gap = Default::default();
+    }
+    assert_eq!(codes(&diff(&shop(1_000, 10.0, 30.0, 0), &head)), []);
+}
+
+#[test]
 fn empty_and_broken_snapshots_are_compared_without_a_panic() {
     let empty = snapshot(Vec::new(), Vec::new(), Vec::new());
     let mut full = shop(1_000, 10.0, 1.0, 0);

@@ -28,8 +28,8 @@ impl<'a> Seen<'a> {
         }
     }
 
-    pub(super) fn edge(edge: &'a Edge) -> Self {
-        Self { n: edge.n, calls: edge.calls.as_f64(), error_ratio: edge.error_ratio(), durations: Some(edge.latency()) }
+    pub(super) fn edge(edge: &'a Edge, durations: Option<&'a Sketch>) -> Self {
+        Self { n: edge.n, calls: edge.calls.as_f64(), error_ratio: edge.error_ratio(), durations }
     }
 
     /// Sample size: spans, or calls in an aggregate that knows no spans.
@@ -126,6 +126,13 @@ impl<'a> Traffic<'a> {
         let edges = &self.snapshot.edges;
         edges.binary_search_by(|e| (&e.source, &e.target, e.kind).cmp(&key)).ok().and_then(|i| edges.get(i))
     }
+}
+
+/// Durations of one edge in both snapshots, seen from the same end: the client's, else the server's. `None` when one
+/// snapshot has only the one and the other only the other: they are not the same quantity.
+pub(super) fn same_end<'a>(before: &'a Edge, after: &'a Edge) -> Option<(&'a Sketch, &'a Sketch)> {
+    let ends = [(&before.client, &after.client), (&before.server, &after.server)];
+    ends.into_iter().find(|(b, h)| !b.is_empty() && !h.is_empty())
 }
 
 /// Requests that enter the system on both sides, counted the same way on both: by entry edges, else by root operations,

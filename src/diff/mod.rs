@@ -3,7 +3,21 @@
 //! Purpose: services, operations, edges and inferred nodes added, removed, calling more or less, slower, failing more.
 //! Input: two [`Snapshot`]s. Output: typed [`Change`]s, worst first. A pure stage: no IO, no policy.
 
+mod compare;
+mod culprits;
+mod limits;
+mod significance;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
 use serde::Serialize;
+
+use compare::{Candidate, Comparison};
+use significance::discovery_limit;
+use traffic::Traffic;
 
 use crate::diag::Severity;
 use crate::topology::{Coverage, NodeId, Snapshot};
@@ -57,8 +71,8 @@ pub struct Side {
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// Stable kebab-case code: `node-added`, `edge-removed`, `operation-added`, `slower`, `faster`, `failing-more`,
-    /// `failing-less`, `calls-more`, `calls-less`.
+    /// Stable kebab-case code: `node-`, `operation-` or `edge-` with `added`, `removed` or `not-seen` (gone, but too rare
+    /// before to be sure), `slower`, `faster`, `failing-more`, `failing-less`, `calls-more`, `calls-less`.
     pub code: &'static str,
     /// How much it matters.
     pub severity: Severity,
@@ -77,7 +91,7 @@ pub struct Change {
 pub struct Diff {
     /// Most severe first, then by effect, then by subject.
     pub changes: Vec<Change>,
-    /// Ranked suspects; filled by the diagnosis stage.
+    /// Ranked suspects, by a first simple score (see `docs/diff.md`).
     pub culprits: Vec<Culprit>,
     /// What each side saw, so that "sees less" is not taken for "removed".
     pub coverage: DiffCoverage,
@@ -111,12 +125,25 @@ pub struct Culprit {
     pub evidence: std::collections::BTreeMap<&'static str, f64>,
 }
 
-/// Compares two snapshots.
+/// Compares two snapshots. Nothing is reported of a snapshot against itself.
+///
+/// A change is reported when it is both improbable as chance (over all tests together) and large enough to matter;
+/// `docs/diff.md` gives tests and thresholds. Windows of different lengths and loads are compared by rates.
 #[must_use]
 pub fn diff(base: &Snapshot, head: &Snapshot) -> Diff {
-    Diff {
-        changes: Vec::new(),
-        culprits: Vec::new(),
-        coverage: DiffCoverage { before: base.coverage.clone(), after: head.coverage.clone() },
-    }
+    let coverage = DiffCoverage { before: base.coverage.clone(), after: head.coverage.clone() };
+    let (base, head) = (Traffic::of(base), Traffic::of(head));
+    let mut comparison = Comparison::run(&base, &head);
+    let limit = discovery_limit(std::mem::take(&mut comparison.p_values), limits::DISCOVERY_RATE);
+    let significant = |c: &Candidate| !c.tested || c.change.p_value.is_some_and(|p| p <= limit);
+    let mut kept: Vec<Candidate> = std::mem::take(&mut comparison.candidates).into_iter().filter(significant).collect();
+    kept.sort_by(|a, b| {
+        (b.change.severity.cmp(&a.change.severity))
+            .then_with(|| b.effect.total_cmp(&a.effect))
+            .then_with(|| a.change.subject.cmp(&b.change.subject))
+            .then_with(|| a.change.code.cmp(b.change.code))
+    });
+    let changes: Vec<Change> = kept.into_iter().map(|c| c.change).collect();
+    let culprits = culprits::rank(&comparison, &changes);
+    Diff { changes, culprits, coverage }
 }

@@ -3,7 +3,9 @@
 //! Purpose: hold rules against facts. Input: a snapshot and its objective statuses. Output: coded [`Finding`]s.
 //! Must not: print, or phrase documents: a finding carries its parts, templates and pages put them into words.
 
+mod limits;
 pub mod rules;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +31,7 @@ pub struct Finding {
     pub code: &'static str,
     /// How much it matters.
     pub severity: Severity,
-    /// What it is about: a node, or the source of an edge.
+    /// What it is about: a node, the source of an edge, or `*` for the snapshot as a whole.
     pub subject: NodeId,
     /// The target, when it is about an edge.
     #[serde(skip_serializing_if = "Option::is_none")]

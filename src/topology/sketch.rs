@@ -170,6 +170,16 @@ impl Sketch {
     }
 }
 
+impl Sketch {
+    /// Upper bound of the relative error of a quantile.
+    pub const RELATIVE_ERROR: f64 = RELATIVE_ERROR;
+
+    /// The bins in rising order: the middle in nanoseconds, the same for every sketch, and the calls in it.
+    pub fn bins(&self) -> impl Iterator<Item = (f64, Weight)> + '_ {
+        self.bins.iter().map(|(index, weight)| (Self::value(*index), *weight))
+    }
+}
+
 impl Serialize for Sketch {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bins: Vec<String> = self.bins.iter().map(|(i, w)| format!("{i}:{w}")).collect();

@@ -1,0 +1,46 @@
+//! Thresholds of the rules. One place, each with its reason.
+
+/// Fewest spans behind a claim about a ratio or a mean: below, one slow or failed request decides it.
+pub(super) const MIN_N: u64 = 20;
+
+/// An error ratio counts as a hotspot when even the lower end of its interval is above this: 1 %.
+pub(super) const HOTSPOT_RATIO: f64 = 0.01;
+
+/// Failures are handed on, not made here, when the calls made below account for this share of them.
+pub(super) const HANDED_ON_SHARE: f64 = 0.5;
+
+/// A dependency is slow when its caller spends half of its time waiting for it …
+pub(super) const DEPENDENCY_SHARE: f64 = 0.5;
+
+/// … and a call takes a millisecond at least: below, the share says more about the caller than about the callee.
+pub(super) const DEPENDENCY_NANOS: f64 = 1e6;
+
+/// The called side must work 10 % and a millisecond longer than the calling side waits: clocks are not finer.
+pub(super) const GAVE_UP_FACTOR: f64 = 1.1;
+/// See [`GAVE_UP_FACTOR`].
+pub(super) const GAVE_UP_NANOS: f64 = 1e6;
+
+/// Of the time a caller waits, the share between the two spans that is worth a look …
+pub(super) const GAP_SHARE: f64 = 0.3;
+/// … if it is 5 ms at least: within one data centre a round trip takes below one.
+pub(super) const GAP_NANOS: f64 = 5e6;
+
+/// Calls of one kind per request of the caller from which a loop or a retry is likely.
+pub(super) const CALLS_PER_REQUEST: f64 = 5.0;
+/// From here on it is a warning.
+pub(super) const CALLS_PER_REQUEST_WARNING: f64 = 10.0;
+
+/// Share of spans whose parent is missing, above which edges are missing too.
+pub(super) const ORPHAN_SHARE: f64 = 0.01;
+
+/// Share of duplicates above which the pipeline is probably sending twice.
+pub(super) const DUPLICATE_SHARE: f64 = 0.05;
+
+/// Share of calls without a known other end, above which the topology has visible holes.
+pub(super) const UNPAIRED_SHARE: f64 = 0.05;
+
+/// Share of spans with clocks that disagree, above which gaps and waiting times mislead.
+pub(super) const SKEW_SHARE: f64 = 0.01;
+
+/// Most exemplars a finding carries.
+pub(super) const EXEMPLARS: usize = 3;

@@ -1,0 +1,157 @@
+use super::*;
+use crate::diff::testing::{edge, millis, node, operation, snapshot, stats};
+use crate::findings::evaluate;
+use crate::slo::{Comparison, Objective, ObjectiveStatus, Sli};
+use crate::topology::Snapshot;
+
+fn found(snapshot: &Snapshot, objectives: &[ObjectiveStatus]) -> Vec<Finding> {
+    evaluate(&Facts { snapshot, objectives })
+}
+
+/// Codes with subject, but for the note on sampling that every test snapshot earns.
+fn codes(findings: &[Finding]) -> Vec<(&'static str, String)> {
+    let told = findings.iter().filter(|f| f.code != "sampling-not-adjustable");
+    told.map(|f| {
+        let target = f.target.as_ref().map(|t| format!(" → {t}")).unwrap_or_default();
+        (f.code, format!("{}{target}", f.subject))
+    })
+    .collect()
+}
+
+fn quiet() -> Snapshot {
+    snapshot(
+        vec![node("api", stats(1_000, 0, 50.0)), node("cart", stats(1_000, 0, 9.0))],
+        vec![operation("api", "GET /", stats(1_000, 0, 50.0)), operation("cart", "Get", stats(1_000, 0, 9.0))],
+        vec![edge("api", "cart", 1_000, 0, 10.0, 9.0)],
+    )
+}
+
+#[test]
+fn codes_are_unique_sorted_and_each_has_a_heading_in_the_documentation() {
+    let docs = include_str!("../../../docs/findings.md");
+    for pair in RULES.windows(2) {
+        assert!(pair[0].code < pair[1].code, "{} {}", pair[0].code, pair[1].code);
+    }
+    let headings: Vec<&str> = docs.lines().filter_map(|l| l.strip_prefix("## `")?.strip_suffix('`')).collect();
+    let codes: Vec<&str> = RULES.iter().map(|r| r.code).collect();
+    assert_eq!(headings, codes, "docs/findings.md has one `## `code`` heading per rule, in order");
+    assert!(RULES.iter().all(|r| !r.description.is_empty()));
+}
+
+#[test]
+fn a_quiet_system_yields_only_the_note_on_sampling() {
+    assert_eq!(codes(&found(&quiet(), &[])), []);
+    assert_eq!(found(&quiet(), &[]).len(), 1);
+}
+
+#[test]
+fn errors_are_told_at_their_origin_before_where_they_are_handed_on() {
+    let mut failing = quiet();
+    failing.nodes = vec![node("api", stats(1_000, 100, 50.0)), node("cart", stats(1_000, 100, 9.0))];
+    failing.operations =
+        vec![operation("api", "GET /", stats(1_000, 100, 50.0)), operation("cart", "Get", stats(1_000, 100, 9.0))];
+    failing.edges = vec![edge("api", "cart", 1_000, 100, 10.0, 9.0)];
+    let findings = found(&failing, &[]);
+    let expected = [("error-hotspot", "cart".to_owned()), ("error-hotspot", "api".to_owned())];
+    assert_eq!(codes(&findings), expected);
+    assert_eq!((findings[0].severity, findings[1].severity), (Severity::Error, Severity::Warning));
+    assert_eq!(findings[0].context["error_ratio"], 0.1);
+    assert_eq!((findings[0].n, findings[0].exemplars.len()), (1_000, 1));
+}
+
+#[test]
+fn a_dependency_without_spans_fails_on_its_edge() {
+    let mut failing = quiet();
+    failing.nodes.push(node("database:pg:shop", stats(500, 60, 2.0)));
+    failing.edges.push(edge("cart", "database:pg:shop", 500, 60, 2.0, 0.0));
+    assert_eq!(codes(&found(&failing, &[])), [("error-hotspot", "cart → database:pg:shop".into())]);
+    let mut rare = quiet();
+    rare.nodes.push(node("database:pg:shop", stats(10, 5, 2.0)));
+    rare.edges.push(edge("cart", "database:pg:shop", 10, 5, 2.0, 0.0));
+    assert_eq!(codes(&found(&rare, &[])), [], "ten calls prove nothing");
+}
+
+#[test]
+fn time_spent_elsewhere_is_told_by_edge() {
+    let mut slow = quiet();
+    slow.edges = vec![edge("api", "cart", 1_000, 0, 30.0, 9.0)];
+    let expected = [("network-gap", "api → cart".to_owned()), ("slow-dependency", "api → cart".to_owned())];
+    assert_eq!(codes(&found(&slow, &[])), expected);
+    slow.edges = vec![edge("api", "cart", 1_000, 0, 9.0, 0.0)];
+    slow.edges[0].server = millis((0..1_000).map(|_| 25.0));
+    assert_eq!(codes(&found(&slow, &[])), [("caller-gave-up", "api → cart".into())]);
+    slow.edges = vec![edge("api", "cart", 12_000, 0, 0.5, 0.4)];
+    assert_eq!(codes(&found(&slow, &[])), [("retry-or-n-plus-one", "api → cart".into())]);
+}
+
+#[test]
+fn objectives_are_told_as_sure_as_they_are() {
+    let objective = |service: &str, target: f64| Objective {
+        id: format!("{service}-{target}"),
+        service: service.into(),
+        operation: None,
+        sli: Sli::ErrorRate,
+        sli_name: "error_rate".into(),
+        comparison: Comparison::Below,
+        target,
+        target_text: format!("< {target}"),
+        window_seconds: None,
+        severity: "page".into(),
+        query: None,
+        description: String::new(),
+    };
+    let mut failing = quiet();
+    failing.nodes = vec![node("api", stats(1_000, 20, 50.0)), node("cart", stats(1_000, 0, 9.0))];
+    let objectives = [objective("api", 0.005), objective("api", 0.019), objective("api", 0.1), objective("gone", 0.1)];
+    let statuses = crate::slo::evaluate(&objectives, &failing);
+    let findings = found(&failing, &statuses);
+    let about: Vec<_> = findings.iter().filter(|f| f.code.starts_with("objective")).collect();
+    let got: Vec<_> = about.iter().map(|f| (f.code, f.severity)).collect();
+    let expected = [
+        ("objective-breached", Severity::Error),
+        ("objective-no-data", Severity::Warning),
+        ("objective-uncertain", Severity::Warning),
+    ];
+    assert_eq!(got, expected);
+    assert_eq!((about[0].context["value"], about[0].exemplars.len()), (0.02, 1));
+    assert!(about[0].message.contains("n = 1000"), "{}", about[0].message);
+}
+
+#[test]
+fn what_was_not_seen_is_told() {
+    let mut lossy = quiet();
+    lossy.nodes.push(node("unknown_service:java", stats(10, 0, 1.0)));
+    let coverage = &mut lossy.coverage;
+    (coverage.spans, coverage.orphans, coverage.duplicates, coverage.unpaired) = (1_000, 200, 3, 100);
+    (coverage.skewed, coverage.partial_traces, coverage.sampled) = (1, 1, 1_000);
+    coverage.overflow.insert("operations".into(), 7);
+    coverage.rejected.insert("span-id".into(), 2);
+    let findings = found(&lossy, &[]);
+    let mut got: Vec<_> = findings.iter().map(|f| f.code).collect();
+    got.sort_unstable();
+    let expected = [
+        "clock-skew",
+        "coverage-duplicates",
+        "coverage-orphans",
+        "coverage-partial",
+        "coverage-rejected",
+        "coverage-unpaired",
+        "overflow",
+        "unknown-service",
+    ];
+    assert_eq!(got, expected);
+    let orphans = findings.iter().find(|f| f.code == "coverage-orphans").unwrap();
+    assert_eq!((orphans.subject.0.as_str(), orphans.context["share"], orphans.severity), ("*", 0.2, Severity::Warning));
+    lossy.coverage.sampled = 5;
+    let mixed = found(&lossy, &[]).into_iter().find(|f| f.code == "sampling-not-adjustable").unwrap();
+    assert_eq!(mixed.severity, Severity::Warning);
+}
+
+#[test]
+fn no_context_value_is_nan_and_no_rule_needs_traffic() {
+    for snapshot in [snapshot(Vec::new(), Vec::new(), Vec::new()), quiet()] {
+        for finding in found(&snapshot, &[]) {
+            assert!(finding.context.values().all(|v| v.is_finite()), "{finding:?}");
+        }
+    }
+}

@@ -122,6 +122,12 @@ impl Generator {
         self.options.traces = self.number;
     }
 
+    /// Spans and messages held at this moment.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.waiting.len() + self.queues.values().map(|q| q.messages.len()).sum::<usize>()
+    }
+
     /// The truth about everything delivered so far. Complete once the stream has ended.
     pub(crate) fn truth(self) -> Truth {
         self.ledger.finish(&self.world)

@@ -3,6 +3,8 @@
 //! `cargo run --example shop -- --help`; see `examples/shop/README.md`.
 
 mod model;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

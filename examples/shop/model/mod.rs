@@ -15,12 +15,9 @@ mod shop;
 mod simulate;
 mod span;
 mod stream;
-mod system;
-mod truth;
+pub(crate) mod system;
+pub(crate) mod truth;
 mod world;
-
-#[cfg(test)]
-mod tests;
 
 pub(crate) use emit::Format;
 pub(crate) use stream::Generator;

@@ -124,7 +124,7 @@ impl Generator {
 
     /// Spans and messages held at this moment.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.waiting.len() + self.queues.values().map(|q| q.messages.len()).sum::<usize>()
     }
 

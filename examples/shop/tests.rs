@@ -8,9 +8,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde_json::Value as Json;
 
-use super::system::{ARRIVALS, TIGHT, USUAL, WILD, quantile};
-use super::truth::Truth;
-use super::{Format, Generator, Incident, Options, SYSTEMS, system};
+use crate::model::system::{ARRIVALS, TIGHT, USUAL, WILD, quantile};
+use crate::model::truth::Truth;
+use crate::model::{Format, Generator, Incident, Options, SYSTEMS, system};
 
 fn generate(name: &str, options: Options, format: Format) -> (Vec<u8>, Truth) {
     let mut generator = Generator::new(system(name).unwrap(), options).unwrap();

@@ -188,7 +188,8 @@ fn a_fault_changes_nothing_before_it_starts() {
 #[test]
 fn the_truth_equals_a_recount_of_the_emitted_spans() {
     for name in ["shop", "aisoc"] {
-        for options in [every_defect(), Options { traces: 300, rollout: 1.0, ..Options::default() }] {
+        let defects = Options { traces: 1500, orphans: 0.3, ..every_defect() };
+        for options in [defects, Options { traces: 300, rollout: 1.0, ..Options::default() }] {
             let (bytes, truth) = generate(name, options, Format::Jsonl);
             let (spans, copies) = read(&bytes);
             let traces: BTreeSet<&String> = spans.keys().map(|(trace, _)| trace).collect();

@@ -48,8 +48,12 @@ pub(crate) struct EdgeTruth {
     pub(crate) client: Durations,
     /// SERVER or CONSUMER spans.
     pub(crate) server: Durations,
-    /// From a topic: messages handled, and publish end → receive start where both spans are there (never below 0).
+    /// From a topic: messages handled, those whose handling failed, and the time of the span that handled each (a batch
+    /// counts once per message).
     pub(crate) messages: u64,
+    pub(crate) message_errors: u64,
+    pub(crate) per_message: Durations,
+    /// Publish end → receive start, for messages of which both spans are there (never below 0).
     pub(crate) dwell: Durations,
 }
 
@@ -141,7 +145,12 @@ impl Ledger {
         }
         for call in &trace.calls {
             let side = |position: Option<usize>| position.filter(emitted).map(|i| &trace.spans[i]);
-            self.call(world, call, side(call.caller), side(call.called));
+            let (caller, called) = (side(call.caller), side(call.called));
+            // With neither a span of the caller nor the parent, nobody can know who called.
+            if caller.is_none() && called.is_none_or(|s| s.parent_id != 0 && !at.contains_key(&s.parent_id)) {
+                continue;
+            }
+            self.call(world, call, caller, called);
         }
     }
 
@@ -168,18 +177,19 @@ impl Ledger {
     }
 
     fn call(&mut self, world: &World, call: &Call, caller: Option<&Span>, called: Option<&Span>) {
-        if caller.is_none() && called.is_none() {
-            return;
-        }
         let edge = &mut self.edges[call.source * world.nodes.len() + call.target];
         edge.n += 1;
         edge.errors_n += u64::from([caller, called].iter().flatten().any(|s| s.error.is_some()));
-        edge.messages += call.messages;
         if let Some(span) = caller {
             edge.client.add(span.end - span.start);
         }
         if let Some(span) = called {
             edge.server.add(span.end - span.start);
+            edge.messages += call.messages;
+            edge.message_errors += if span.error.is_some() { call.messages } else { 0 };
+            for _ in 0..call.messages {
+                edge.per_message.add(span.end - span.start);
+            }
             for sent in &call.sent {
                 edge.dwell.add(span.start.saturating_sub(*sent));
             }

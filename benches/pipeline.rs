@@ -174,7 +174,9 @@ fn bench(criterion: &mut Criterion, input: &Input) -> Result<(), Failure> {
 
 fn run() -> Result<(), Failure> {
     let sizes = match std::env::var("TRACEBOOK_BENCH_SPANS") {
-        Ok(list) => list.split(',').map(|n| n.trim().parse()).collect::<Result<Vec<u64>, _>>()?,
+        Ok(list) => list.split(',').map(|n| n.trim().parse()).collect::<Result<Vec<u64>, _>>().map_err(|_| {
+            format!("TRACEBOOK_BENCH_SPANS is `{list}`; expected numbers of spans such as 10000,1000000")
+        })?,
         Err(_) => SIZES.to_vec(),
     };
     let dir = tempfile::tempdir()?;

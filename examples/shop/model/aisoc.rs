@@ -271,56 +271,23 @@ pub(crate) const SYSTEM: System = System {
         },
     ],
     faults: &[
-        Fault {
-            name: "postgres-slow",
-            about: "PostgreSQL `aisoc` takes 500 ms longer",
-            place: Place::Store("postgres"),
-            region: None,
-            version: None,
-            factor: 1.0,
-            add_ms: 500.0,
-            fails: 0.0,
-        },
-        Fault {
-            name: "ingest-stall",
-            about: "messages of topic `events` wait 45 s longer",
-            place: Place::Topic("events"),
-            region: None,
-            version: None,
-            factor: 1.0,
-            add_ms: 45_000.0,
-            fails: 0.0,
-        },
-        Fault {
-            name: "agents-failing",
-            about: "agents fail 3 runs in 10, as when they run out of memory",
-            place: Place::Service("agents"),
-            region: None,
-            version: None,
-            factor: 1.0,
-            add_ms: 0.0,
-            fails: 0.3,
-        },
-        Fault {
-            name: "region-failing",
-            about: "everything in us-east-1 fails half of the time",
-            place: Place::Everywhere,
-            region: Some("us-east-1"),
-            version: None,
-            factor: 2.0,
-            add_ms: 0.0,
-            fails: 0.5,
-        },
-        Fault {
-            name: "bad-release",
-            about: "version 1.5.0 of api fails 5 % of its calls",
-            place: Place::Service("api"),
-            region: None,
-            version: Some("1.5.0"),
-            factor: 1.0,
-            add_ms: 0.0,
-            fails: 0.05,
-        },
+        Fault::new("postgres-slow", "PostgreSQL `aisoc` takes 500 ms longer", Place::Store("postgres"))
+            .slower(1.0, 500.0),
+        Fault::new("ingest-stall", "messages of topic `events` wait 45 s longer", Place::Topic("events"))
+            .slower(1.0, 45_000.0),
+        Fault::new(
+            "agents-failing",
+            "agents fail 3 runs in 10, as when they run out of memory",
+            Place::Service("agents"),
+        )
+        .failing(0.3),
+        Fault::new("region-failing", "everything in us-east-1 fails half of the time", Place::Everywhere)
+            .slower(2.0, 0.0)
+            .failing(0.5)
+            .in_region("us-east-1"),
+        Fault::new("bad-release", "version 1.5.0 of api fails 5 % of its calls", Place::Service("api"))
+            .failing(0.05)
+            .in_version("1.5.0"),
     ],
     skewed: "alert-fusion",
 };

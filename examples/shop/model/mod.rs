@@ -11,6 +11,7 @@ mod aisoc;
 mod convention;
 mod emit;
 mod rng;
+mod run;
 mod shop;
 mod simulate;
 mod span;

@@ -388,66 +388,31 @@ pub(crate) const SYSTEM: System = System {
         failure: &PROVIDER,
     }],
     faults: &[
-        Fault {
-            name: "payment-latency",
-            about: "the payment service takes 800 ms longer",
-            place: Place::Service("payment"),
-            region: None,
-            version: None,
-            factor: 1.0,
-            add_ms: 800.0,
-            fails: 0.0,
-        },
-        Fault {
-            name: "provider-down",
-            about: "the payment provider is slow and fails 6 times in 10",
-            place: Place::External("payment-provider"),
-            region: None,
-            version: None,
-            factor: 4.0,
-            add_ms: 500.0,
-            fails: 0.6,
-        },
-        Fault {
-            name: "catalog-database",
-            about: "PostgreSQL `catalog` is 20 times slower and times out now and then",
-            place: Place::Store("catalog"),
-            region: None,
-            version: None,
-            factor: 20.0,
-            add_ms: 0.0,
-            fails: 0.02,
-        },
-        Fault {
-            name: "orders-lag",
-            about: "messages of topic `orders` wait 45 s longer",
-            place: Place::Topic("orders"),
-            region: None,
-            version: None,
-            factor: 1.0,
-            add_ms: 45_000.0,
-            fails: 0.0,
-        },
-        Fault {
-            name: "bad-release",
-            about: "version 1.5.0 of checkout fails 15 % of its calls",
-            place: Place::Service("checkout"),
-            region: None,
-            version: Some("1.5.0"),
-            factor: 1.2,
-            add_ms: 0.0,
-            fails: 0.15,
-        },
-        Fault {
-            name: "region-slow",
-            about: "everything in us-east-1 takes five times as long",
-            place: Place::Everywhere,
-            region: Some("us-east-1"),
-            version: None,
-            factor: 5.0,
-            add_ms: 0.0,
-            fails: 0.0,
-        },
+        Fault::new("payment-latency", "the payment service takes 800 ms longer", Place::Service("payment"))
+            .slower(1.0, 800.0),
+        Fault::new(
+            "provider-down",
+            "the payment provider is slow and fails 6 times in 10",
+            Place::External("payment-provider"),
+        )
+        .slower(4.0, 500.0)
+        .failing(0.6),
+        Fault::new(
+            "catalog-database",
+            "PostgreSQL `catalog` is 20 times slower and times out now and then",
+            Place::Store("catalog"),
+        )
+        .slower(20.0, 0.0)
+        .failing(0.02),
+        Fault::new("orders-lag", "messages of topic `orders` wait 45 s longer", Place::Topic("orders"))
+            .slower(1.0, 45_000.0),
+        Fault::new("bad-release", "version 1.5.0 of checkout fails 15 % of its calls", Place::Service("checkout"))
+            .slower(1.2, 0.0)
+            .failing(0.15)
+            .in_version("1.5.0"),
+        Fault::new("region-slow", "everything in us-east-1 takes five times as long", Place::Everywhere)
+            .slower(5.0, 0.0)
+            .in_region("us-east-1"),
     ],
     skewed: "shipping",
 };

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::Options;
 use super::emit::{Format, Writer};
 use super::rng::{Rng, split_mix};
-use super::simulate::{Message, Run, Trace};
+use super::run::{Message, Run, Trace};
 use super::span::{Kind, Span};
 use super::system::{ARRIVALS, System, quantile};
 use super::truth::{Ledger, Truth};

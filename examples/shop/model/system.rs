@@ -79,7 +79,6 @@ pub(crate) struct Operation {
     /// Probability that it fails by itself.
     pub(crate) fails: f64,
     pub(crate) failure: &'static Failure,
-    /// Added to the failures of version 1.5.0.
     pub(crate) steps: &'static [Step],
 }
 
@@ -279,6 +278,28 @@ pub(crate) struct Fault {
     pub(crate) add_ms: f64,
     /// Added to the probability of failure.
     pub(crate) fails: f64,
+}
+
+impl Fault {
+    pub(crate) const fn new(name: &'static str, about: &'static str, place: Place) -> Self {
+        Self { name, about, place, region: None, version: None, factor: 1.0, add_ms: 0.0, fails: 0.0 }
+    }
+
+    pub(crate) const fn slower(self, factor: f64, add_ms: f64) -> Self {
+        Self { factor, add_ms, ..self }
+    }
+
+    pub(crate) const fn failing(self, fails: f64) -> Self {
+        Self { fails, ..self }
+    }
+
+    pub(crate) const fn in_region(self, region: &'static str) -> Self {
+        Self { region: Some(region), ..self }
+    }
+
+    pub(crate) const fn in_version(self, version: &'static str) -> Self {
+        Self { version: Some(version), ..self }
+    }
 }
 
 /// A distribution of durations: a median and a shape.

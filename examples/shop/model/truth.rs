@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::simulate::{Call, Trace};
+use super::run::{Call, Trace};
 use super::span::{Kind, Span};
 use super::world::World;
 

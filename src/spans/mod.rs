@@ -6,6 +6,7 @@
 
 mod batch;
 mod ids;
+pub mod normalize;
 pub mod semconv;
 mod strings;
 mod weight;

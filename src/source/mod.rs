@@ -4,7 +4,14 @@
 //! Input: a [`SourceSpec`] and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod json;
 mod mapper;
+mod outcome;
+mod peer;
+mod proto;
+mod sampling;
+mod wire;
+mod wire_id;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

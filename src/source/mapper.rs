@@ -262,15 +262,21 @@ impl Mapper {
         semconv::slot(key).is_some() || self.rate_attribute.as_deref() == Some(key)
     }
 
-    /// Drops dictionaries that have grown large. Only between records: positions handed out before are void after.
-    pub(super) fn trim(&mut self) {
+    /// Drops dictionaries that have grown large, after pushing the rows that need them. Only between records: positions
+    /// handed out before are void after.
+    ///
+    /// # Errors
+    /// What `push` says.
+    pub(super) fn trim(&mut self, push: &mut dyn FnMut(&SpanBatch) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
         let batch = &self.batch;
         let largest = batch.strings.len().max(batch.peers().len()).max(batch.errors().len());
-        if batch.rows.is_empty() && largest.max(batch.resources().len()) > MAX_DICTIONARY {
-            self.batch = SpanBatch::default();
-            self.names = HashMap::default();
-            self.rates = HashMap::default();
+        if largest.max(batch.resources().len()) <= MAX_DICTIONARY {
+            return Ok(());
         }
+        let batch = std::mem::take(&mut self.batch);
+        self.names = HashMap::default();
+        self.rates = HashMap::default();
+        if batch.rows.is_empty() { Ok(()) } else { push(&batch) }
     }
 
     fn refuse(&mut self, span: &SpanView<'_>, code: &'static str, why: &str) {

@@ -175,9 +175,8 @@ fn large_dictionaries_are_dropped_between_records() {
     for n in 0..70_000 {
         mapper.span(resource, &SpanView { name: &letters(n), ..span() });
     }
-    mapper.trim();
-    assert_eq!(mapper.batch.rows.len(), 70_000);
-    mapper.batch.clear_rows();
-    mapper.trim();
-    assert_eq!(mapper.batch.strings.len(), 1);
+    let mut pushed = 0;
+    mapper.trim(&mut |batch| Ok(pushed += batch.rows.len())).unwrap();
+    assert_eq!((pushed, mapper.batch.strings.len(), mapper.batch.rows.len()), (70_000, 1, 0));
+    mapper.trim(&mut |_| panic!("there is nothing left")).unwrap();
 }

@@ -1,6 +1,6 @@
 //! OTLP JSON → rows, leniently.
 //!
-//! Input: one JSON document. Output: its spans in a [`Rows`], and what the document was found to be.
+//! Input: one or more JSON documents in a row. Output: their spans in a [`Rows`], and what the documents were found to be.
 //! Every spelling seen in real files is read: ids in hex or base64, enums as numbers or names, nanoseconds quoted or bare,
 //! `resourceSpans` or `batches`, `null` anywhere. A span that cannot be read is counted and left out; only broken JSON, or
 //! a container above the spans that is no list, fails the document.
@@ -44,11 +44,11 @@ pub(super) enum Trouble {
     Stopped,
 }
 
-/// Reads one document.
+/// Reads all documents, and says of each what it was found to hold.
 ///
 /// # Errors
 /// See [`Trouble`]. Spans handed over before the trouble stay handed over.
-pub(super) fn document(bytes: &[u8], rows: &mut dyn Rows) -> Result<Kinds, JsonError> {
+pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
     // Invalid UTF-8 costs the characters it hits, not the document.
     let text = String::from_utf8_lossy(bytes);
     let mut target = Target { rows, seen: 0, skip: 0, stopped: false };
@@ -62,25 +62,31 @@ pub(super) fn document(bytes: &[u8], rows: &mut dyn Rows) -> Result<Kinds, JsonE
     }
 }
 
-fn attempt(text: &str, target: &mut Target<'_>) -> Result<Kinds, JsonError> {
+fn attempt(text: &str, target: &mut Target<'_>) -> Result<Vec<Kinds>, JsonError> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let result = Hoping(Envelope { target, depth: 0 }).deserialize(&mut reader);
-    let result = result.and_then(|found| reader.end().map(|()| found));
-    match result {
-        Ok(Found::Value(kinds)) => Ok(kinds),
-        Ok(Found::Null | Found::Wrong) => Ok(Kinds::OTHER),
-        Err(error) => {
-            let trouble = match error.classify() {
-                _ if target.stopped => Trouble::Stopped,
-                Category::Eof => Trouble::CutShort,
-                Category::Data => Trouble::Shape,
-                Category::Syntax | Category::Io => Trouble::Syntax,
-            };
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            Err(JsonError { trouble, line: error.line(), column: error.column(), message })
+    let mut all = Vec::new();
+    loop {
+        match Hoping(Envelope { target, depth: 0 }).deserialize(&mut reader) {
+            Ok(Found::Value(kinds)) => all.push(kinds),
+            Ok(Found::Null | Found::Wrong) => all.push(Kinds::OTHER),
+            Err(error) => return Err(explain(&error, target.stopped)),
+        }
+        if reader.end().is_ok() {
+            return Ok(all);
         }
     }
+}
+
+fn explain(error: &serde_json::Error, stopped: bool) -> JsonError {
+    let trouble = match error.classify() {
+        _ if stopped => Trouble::Stopped,
+        Category::Eof => Trouble::CutShort,
+        Category::Data => Trouble::Shape,
+        Category::Syntax | Category::Io => Trouble::Syntax,
+    };
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    JsonError { trouble, line: error.line(), column: error.column(), message }
 }
 
 /// The text with every `\uD8xx` or `\uDCxx` escape that is not part of a pair replaced by `\uFFFD`.

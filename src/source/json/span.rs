@@ -68,8 +68,6 @@ impl JsonSpan<'_> {
             rows.reject(code, &format!("a span (trace {}, span {}) was left out: {why}", self.trace_id, self.span_id));
             return true;
         }
-        let event = |pairs: &'_ Pairs<'_>| pairs.len();
-        let _ = event;
         let events = self.exception.iter().map(|pairs| EventView { name: "exception", attributes: views(pairs) });
         rows.span(
             resource,

@@ -4,6 +4,14 @@ use super::*;
 use crate::source::mapper::Mapper;
 use crate::spans::{PeerKind, SpanFlags, SpanId, SpanKind, SpanRow, TraceId, Weight};
 
+/// One document.
+fn document(bytes: &[u8], mapper: &mut Mapper) -> Result<Kinds, JsonError> {
+    documents(bytes, mapper).map(|all| {
+        assert_eq!(all.len(), 1);
+        all[0]
+    })
+}
+
 fn read(text: &str) -> (Result<Kinds, JsonError>, Mapper) {
     let mut mapper = Mapper::default();
     let result = document(text.as_bytes(), &mut mapper);
@@ -259,7 +267,21 @@ fn broken_json_names_its_place() {
     assert_eq!(trouble("{\"resourceSpans\":[\n{}"), (Trouble::CutShort, 2, 2));
     assert_eq!(trouble(r#"{"resourceSpans":{}}"#).0, Trouble::Shape);
     assert_eq!(trouble(r#"{"resourceSpans":[{"scopeSpans":5}]}"#).0, Trouble::Shape);
-    assert_eq!(trouble(r#"{} {}"#).0, Trouble::Syntax);
+    assert_eq!(trouble("{}\n{}}"), (Trouble::Syntax, 2, 3));
+}
+
+#[test]
+fn documents_may_follow_each_other() {
+    let one = around("");
+    let mut mapper = Mapper::default();
+    let all = documents(format!("{one}{one}\n{{}}\n\n{one}\n").as_bytes(), &mut mapper);
+    assert_eq!(all, Ok(vec![Kinds::TRACES, Kinds::TRACES, Kinds::default(), Kinds::TRACES]));
+    assert_eq!(mapper.batch.rows.len(), 3);
+    // A second attempt does not repeat what the first one handed over.
+    let broken = around(r#","name":"\ud83d""#);
+    let mut mapper = Mapper::default();
+    assert!(documents(format!("{one}\n{broken}\n{one}").as_bytes(), &mut mapper).is_ok());
+    assert_eq!(mapper.batch.rows.len(), 3);
 }
 
 #[test]
@@ -318,7 +340,7 @@ fn near_otlp() -> impl Strategy<Value = serde_json::Value> {
 proptest! {
     #[test]
     fn no_json_and_no_bytes_panic(value in near_otlp(), bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = document(&bytes, &mut Mapper::default());
+        let _ = documents(&bytes, &mut Mapper::default());
         let text = value.to_string();
         if let Err(error) = read(&text).0 {
             prop_assert_eq!(error.trouble, Trouble::Shape);
@@ -332,6 +354,6 @@ proptest! {
         let mut bytes = around(r#","status":{"code":2},"events":[{"name":"exception","attributes":[]}],"x":"\ud83d""#).into_bytes();
         let at = at % bytes.len();
         bytes[at] = to;
-        let _ = document(&bytes, &mut Mapper::default());
+        let _ = documents(&bytes, &mut Mapper::default());
     }
 }

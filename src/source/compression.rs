@@ -101,7 +101,7 @@ mod tests {
             for cut in [5, packed.len() / 2, packed.len() - 1] {
                 assert_eq!(unpacked(&packed[..cut]).unwrap_err().code, "input-truncated", "{cut}");
             }
-            let garbage = [&packed[..], b"garbage!"].concat();
+            let garbage = [&packed[..], b"this is not another member or frame"].concat();
             assert_eq!(unpacked(&garbage).unwrap_err().code, "input-corrupt");
         }
     }

@@ -143,15 +143,17 @@ impl<'s> Feed<'s> {
 
     fn classify(&mut self, kinds: Kinds, record: &Record) -> Result<(), Diagnostic> {
         let foreign = if kinds.has(Kinds::JAEGER) {
-            Diagnostic::error("jaeger-json", "this is Jaeger's own JSON, not OTLP").help(
-                "ask Jaeger for OTLP instead: GET /api/v3/traces/{id} of its query service answers in OTLP JSON",
-            )
+            Diagnostic::error("jaeger-json", "this is Jaeger's own JSON, not OTLP")
+                .help("ask Jaeger for OTLP instead: GET /api/v3/traces/{id} of its query service answers in OTLP JSON")
         } else if kinds.has(Kinds::ZIPKIN) {
             Diagnostic::error("zipkin-json", "this is Zipkin JSON, not OTLP")
                 .help("send it through an OpenTelemetry Collector with a Zipkin receiver and a file exporter")
         } else if kinds.has(Kinds::SUMMARY) {
-            Diagnostic::error("search-summary", "this is the answer of a trace search: it lists traces without their spans")
-                .help("fetch each trace by its id (GET /api/traces/{id}), or read from Tempo itself: tempo://HOST:PORT")
+            Diagnostic::error(
+                "search-summary",
+                "this is the answer of a trace search: it lists traces without their spans",
+            )
+            .help("fetch each trace by its id (GET /api/traces/{id}), or read from Tempo itself: tempo://HOST:PORT")
         } else {
             if !kinds.has(Kinds::TRACES) {
                 for (kind, what) in [

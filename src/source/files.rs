@@ -84,7 +84,8 @@ mod tests {
         for name in ["a.json", "A.JSONL", "a.jsonl.zst", "traces-2024-01-01T00.000.json.gz", "x.otlp", "x.binpb"] {
             assert!(looks_like_traces(name), "{name}");
         }
-        for name in ["README.md", "counts.csv", "x.snapshot.json", "x.snapshot.json.zst", "a.gz", "LICENSE", "x.proto"] {
+        for name in ["README.md", "counts.csv", "x.snapshot.json", "x.snapshot.json.zst", "a.gz", "LICENSE", "x.proto"]
+        {
             assert!(!looks_like_traces(name), "{name}");
         }
     }

@@ -13,8 +13,8 @@ use super::{outcome, peer, sampling};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::semconv::{self, Slot};
 use crate::spans::{
-    ErrorClass, ErrorId, Link, Peer, PeerId, Resource, ResourceId, SpanBatch, SpanFlags, SpanId, SpanKind, SpanRow, Sym,
-    TraceId, Weight, normalize,
+    ErrorClass, ErrorId, Link, Peer, PeerId, Resource, ResourceId, SpanBatch, SpanFlags, SpanId, SpanKind, SpanRow,
+    Sym, TraceId, Weight, normalize,
 };
 
 /// Longest kept attribute value, in bytes.
@@ -267,7 +267,10 @@ impl Mapper {
     ///
     /// # Errors
     /// What `push` says.
-    pub(super) fn trim(&mut self, push: &mut dyn FnMut(&SpanBatch) -> Result<(), Diagnostic>) -> Result<(), Diagnostic> {
+    pub(super) fn trim(
+        &mut self,
+        push: &mut dyn FnMut(&SpanBatch) -> Result<(), Diagnostic>,
+    ) -> Result<(), Diagnostic> {
         let batch = &self.batch;
         let largest = batch.strings.len().max(batch.peers().len()).max(batch.errors().len());
         if largest.max(batch.resources().len()) <= MAX_DICTIONARY {
@@ -281,7 +284,10 @@ impl Mapper {
 
     fn refuse(&mut self, span: &SpanView<'_>, code: &'static str, why: &str) {
         let name = normalize::operation(span.name);
-        self.reject(code, &format!("span `{name}` (trace {}, span {}) was left out: {why}", span.trace_id, span.span_id));
+        self.reject(
+            code,
+            &format!("span `{name}` (trace {}, span {}) was left out: {why}", span.trace_id, span.span_id),
+        );
     }
 
     fn repair(&mut self, code: &'static str, n: u64) {
@@ -310,7 +316,8 @@ impl Mapper {
     fn weight(&self, resource: ResourceId, span: &SpanView<'_>, known: &Known<'_>, flags: &mut SpanFlags) -> Weight {
         let configured = || {
             let key = self.rate_attribute.as_deref()?;
-            let own = span.attributes.iter().find(|(k, _)| *k == key).and_then(|(_, value)| sampling::from_rate(*value));
+            let own =
+                span.attributes.iter().find(|(k, _)| *k == key).and_then(|(_, value)| sampling::from_rate(*value));
             own.or_else(|| self.rates.get(&resource).copied())
         };
         let weight = sampling::from_trace_state(span.trace_state)

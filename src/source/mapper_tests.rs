@@ -2,7 +2,15 @@ use super::*;
 use crate::spans::PeerKind;
 
 fn span<'a>() -> SpanView<'a> {
-    SpanView { trace_id: TraceId(1), span_id: SpanId(2), name: "GET /", kind: 2, start: 10, end: 30, ..SpanView::default() }
+    SpanView {
+        trace_id: TraceId(1),
+        span_id: SpanId(2),
+        name: "GET /",
+        kind: 2,
+        start: 10,
+        end: 30,
+        ..SpanView::default()
+    }
 }
 
 fn one(view: &SpanView<'_>) -> (SpanRow, Mapper) {

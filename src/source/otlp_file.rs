@@ -201,7 +201,8 @@ impl Reading<'_> {
         let format = detect::format(&head, head.len() < HEAD);
         self.bytes = self.bytes.saturating_add(head.len() as u64);
         if let Format::Unknown(what) = format {
-            let what = what.map_or_else(|| "neither JSON nor OTLP protobuf".to_owned(), |w| format!("not OTLP but {w}"));
+            let what =
+                what.map_or_else(|| "neither JSON nor OTLP protobuf".to_owned(), |w| format!("not OTLP but {w}"));
             return Err(Diagnostic::error("format-unknown", format!("the input is {what}")).help(
                 "give OTLP as JSON or protobuf, plain or packed with gzip or zstd, e.g. from the Collector's file exporter",
             ));
@@ -235,8 +236,9 @@ impl Reading<'_> {
             }
             CutError::CutShort { offset } => {
                 let text = format!("the input ends in the middle of the protobuf message at byte {offset}");
-                Diagnostic::error("input-truncated", text)
-                    .help("the file was cut short: copy or download it again; a partial file is never taken for a whole one")
+                Diagnostic::error("input-truncated", text).help(
+                    "the file was cut short: copy or download it again; a partial file is never taken for a whole one",
+                )
             }
             CutError::Broken { offset } => {
                 Diagnostic::error("protobuf-malformed", format!("there is no protobuf message at byte {offset}"))
@@ -314,8 +316,9 @@ fn nothing(tally: &Tally, bytes: u64) -> Diagnostic {
             .help("give OTLP traces: JSON with `resourceSpans`, or protobuf");
     }
     if bytes == 0 {
-        return Diagnostic::error("empty-input", "the input is empty")
-            .help("check that the exporter has written and closed the file, or that the pipe's first command succeeded");
+        return Diagnostic::error("empty-input", "the input is empty").help(
+            "check that the exporter has written and closed the file, or that the pipe's first command succeeded",
+        );
     }
     Diagnostic::error("no-spans-in-input", "the input is OTLP but holds no spans")
         .help("check the exporter's filters; an empty answer is never taken for a system without services")

@@ -85,10 +85,8 @@ fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
         }
     };
     let exception = span.events.iter().find(|event| event.name == "exception");
-    let events = exception.map(|event| EventView {
-        name: &event.name,
-        attributes: views(&event.attributes, &mut |key| rows.wants(key)),
-    });
+    let events = exception
+        .map(|event| EventView { name: &event.name, attributes: views(&event.attributes, &mut |key| rows.wants(key)) });
     let links = span.links.iter().map(|link| (trace_id(&link.trace_id), span_id(&link.span_id)));
     let view = SpanView {
         trace_id: trace_id(&span.trace_id),
@@ -153,7 +151,11 @@ mod tests {
             start_time_unix_nano: 5,
             end_time_unix_nano: 9,
             attributes: vec![text("db.system", "mysql"), text("db.statement", "SELECT 1")],
-            events: vec![Event { name: "exception".into(), attributes: vec![text("exception.type", "E")], ..Event::default() }],
+            events: vec![Event {
+                name: "exception".into(),
+                attributes: vec![text("exception.type", "E")],
+                ..Event::default()
+            }],
             links: vec![Link { trace_id: vec![4; 16], span_id: vec![5; 8], ..Link::default() }],
             status: Some(Status { code: 2, ..Status::default() }),
             ..Span::default()

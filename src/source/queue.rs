@@ -32,9 +32,8 @@ impl Queue {
     /// Appends a record as soon as there is room; `false` when the queue is closed.
     pub(super) fn push(&self, record: Record) -> bool {
         let length = record.bytes.len();
-        let full = |state: &mut State| {
-            !state.closed && state.bytes > 0 && state.bytes.saturating_add(length) > self.budget
-        };
+        let full =
+            |state: &mut State| !state.closed && state.bytes > 0 && state.bytes.saturating_add(length) > self.budget;
         let state = self.drained.wait_while(self.lock(), full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if state.closed {

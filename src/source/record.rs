@@ -232,7 +232,10 @@ mod tests {
         let line = format!("{{\"x\":\"{}\"}}\n", "y".repeat(100_000));
         let (records, error) = cut(line.repeat(7).as_bytes(), Format::Json, 1 << 20);
         assert!(error.is_none());
-        assert_eq!(records.iter().map(|r| (r.line, r.bytes.len() / line.len())).collect::<Vec<_>>(), [(1, 3), (4, 3), (7, 1)]);
+        assert_eq!(
+            records.iter().map(|r| (r.line, r.bytes.len() / line.len())).collect::<Vec<_>>(),
+            [(1, 3), (4, 3), (7, 1)]
+        );
     }
 
     #[test]
@@ -252,7 +255,10 @@ mod tests {
         assert!(matches!(error, Some(CutError::TooLarge { line: Some(3), offset: 6 })), "{error:?}");
         assert!(cut(b"{\"a\":1234}", Format::Json, 10).1.is_none());
         assert!(cut(b"{\"a\":12345}", Format::Json, 10).1.is_some());
-        assert!(matches!(cut(&[0, 0, 1, 0, 1], Format::ProtobufFixed, 255).1, Some(CutError::TooLarge { offset: 0, .. })));
+        assert!(matches!(
+            cut(&[0, 0, 1, 0, 1], Format::ProtobufFixed, 255).1,
+            Some(CutError::TooLarge { offset: 0, .. })
+        ));
     }
 
     #[test]

@@ -99,14 +99,7 @@ pub const SPAN_ATTRIBUTES: &[(Slot, &[&str])] = &[
     (Slot::PeerNamespace, &["service.peer.namespace"]),
     (
         Slot::Address,
-        &[
-            "server.address",
-            "net.peer.name",
-            "network.peer.address",
-            "net.sock.peer.addr",
-            "net.peer.ip",
-            "http.host",
-        ],
+        &["server.address", "net.peer.name", "network.peer.address", "net.sock.peer.addr", "net.peer.ip", "http.host"],
     ),
     (Slot::Url, &["url.full", "http.url"]),
     (Slot::HttpStatus, &["http.response.status_code", "http.status_code"]),
@@ -120,12 +113,8 @@ pub const SPAN_ATTRIBUTES: &[(Slot, &[&str])] = &[
 ///
 /// A database or broker is more telling than the logical name that instrumentations derive from its host, and any name
 /// is better than an address.
-pub const PEER_ORDER: [super::PeerKind; 4] = [
-    super::PeerKind::Database,
-    super::PeerKind::Messaging,
-    super::PeerKind::Service,
-    super::PeerKind::External,
-];
+pub const PEER_ORDER: [super::PeerKind; 4] =
+    [super::PeerKind::Database, super::PeerKind::Messaging, super::PeerKind::Service, super::PeerKind::External];
 
 /// Values of `db.system` that `db.system.name` spells otherwise, so that one database stays one node while its callers
 /// move to the newer convention.

@@ -22,8 +22,10 @@ fn read(text: &str) -> (Result<Kinds, JsonError>, Mapper) {
 fn around(fields: &str) -> String {
     let usual = r#""traceId":"0a6f8898263eec68fafd01cee4d45f03","spanId":"eee19b7ec3c1b174","name":"GET /","kind":3,
         "startTimeUnixNano":"1544712660000000000","endTimeUnixNano":"1544712661000000000""#;
-    format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"cart"}}}}]}},
-        "scopeSpans":[{{"scope":{{}},"spans":[{{{usual}{fields}}}]}}]}}]}}"#)
+    format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"cart"}}}}]}},
+        "scopeSpans":[{{"scope":{{}},"spans":[{{{usual}{fields}}}]}}]}}]}}"#
+    )
 }
 
 fn row(fields: &str) -> SpanRow {
@@ -202,8 +204,10 @@ fn a_resource_after_its_spans_is_still_theirs() {
 
 #[test]
 fn duplicate_fields_are_no_error() {
-    let (result, mapper) = read(r#"{"resourceSpans":[],"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","spanId":"2",
-        "spanId":"3","startTimeUnixNano":5}]},{"spans":[],"spans":[7]}]}]}"#);
+    let (result, mapper) = read(
+        r#"{"resourceSpans":[],"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","spanId":"2",
+        "spanId":"3","startTimeUnixNano":5}]},{"spans":[],"spans":[7]}]}]}"#,
+    );
     assert_eq!(result, Ok(Kinds::TRACES));
     assert_eq!(mapper.batch.rows[0].span_id, SpanId(3));
     assert_eq!(mapper.rejected.get("span-malformed"), Some(&1));
@@ -214,7 +218,9 @@ fn one_span_that_fits_nothing_leaves_its_neighbours() {
     let usual = around("");
     let start = usual.find(r#"{"traceId""#).unwrap();
     let good = &usual[start..usual.len() - "]}]}]}".len()];
-    for bad in [r#"{"name":5}"#, r#"{"attributes":"x"}"#, r#"{"events":{}}"#, r#"{"links":1}"#, r#"{"kind":{}}"#, "[[]]", "5"] {
+    for bad in
+        [r#"{"name":5}"#, r#"{"attributes":"x"}"#, r#"{"events":{}}"#, r#"{"links":1}"#, r#"{"kind":{}}"#, "[[]]", "5"]
+    {
         let (result, mapper) = read(&usual.replace(good, &format!("{good},{bad},{good}")));
         assert_eq!((result, mapper.batch.rows.len()), (Ok(Kinds::TRACES), 2), "{bad}");
         assert_eq!(mapper.rejected.get("span-malformed"), Some(&1), "{bad}");
@@ -289,7 +295,10 @@ fn depth_of_nesting_cannot_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"data\":", "}"), ("{\"x\":", "}")] {
         let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
         assert_eq!(read(&deep).0, Ok(Kinds::OTHER));
-        assert_eq!(row(&format!(r#","x":{deep},"attributes":[{{"key":"db.name","value":{{"arrayValue":{deep}}}}}]"#)), row(""));
+        assert_eq!(
+            row(&format!(r#","x":{deep},"attributes":[{{"key":"db.name","value":{{"arrayValue":{deep}}}}}]"#)),
+            row("")
+        );
     }
 }
 
@@ -315,8 +324,27 @@ fn text_that_is_not_unicode_costs_only_its_characters() {
 /// Documents near OTLP: any value under any key that means something.
 fn near_otlp() -> impl Strategy<Value = serde_json::Value> {
     const KEYS: [&str; 22] = [
-        "resourceSpans", "batches", "result", "data", "traces", "resource", "attributes", "scopeSpans", "spans", "traceId",
-        "spanId", "parentSpanId", "kind", "status", "code", "events", "links", "key", "value", "stringValue", "name",
+        "resourceSpans",
+        "batches",
+        "result",
+        "data",
+        "traces",
+        "resource",
+        "attributes",
+        "scopeSpans",
+        "spans",
+        "traceId",
+        "spanId",
+        "parentSpanId",
+        "kind",
+        "status",
+        "code",
+        "events",
+        "links",
+        "key",
+        "value",
+        "stringValue",
+        "name",
         "startTimeUnixNano",
     ];
     let leaf = prop_oneof![

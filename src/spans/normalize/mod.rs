@@ -78,12 +78,15 @@ pub fn attribute(text: &str, max: usize) -> Cow<'_, str> {
         return text;
     }
     let safe = |word| if is_secret(word) { "{secret}" } else { word };
-    Cow::Owned(text.split(' ').map(|w| w.split('=').map(safe).collect::<Vec<_>>().join("=")).collect::<Vec<_>>().join(" "))
+    Cow::Owned(
+        text.split(' ').map(|w| w.split('=').map(safe).collect::<Vec<_>>().join("=")).collect::<Vec<_>>().join(" "),
+    )
 }
 
 fn unprintable(c: char) -> bool {
     // Direction overrides and zero-width characters can make a name read as another.
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The text cut to at most `max` bytes at a character boundary, with an ellipsis where something was cut.

@@ -27,7 +27,9 @@ pub(super) fn push(out: &mut String, text: &str, in_path: bool) {
 
 /// Letters, dots and underscores only, and not long: never an id.
 fn plain_word(text: &str) -> bool {
-    text.len() < 20 && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'.' || b == b'_') && !text.contains("_live_")
+    text.len() < 20
+        && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'.' || b == b'_')
+        && !text.contains("_live_")
 }
 
 /// Whether a word looks like a credential, by the prefixes their issuers give them or the shape of a JWT.

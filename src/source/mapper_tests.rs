@@ -184,7 +184,11 @@ fn large_dictionaries_are_dropped_between_records() {
         mapper.span(resource, &SpanView { name: &letters(n), ..span() });
     }
     let mut pushed = 0;
-    mapper.trim(&mut |batch| Ok(pushed += batch.rows.len())).unwrap();
+    let mut push = |batch: &SpanBatch| {
+        pushed += batch.rows.len();
+        Ok(())
+    };
+    mapper.trim(&mut push).unwrap();
     assert_eq!((pushed, mapper.batch.strings.len(), mapper.batch.rows.len()), (70_000, 1, 0));
     mapper.trim(&mut |_| panic!("there is nothing left")).unwrap();
 }

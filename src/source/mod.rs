@@ -1,7 +1,7 @@
 //! Where spans come from: the only module that reads the network or trace files.
 //!
 //! Purpose: turn any source into [`SpanBatch`]es through one mapper; wire types stop here.
-//! Input: a [`SourceSpec`] and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
+//! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
 mod compression;

@@ -304,6 +304,12 @@ fn real_files() {
             if path.extension().is_none_or(|e| e != "json") || path.ends_with("expected.json") {
                 continue;
             }
+            if path.ends_with("apiv3_GetTrace.json") {
+                // Its one span has no times.
+                let error = load(path.to_str().unwrap()).unwrap_err();
+                assert_eq!(error.message, "all 1 spans were refused: 1 span-without-time");
+                continue;
+            }
             let (rows, report) = load(path.to_str().unwrap()).unwrap();
             let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             let all = json.get("result").unwrap_or(&json)["resourceSpans"].as_array().unwrap();

@@ -10,6 +10,10 @@ use crate::spans::semconv::{self, Slot};
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie in 100..=599")]
 pub(super) fn codes(known: &Known<'_>) -> (u16, &'static str) {
     let http = known.get(Slot::HttpStatus).and_then(Value::number).filter(|n| (100.0..=599.0).contains(n));
-    let grpc = known.text(Slot::GrpcStatus).and_then(|text| semconv::grpc_status(&text));
+    let grpc = match known.get(Slot::GrpcStatus) {
+        Some(Value::Int(n)) => usize::try_from(n).ok().and_then(|n| semconv::GRPC_STATUS.get(n).copied()),
+        Some(value) => value.text().and_then(|text| semconv::grpc_status(&text)),
+        None => None,
+    };
     (http.map_or(0, |n| n as u16), grpc.unwrap_or(""))
 }

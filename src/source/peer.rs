@@ -83,7 +83,9 @@ fn service(known: &Known<'_>, peer: &mut Peer) -> bool {
 
 fn address(known: &Known<'_>, out: &mut String) {
     if let Some(address) = known.text(Slot::Address) {
-        push_lower(out, without_port(&address));
+        // A gRPC target, `dns:///ad:8080`, or a whole URL.
+        let target = address.rsplit_once(":///").map_or(&*address, |(_, target)| target);
+        push_lower(out, if target.contains("://") { host_of(target) } else { without_port(target) });
     } else if let Some(Value::Str(url)) = known.get(Slot::Url) {
         push_lower(out, host_of(url));
     }
@@ -210,6 +212,8 @@ mod tests {
             ("http.url", "/relative", ""),
             ("net.peer.ip", "2001:db8::1", "2001:db8::1"),
             ("server.address", "/var/run/db.sock", "/var/run/db.sock"),
+            ("server.address", "dns:///ad:8080", "ad"),
+            ("net.peer.name", "http://quote:8090/x", "quote"),
         ] {
             let want = if want.is_empty() { Peer::default() } else { is(PeerKind::External, "", "", want) };
             assert_eq!(peer("GET", SpanKind::Client, &[(key, value)]), want, "{value}");

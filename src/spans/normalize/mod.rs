@@ -36,7 +36,8 @@ pub fn operation(name: &str) -> Cow<'_, str> {
         if i > 0 {
             out.push(' ');
         }
-        if after_bearer && !word.is_empty() {
+        // `Bearer Token` is a phrase, `Bearer` and something long or with digits is not.
+        if after_bearer && (word.len() >= 16 || word.bytes().any(|b| b.is_ascii_digit())) {
             out.push_str("{secret}");
         } else {
             push_word(&mut out, word);
@@ -149,7 +150,8 @@ fn push_segments(out: &mut String, word: &str) {
         if before == b'=' && segment::names_a_secret(key) && !text.is_empty() {
             out.push_str("{secret}");
         } else {
-            segment::push(out, text, before == b'/');
+            // `HTTP/2` is a protocol.
+            segment::push(out, text, before == b'/' && !key.eq_ignore_ascii_case("http"));
         }
         let Some(&separator) = tail.as_bytes().first() else { break };
         out.push(char::from(separator));
@@ -185,6 +187,9 @@ mod tests {
             "org.springframework.web.servlet.DispatcherServlet.doDispatch",
             "поиск/заказы",
             "localhost:8080",
+            "HTTP/2 POST",
+            "Validate Bearer Token",
+            "get_v1_users_v2_items_v3",
             "",
         ] {
             let got = operation(name);
@@ -212,6 +217,7 @@ mod tests {
             ("process order 1234567", "process order {id}"),
             ("HGET cart:1234567", "HGET cart:{id}"),
             ("GET /k/01ARZ3NDEKTSV4RRFFQ69G5FAV", "GET /k/{id}"),
+            ("exec frontend-5d4f9c7b6-x2x9k", "exec {id}"),
             ("SELECT x FROM t WHERE n = 'bob smith' AND m='x''y'", "SELECT x FROM t WHERE n = ? AND m=??"),
         ] {
             assert_eq!(operation(name), want);
@@ -222,7 +228,8 @@ mod tests {
     fn secrets_never_stay() {
         for (name, want) in [
             ("GET /cb/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "GET /cb/{secret}"),
-            ("auth Bearer abcdef", "auth Bearer {secret}"),
+            ("auth Bearer abcdef1", "auth Bearer {secret}"),
+            ("auth Bearer AbcdefghijklmnOp", "auth Bearer {secret}"),
             ("use AKIAIOSFODNN7EXAMPLE now", "use {secret} now"),
             ("call sk_live_abcdefghij", "call {secret}"),
             ("call token=hunter two", "call token={secret} two"),

@@ -57,7 +57,11 @@ pub fn is_secret(text: &str) -> bool {
         ("ya29.", 12),
         ("hvs.", 20),
     ];
+    // Most words are short, or start with another letter: this runs for every attribute kept.
     let text = text.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    if text.len() < 12 || !text.starts_with(['A', 'g', 'h', 'n', 's', 'p', 'r', 'x', 'y', 'e']) {
+        return false;
+    }
     let token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'/' | b'=');
     if PREFIXES.iter().any(|(p, min)| text.starts_with(p) && text.len() >= *min) {
         return text.bytes().all(token);
@@ -78,8 +82,7 @@ fn is_email(text: &str) -> bool {
 }
 
 fn is_id(text: &str, in_path: bool) -> bool {
-    let (mut digits, mut hex, mut other, mut joints) = (0usize, true, false, 0usize);
-    let mut previous_digit = None;
+    let (mut digits, mut hex, mut other) = (0usize, true, false);
     for b in text.bytes() {
         match b {
             b'0'..=b'9' => digits += 1,
@@ -87,10 +90,6 @@ fn is_id(text: &str, in_path: bool) -> bool {
             _ => other = true,
         }
         hex &= b.is_ascii_hexdigit();
-        if b.is_ascii_alphanumeric() {
-            joints += usize::from(previous_digit.is_some_and(|p| p != b.is_ascii_digit()));
-            previous_digit = Some(b.is_ascii_digit());
-        }
     }
     if digits == text.len() {
         return digits >= if in_path { 1 } else { 5 };
@@ -106,7 +105,17 @@ fn is_id(text: &str, in_path: bool) -> bool {
     // base64, names of pods).
     in_path && other && digits >= 4 && only(b"-_")
         || text.split('.').count() == 4 && text.split('.').all(|p| p.parse::<u8>().is_ok())
-        || text.len() >= 20 && joints >= 5 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        || text.len() >= 20 && text.split(['-', '_']).all(is_alphanumeric) && text.split(['-', '_']).any(is_jumble)
+}
+
+fn is_alphanumeric(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+/// Letters and digits in turn, at least four changes: no word is spelt like that.
+fn is_jumble(part: &str) -> bool {
+    let (from, to) = (part.bytes(), part.bytes().skip(1));
+    part.len() >= 8 && from.zip(to).filter(|(a, b)| a.is_ascii_digit() != b.is_ascii_digit()).count() >= 4
 }
 
 /// `12345.png` as stem and extension.

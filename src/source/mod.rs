@@ -1,10 +1,24 @@
 //! Where spans come from: the only module that reads the network or trace files.
 //!
 //! Purpose: turn any source into [`SpanBatch`]es through one mapper; wire types stop here.
-//! Input: a [`SourceSpec`] and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
+//! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod compression;
+mod detect;
+mod feed;
+mod files;
+mod json;
 mod mapper;
+mod otlp_file;
+mod outcome;
+mod peer;
+mod proto;
+mod queue;
+mod record;
+mod sampling;
+mod wire;
+mod wire_id;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +147,10 @@ impl Default for SourceOptions {
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.
 pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
-    let _ = options;
-    Err(Diagnostic::error("source-unknown", format!("`{from}` is not a source tracebook knows")))
+    if let Some((scheme, _)) = from.split_once("://") {
+        // Only the scheme is repeated: what follows may hold a password.
+        return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
+            .help("give a file, a directory, `-` for standard input, or tempo://HOST:PORT"));
+    }
+    Ok(Box::new(otlp_file::open(from, options)?))
 }

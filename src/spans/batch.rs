@@ -78,6 +78,8 @@ impl SpanFlags {
     pub const NO_DURATION: Self = Self(1 << 2);
     /// The span carries links (in [`SpanBatch::links`]).
     pub const LINKED: Self = Self(1 << 3);
+    /// The span ended before it started: its clock jumped. Always together with [`SpanFlags::NO_DURATION`].
+    pub const SKEWED: Self = Self(1 << 4);
 
     /// Whether every bit of `other` is set.
     #[must_use]

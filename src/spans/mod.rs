@@ -8,6 +8,7 @@
 pub mod archive;
 mod batch;
 mod ids;
+pub mod normalize;
 pub mod semconv;
 mod strings;
 mod weight;

@@ -1,0 +1,220 @@
+//! One decoding thread's way to the sink: a mapper, and what it has to report.
+
+use std::collections::BTreeMap;
+
+use super::json::{self, Kinds, Trouble};
+use super::mapper::{Attributes, MAX_EXAMPLES, Mapper, Rows, SpanView};
+use super::record::Record;
+use super::{SpanSink, proto};
+use crate::diag::{Diagnostic, Location};
+use crate::spans::ResourceId;
+
+/// Rows after which a batch goes to the sink.
+const BATCH_ROWS: usize = 8_192;
+
+/// What was read and what was not. Joined from all threads; the same whatever thread read what.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Spans accepted.
+    pub(super) spans: u64,
+    /// Spans refused, by code.
+    pub(super) rejected: BTreeMap<String, u64>,
+    /// Things set right, by code.
+    pub(super) repaired: BTreeMap<&'static str, u64>,
+    /// The first refusals of each code: record number, diagnostic.
+    pub(super) examples: BTreeMap<&'static str, Vec<(u64, Diagnostic)>>,
+    /// JSON documents without spans, by what they are: how many, and the first record and file with one.
+    pub(super) others: BTreeMap<&'static str, (u64, u64, String)>,
+}
+
+impl Tally {
+    /// Adds what another thread has read.
+    pub(super) fn join(&mut self, other: Self) {
+        self.spans = self.spans.saturating_add(other.spans);
+        for (code, n) in other.rejected {
+            let sum = self.rejected.entry(code).or_default();
+            *sum = sum.saturating_add(n);
+        }
+        for (code, n) in other.repaired {
+            let sum = self.repaired.entry(code).or_default();
+            *sum = sum.saturating_add(n);
+        }
+        for (code, found) in other.examples {
+            let all = self.examples.entry(code).or_default();
+            all.extend(found);
+            // Stable: within a record the order of the file stays.
+            all.sort_by_key(|(record, _)| *record);
+            all.truncate(MAX_EXAMPLES);
+        }
+        for (what, (n, record, file)) in other.others {
+            self.other(what, n, record, &file);
+        }
+    }
+
+    fn other(&mut self, what: &'static str, n: u64, record: u64, file: &str) {
+        let entry = self.others.entry(what).or_insert_with(|| (0, record, file.to_owned()));
+        entry.0 = entry.0.saturating_add(n);
+        if record < entry.1 {
+            (entry.1, entry.2) = (record, file.to_owned());
+        }
+    }
+}
+
+/// Decodes records into batches and pushes them.
+pub(super) struct Feed<'s> {
+    mapper: Mapper,
+    sink: &'s dyn SpanSink,
+    tally: Tally,
+    failure: Option<Diagnostic>,
+}
+
+impl<'s> Feed<'s> {
+    pub(super) fn new(mapper: Mapper, sink: &'s dyn SpanSink) -> Self {
+        Self { mapper, sink, tally: Tally::default(), failure: None }
+    }
+
+    /// Decodes one record.
+    ///
+    /// # Errors
+    /// Broken JSON or protobuf, documents of another kind, or the sink's own error.
+    pub(super) fn record(&mut self, record: &Record) -> Result<(), Diagnostic> {
+        self.mapper.place = Location::file(&*record.file);
+        let result = if record.is_json { self.json(record) } else { self.protobuf(record) };
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        result?;
+        for example in std::mem::take(&mut self.mapper.examples) {
+            let all = self.tally.examples.entry(example.code).or_default();
+            // Records come in rising order, so the first ones stay.
+            if all.len() < MAX_EXAMPLES {
+                all.push((record.number, example));
+            }
+        }
+        self.mapper.trim(&mut |batch| self.sink.push(batch))
+    }
+
+    /// Pushes what is left and gives the report.
+    ///
+    /// # Errors
+    /// The sink's own.
+    pub(super) fn finish(mut self) -> Result<Tally, Diagnostic> {
+        self.flush()?;
+        self.tally.rejected = self.mapper.rejected;
+        self.tally.repaired = self.mapper.repaired;
+        Ok(self.tally)
+    }
+
+    fn flush(&mut self) -> Result<(), Diagnostic> {
+        if self.mapper.batch.rows.is_empty() {
+            return Ok(());
+        }
+        let result = self.sink.push(&self.mapper.batch);
+        self.mapper.batch.clear_rows();
+        result
+    }
+
+    fn json(&mut self, record: &Record) -> Result<(), Diagnostic> {
+        let place = |line: usize, column: usize| Location {
+            file: Some(record.file.to_string()),
+            line: Some(record.line.saturating_add(line.saturating_sub(1) as u64)),
+            column: Some(column as u64),
+            key: None,
+        };
+        let documents = json::documents(&record.bytes, self).map_err(|error| {
+            let said = error.message;
+            match error.trouble {
+                Trouble::CutShort => Diagnostic::error("input-truncated", format!("a JSON document is cut short: {said}"))
+                    .help("the file ends too early: copy it again, or cut off its unfinished last document yourself"),
+                Trouble::Shape => Diagnostic::error("json-not-otlp", format!("this is JSON but not OTLP: {said}"))
+                    .help("compare it with the OTLP/JSON form: {\"resourceSpans\": [{\"scopeSpans\": [{\"spans\": […]}]}]}"),
+                Trouble::Syntax | Trouble::Stopped => {
+                    Diagnostic::error("json-malformed", format!("this is not valid JSON: {said}"))
+                        .help("find and repair or remove the broken document; `jq -c . FILE` stops at the same place")
+                }
+            }
+            .at(place(error.line, error.column))
+        })?;
+        for kinds in documents {
+            self.classify(kinds, record)?;
+        }
+        Ok(())
+    }
+
+    fn classify(&mut self, kinds: Kinds, record: &Record) -> Result<(), Diagnostic> {
+        let foreign = if kinds.has(Kinds::JAEGER) {
+            Diagnostic::error("jaeger-json", "this is Jaeger's own JSON, not OTLP")
+                .help("ask Jaeger for OTLP instead: GET /api/v3/traces/{id} of its query service answers in OTLP JSON")
+        } else if kinds.has(Kinds::ZIPKIN) {
+            Diagnostic::error("zipkin-json", "this is Zipkin JSON, not OTLP")
+                .help("send it through an OpenTelemetry Collector with a Zipkin receiver and a file exporter")
+        } else if kinds.has(Kinds::SUMMARY) {
+            Diagnostic::error(
+                "search-summary",
+                "this is the answer of a trace search: it lists traces without their spans",
+            )
+            .help("fetch each trace by its id (GET /api/traces/{id}), or read from Tempo itself: tempo://HOST:PORT")
+        } else {
+            if !kinds.has(Kinds::TRACES) {
+                for (kind, what) in [
+                    (Kinds::LOGS, "OTLP logs"),
+                    (Kinds::METRICS, "OTLP metrics"),
+                    (Kinds::PROFILES, "OTLP profiles"),
+                    (Kinds::OTHER, "JSON of another kind"),
+                ] {
+                    if kinds.has(kind) {
+                        self.tally.other(what, 1, record.number, &record.file);
+                    }
+                }
+            }
+            return Ok(());
+        };
+        Err(foreign.at(Location::file(&*record.file).at_line(record.line)))
+    }
+
+    fn protobuf(&mut self, record: &Record) -> Result<(), Diagnostic> {
+        let mut start = 0;
+        for (end, nth) in record.ends.iter().zip(0u64..) {
+            let message = record.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            proto::decode(message, self).map_err(|_| {
+                let number = record.message.saturating_add(nth);
+                let at = Location::file(&*record.file).at_key(format!("message {number}"));
+                Diagnostic::error("protobuf-malformed", "a protobuf message is not an OTLP trace message").at(at).help(
+                    "write the file anew as OTLP: one TracesData message, or ExportTraceServiceRequest messages each after \
+                     its length",
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Rows for Feed<'_> {
+    fn resource(&mut self, attributes: &Attributes<'_>) -> ResourceId {
+        self.mapper.resource(attributes)
+    }
+
+    fn span(&mut self, resource: ResourceId, span: &SpanView<'_>) -> bool {
+        let before = self.mapper.batch.rows.len();
+        self.mapper.span(resource, span);
+        if self.mapper.batch.rows.len() > before {
+            self.tally.spans = self.tally.spans.saturating_add(1);
+        }
+        if self.mapper.batch.rows.len() >= BATCH_ROWS
+            && let Err(failure) = self.flush()
+        {
+            self.failure = Some(failure);
+            return false;
+        }
+        true
+    }
+
+    fn reject(&mut self, code: &'static str, why: &str) {
+        self.mapper.reject(code, why);
+    }
+
+    fn wants(&self, key: &str) -> bool {
+        self.mapper.wants(key)
+    }
+}

@@ -1,0 +1,118 @@
+//! OTLP JSON → rows, leniently.
+//!
+//! Input: one or more JSON documents in a row. Output: their spans in a [`Rows`], and what the documents were found to be.
+//! Every spelling seen in real files is read: ids in hex or base64, enums as numbers or names, nanoseconds quoted or bare,
+//! `resourceSpans` or `batches`, `null` anywhere. A span that cannot be read is counted and left out; only broken JSON, or
+//! a container above the spans that is no list, fails the document.
+//! Must not: recurse with the input's depth, or build the document in memory.
+
+mod envelope;
+mod shape;
+mod span;
+
+use serde::de::DeserializeSeed;
+use serde_json::error::Category;
+
+use super::mapper::Rows;
+pub(super) use envelope::Kinds;
+use envelope::{Envelope, Target};
+use shape::{Found, Hoping};
+
+/// Why a document could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct JsonError {
+    /// What kind of trouble.
+    pub(super) trouble: Trouble,
+    /// 1-based line within the document.
+    pub(super) line: usize,
+    /// 1-based column in bytes within that line.
+    pub(super) column: usize,
+    /// What the reader says.
+    pub(super) message: String,
+}
+
+/// Kinds of trouble with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It ends too early.
+    CutShort,
+    /// It is no JSON.
+    Syntax,
+    /// It is JSON, but not in the shape of OTLP.
+    Shape,
+    /// The receiver of the spans asked to stop.
+    Stopped,
+}
+
+/// Reads all documents, and says of each what it was found to hold.
+///
+/// # Errors
+/// See [`Trouble`]. Spans handed over before the trouble stay handed over.
+pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
+    // Invalid UTF-8 costs the characters it hits, not the document.
+    let text = String::from_utf8_lossy(bytes);
+    let mut target = Target { rows, seen: 0, skip: 0, stopped: false };
+    match attempt(&text, &mut target) {
+        Err(error) if error.message.contains("surrogate") || error.message.contains("hex escape") => {
+            // Half a surrogate pair, as JavaScript writes it, is no character. Mend the text, go on where it broke.
+            target.skip = std::mem::take(&mut target.seen);
+            attempt(&mend_surrogates(&text), &mut target)
+        }
+        result => result,
+    }
+}
+
+fn attempt(text: &str, target: &mut Target<'_>) -> Result<Vec<Kinds>, JsonError> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut all = Vec::new();
+    loop {
+        match Hoping(Envelope { target, depth: 0 }).deserialize(&mut reader) {
+            Ok(Found::Value(kinds)) => all.push(kinds),
+            Ok(Found::Null | Found::Wrong) => all.push(Kinds::OTHER),
+            Err(error) => return Err(explain(&error, target.stopped)),
+        }
+        if reader.end().is_ok() {
+            return Ok(all);
+        }
+    }
+}
+
+fn explain(error: &serde_json::Error, stopped: bool) -> JsonError {
+    let trouble = match error.classify() {
+        _ if stopped => Trouble::Stopped,
+        Category::Eof => Trouble::CutShort,
+        Category::Data => Trouble::Shape,
+        Category::Syntax | Category::Io => Trouble::Syntax,
+    };
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    JsonError { trouble, line: error.line(), column: error.column(), message }
+}
+
+/// The text with every `\uD8xx` or `\uDCxx` escape that is not part of a pair replaced by `\uFFFD`.
+fn mend_surrogates(text: &str) -> String {
+    let unit = |at: usize| -> Option<u16> {
+        let escape = text.get(at..at.checked_add(6)?)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find('\\')) {
+        let at = from + found;
+        out.push_str(text.get(from..at).unwrap_or_default());
+        let (keep, length) = match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (true, 12),
+            (Some(0xd800..=0xdfff), _) => (false, 6),
+            // Another escape: step over both of its characters, so that `\\u` is not taken for `\u`.
+            _ => (true, 1 + text.get(at + 1..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8)),
+        };
+        let end = at + length;
+        out.push_str(if keep { text.get(at..end).unwrap_or_default() } else { "\\uFFFD" });
+        from = end;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -189,7 +189,7 @@ fn is_ordered(parsed: &Parsed, region: &Region) -> bool {
 /// `| ID | Slug | Trigger | State | Owner |`, one row for each runbook in force.
 fn table(runbooks: &[Runbook], link_prefix: &str) -> String {
     let files = files(runbooks);
-    let mut out = String::from("| ID | Slug | Trigger | State | Owner |\n|---|---|---|---|---|");
+    let mut out = String::from("| ID | Slug | Trigger | State | Owner |\n| --- | --- | --- | --- | --- |");
     for runbook in runbooks.iter().filter(|r| r.state != RunbookState::Retired) {
         let owner = if runbook.owner.is_empty() { "–" } else { &runbook.owner };
         out.push_str(&format!(

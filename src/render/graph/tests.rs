@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::render::sample;
+use crate::runbook::DiagramNode;
+use crate::topology::NodeKind;
 
 #[test]
 fn the_flowchart_reads_as_approved() {
@@ -77,4 +79,69 @@ fn the_overview_marks_what_is_alarmed_and_stays_small() {
     let alarmed = BTreeSet::from([NodeId("frontend".into())]);
     assert!(overview(&sample::snapshot(), &alarmed).contains("class n2 alarmed"));
     assert!(overview(&sample::star(500, &|i| format!("service-{i}")), &alarmed).len() <= 2 * PAGE_CHARS);
+}
+
+/// Labels that have a meaning somewhere in Mermaid's grammar, in HTML or in a shell.
+const HOSTILE: &[&str] = &[
+    "plain",
+    "quote \" and ' and `tick`",
+    "`markdown **string**`",
+    "brackets ] ) } > [ ( { <",
+    "end",
+    "subgraph graph flowchart click style classDef a:b#c;",
+    "%% comment %%{init: {\"theme\":\"x\"}}%%",
+    "semi;colon; n1 --> n2",
+    "<b>html</b><script>alert(1)</script><br/>",
+    "line\nbreak\r\nand \\n backslash",
+    "entity &amp; #quot; #35; &#60;",
+    "pipe | double || arrow -->|x| -.-> ==>",
+    "ünïcödé 漢字 🙂 \u{202e}rtl",
+    "@{ shape: cyl }",
+    ":::class --- ~~~ $$x$$",
+    "---\ntitle: x\n---",
+    "",
+    "   ",
+];
+
+/// The Mermaid check under `tests/mermaid` gives these files to the real parser.
+#[test]
+fn the_cases_given_to_the_real_mermaid_parser_are_what_we_write() {
+    let names = |i: usize| HOSTILE[i % HOSTILE.len()].to_owned();
+    let mut diagram = sample::runbook().evidence.diagram;
+    diagram.nodes = (0..HOSTILE.len())
+        .map(|i| DiagramNode {
+            id: NodeId(format!("s{i:05}")),
+            kind: [NodeKind::Service, NodeKind::Database, NodeKind::Messaging, NodeKind::External, NodeKind::Entry]
+                [i % 5],
+            label: names(i),
+            focus: i == 0,
+            alarmed: i % 2 == 0,
+        })
+        .collect();
+    diagram.edges = (1..HOSTILE.len())
+        .map(|i| DiagramEdge {
+            source: NodeId("s00000".into()),
+            target: NodeId(format!("s{i:05}")),
+            ..diagram.edges[i % 6].clone()
+        })
+        .collect();
+    let alarmed = BTreeSet::from([NodeId("frontend".into())]);
+    let cases = [
+        ("hostile-neighbourhood.mmd", neighbourhood(&diagram, 900.0)),
+        ("hostile-whole.mmd", mermaid(&sample::star(HOSTILE.len(), &names))),
+        ("too-large.mmd", mermaid(&sample::star(600, &names))),
+        ("overview.mmd", overview(&sample::snapshot(), &alarmed)),
+    ];
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mermaid/cases");
+    for (name, text) in cases {
+        let path = directory.join(name);
+        if std::env::var_os("INSTA_UPDATE").is_some_and(|v| v == "always") {
+            std::fs::write(&path, format!("{text}\n")).unwrap();
+        }
+        let approved = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            approved == format!("{text}\n"),
+            "{name} changed: run `INSTA_UPDATE=always cargo test --lib render::graph`"
+        );
+    }
 }

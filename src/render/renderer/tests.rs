@@ -280,3 +280,9 @@ fn a_template_that_asks_for_what_is_not_there_learns_what_is() {
     assert_eq!((found.location.line, found.location.column.is_some()), (Some(2), true));
     assert!(found.help.contains("runbook.{id, slug") && found.help.contains("trigger_detail"), "{}", found.help);
 }
+
+#[test]
+#[ignore = "writes a page of hostile names for people to look at"]
+fn write_a_hostile_page() {
+    std::fs::write("/tmp/hostile.md", page(&sample::hostile(&HOSTILE.join(" ")))).unwrap();
+}

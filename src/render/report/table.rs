@@ -82,7 +82,7 @@ impl Table {
     }
 
     pub(super) fn to_markdown(&self) -> String {
-        let mut out = format!("| {} |\n|{}\n", self.head.join(" | "), "---|".repeat(self.head.len()));
+        let mut out = format!("| {} |\n|{}\n", self.head.join(" | "), " --- |".repeat(self.head.len()));
         for row in &self.rows {
             out.push('|');
             for cell in row {

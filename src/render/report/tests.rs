@@ -91,7 +91,7 @@ fn a_diff_reads_well_in_a_pull_request() {
     ## Topology changes
 
     | Severity | Change | Subject | Before | After | n | p |
-    |---|---|---|---|---|---|---|
+    | --- | --- | --- | --- | --- | --- | --- |
     | **error** | slower | `frontend → cart\|service` | p50 12 ms, p99 36 ms | p50 500 ms, p99 1.5 s | 1,204 → 1,204 | &lt; 0.001 |
     | info | node-added | `new` | absent | 1.34/s | 0 → 1,204 |  |
 

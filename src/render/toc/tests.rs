@@ -9,7 +9,7 @@ fn updated(text: &str) -> String {
     update(text, "docs/guide.md", &runbooks(), "runbooks/").unwrap()
 }
 
-const TABLE: &str = "| ID | Slug | Trigger | State | Owner |\n|---|---|---|---|---|\n\
+const TABLE: &str = "| ID | Slug | Trigger | State | Owner |\n| --- | --- | --- | --- | --- |\n\
     | [RB-001](runbooks/RB-001-checkoutservice-high-latency.md) | `checkoutservice-high-latency` | p99 latency &lt; 500ms is missed | Breached | Shop SRE |\n\
     | [RB-002](runbooks/RB-002-mysql-ts-failure.md) | `mysql-ts-failure` | errors of calls to it > 1 % | Not breached | – |";
 

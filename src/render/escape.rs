@@ -137,6 +137,7 @@ pub(super) fn team(markdown: &str, indent: usize) -> String {
     let pad = " ".repeat(indent.min(16));
     let text = hide_markers(&markdown.replace("\r\n", "\n"));
     let mut out = String::with_capacity(text.len());
+    let mut fence = None;
     for (i, line) in text.trim().split('\n').enumerate() {
         if i > 0 {
             out.push('\n');
@@ -145,8 +146,33 @@ pub(super) fn team(markdown: &str, indent: usize) -> String {
             }
         }
         out.push_str(line.trim_end());
+        fence = next_fence(fence, line);
+    }
+    if let Some((sign, length)) = fence {
+        out.push('\n');
+        out.push_str(&pad);
+        out.extend(std::iter::repeat_n(sign, length));
     }
     out
+}
+
+/// The code fence that is open after a line, as (sign, length), given the one open before it.
+pub(super) fn next_fence(open: Option<(char, usize)>, line: &str) -> Option<(char, usize)> {
+    let mut line = line.trim();
+    if open.is_none() {
+        // A fence may open behind the marks of the list or quote it stands in.
+        let number = line.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(". ");
+        line = number.unwrap_or(line).trim_start_matches([' ', '-', '*', '+', '>']);
+    }
+    let sign = line.chars().next().filter(|c| matches!(c, '`' | '~'));
+    let length = sign.map_or(0, |s| line.chars().take_while(|c| *c == s).count());
+    match (open, sign) {
+        (Some((was, least)), Some(sign)) if sign == was && length >= least && line.chars().all(|c| c == sign) => None,
+        (None, Some(sign)) if length >= 3 && !(sign == '`' && line.chars().skip(length).any(|c| c == '`')) => {
+            Some((sign, length))
+        }
+        _ => open,
+    }
 }
 
 /// The same on one line, fit for a table cell when `cell`.
@@ -169,9 +195,14 @@ pub(super) fn team_line(markdown: &str, cell: bool) -> String {
     out
 }
 
-/// Region markers are ours: text that imitates one is made to show instead.
+/// Region markers are ours: text that imitates one, or would comment one out, is made to show instead.
 fn hide_markers(text: &str) -> String {
-    if text.contains("<!--") && text.contains("tracebook:") { text.replace("<!--", "&lt;!--") } else { text.to_owned() }
+    let last_is_open = || text.rfind("<!--").is_some_and(|at| !text.get(at..).unwrap_or_default().contains("-->"));
+    if text.contains("<!--") && (text.contains("tracebook:") || last_is_open()) {
+        text.replace("<!--", "&lt;!--")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// An absolute `http`, `https` or `mailto` address fit for `(…)` of a Markdown link; `None` for anything else.
@@ -308,5 +339,20 @@ mod tests {
     #[test]
     fn mermaid_labels_hold_no_character_with_a_meaning() {
         assert_eq!(mermaid("a\"b];%%#", 40), "a#34;b#93;#59;#37;#37;#35;");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_mermaid_label_is_letters_digits_and_entity_codes_whatever_it_was(label: String) {
+            let mut rest = mermaid(&label, 48);
+            proptest::prop_assert!(rest.chars().count() <= 48 * 6);
+            for part in rest.clone().split('#').skip(1) {
+                let code: String = part.chars().take_while(|c| *c != ';').collect();
+                proptest::prop_assert!(code.parse::<u8>().is_ok(), "{}", rest);
+                rest = rest.replacen(&format!("#{code};"), "", 1);
+            }
+            let harmless = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || " -_./,()".contains(c);
+            proptest::prop_assert!(rest.chars().all(harmless), "{}", rest);
+        }
     }
 }

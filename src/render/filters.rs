@@ -53,7 +53,7 @@ pub(super) fn register(tera: &mut Tera) {
 fn number(tera: &mut Tera, name: &'static str, format: fn(f64) -> String) {
     tera.register_filter(name, move |value: Value, _: Kwargs, _: &State| {
         if value.is_none() || value.is_undefined() {
-            return safe("unknown".to_owned());
+            return safe("unknown");
         }
         let text = value.as_f64().map(format).ok_or_else(|| {
             tera::Error::message(format!("the filter `{name}` takes a number, this is of type {}", value.name()))

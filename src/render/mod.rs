@@ -4,6 +4,7 @@
 //! Input: typed documents. Output: [`Document`]s (path and text), never files.
 //! Must not: read or write files, decide what is said, or look at a clock.
 
+mod anchors;
 mod escape;
 mod filters;
 pub mod format;

@@ -1,18 +1,16 @@
 //! Templates leave stray blanks; pages do not.
 
+use super::escape::next_fence;
+
 /// No trailing blanks, no two blank lines in a row, one line break at the end. What stands in a code fence keeps its lines.
 #[must_use]
 pub(super) fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut fence: Option<(char, usize)> = None;
+    let mut fence = None;
     let mut blank = true;
     for line in text.lines() {
         let line = line.trim_end();
-        match (fence, fence_of(line)) {
-            (None, open) => fence = open,
-            (Some((c, n)), Some((d, m))) if c == d && m >= n && line.trim().chars().all(|x| x == c) => fence = None,
-            _ => {}
-        }
+        fence = next_fence(fence, line);
         if line.is_empty() && blank && fence.is_none() {
             continue;
         }
@@ -24,15 +22,6 @@ pub(super) fn tidy(text: &str) -> String {
     out.truncate(end);
     out.push('\n');
     out
-}
-
-/// The sign and length of a code fence, if the line begins with one.
-fn fence_of(line: &str) -> Option<(char, usize)> {
-    let line = line.trim_start();
-    let sign = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let length = line.chars().take_while(|c| *c == sign).count();
-    let info_has_ticks = sign == '`' && line.chars().skip(length).any(|c| c == '`');
-    (length >= 3 && !info_has_ticks).then_some((sign, length))
 }
 
 #[cfg(test)]

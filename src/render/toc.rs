@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
+use super::escape;
 use super::markdown::{self, Comment, Heading, Parsed};
 use super::text::{Place, ViewText};
 use super::view::{files, state_label};
-use super::{Document, escape};
 use crate::diag::{Diagnostic, Location};
 use crate::runbook::{Runbook, RunbookState};
 
@@ -38,7 +38,8 @@ pub fn update(text: &str, file: &str, runbooks: &[Runbook], link_prefix: &str) -
         return Err(no_region(file));
     }
 
-    let table = table(runbooks, link_prefix);
+    let slash = if link_prefix.is_empty() || link_prefix.ends_with('/') { "" } else { "/" };
+    let table = table(runbooks, &format!("{link_prefix}{slash}"));
     let mut edits: Vec<(&Region, String)> = tables.iter().map(|r| (r, table.clone())).collect();
     let inside = |h: &Heading| tables.iter().chain(&lists).any(|r| r.outer.contains(&h.range.start));
     for region in &lists {
@@ -223,15 +224,6 @@ fn sections(text: &str, headings: &[&Heading], region: &Region, ordered: bool) -
         })
         .collect();
     lines.join("\n")
-}
-
-/// The same over a document.
-///
-/// # Errors
-/// As [`update`].
-pub fn update_document(document: &Document, runbooks: &[Runbook], link_prefix: &str) -> Result<Document, Diagnostic> {
-    let text = update(&document.text, &document.path, runbooks, link_prefix)?;
-    Ok(Document { path: document.path.clone(), text })
 }
 
 #[cfg(test)]

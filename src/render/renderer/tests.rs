@@ -63,7 +63,7 @@ fn the_first_screen_says_what_is_wrong_who_is_hit_and_where_to_look() {
     for needed in [
         "**Breached.** p99 latency of `checkoutservice` is 812 ms",
         "**Who is hit:** 12.3 %",
-        "**Look here first:** Look at `productcatalogservice`",
+        "**Start here:** Look at `productcatalogservice`",
         "Shop SRE",
     ] {
         assert!(first.contains(needed), "{needed} not in\n{first}");
@@ -147,6 +147,19 @@ fn text_of_the_team_is_kept_as_it_was_written() {
     let page = page(&runbook);
     assert!(page.contains("Paying <u>customers</u>"));
     assert!(page.contains("Ask **the** [DBA](https://wiki.example.com) first:"), "{page}");
+}
+
+#[test]
+fn a_fence_or_comment_the_team_forgot_to_close_ends_with_its_text() {
+    for team in ["```sh\nls", "~~~~\n```\nx", "a <!-- b", "x\n<!-- y\n"] {
+        let mut runbook = sample::runbook();
+        runbook.summary = Text::markdown(team);
+        runbook.impact[0] = Text::markdown(team);
+        runbook.diagnosis[0].detail = Text::markdown(team);
+        let count =
+            |page: &str| markdown::parse(page).comments.iter().filter(|c| c.text.starts_with("tracebook:")).count();
+        assert_eq!(count(&page(&runbook)), 18, "{team:?}\n{}", page(&runbook));
+    }
 }
 
 use crate::runbook::Text;
@@ -281,8 +294,48 @@ fn a_template_that_asks_for_what_is_not_there_learns_what_is() {
     assert!(found.help.contains("runbook.{id, slug") && found.help.contains("trigger_detail"), "{}", found.help);
 }
 
+/// Every name of the view model, dotted; lists of rows and steps are told in prose.
+fn names(prefix: &str, value: &serde_json::Value, out: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                names(&path, value, out);
+            }
+        }
+        _ => {
+            out.insert(prefix.to_owned());
+        }
+    }
+}
+
 #[test]
-#[ignore = "writes a page of hostile names for people to look at"]
-fn write_a_hostile_page() {
-    std::fs::write("/tmp/hostile.md", page(&sample::hostile(&HOSTILE.join(" ")))).unwrap();
+fn the_guide_for_authors_knows_every_name_and_every_filter() {
+    let guide = include_str!("../../../docs/template-authoring.md");
+    let view = serde_json::to_value(PageView::new(&sample::runbook(), &directory())).unwrap();
+    let mut all = BTreeSet::new();
+    names("", &view, &mut all);
+    assert!(all.len() > 40, "{all:?}");
+    for name in all {
+        assert!(guide.contains(&format!("`{name}`")), "{name} is not in docs/template-authoring.md");
+    }
+    for list in ["diagnosis", "escalation", "related"] {
+        for key in view["runbook"][list][0].as_object().unwrap().keys() {
+            assert!(guide.contains(&format!("`{key}`")), "`{key}` of {list} is not in docs/template-authoring.md");
+        }
+    }
+    let filters = include_str!("../filters.rs");
+    for name in filters.split("register_filter(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(guide.contains(&format!("| `{name}` |")), "the filter {name} is not in docs/template-authoring.md");
+    }
+    for (name, _) in EMBEDDED {
+        assert!(guide.contains(&format!("`{name}`")), "{name} is not in docs/template-authoring.md");
+    }
+}
+
+#[test]
+fn what_no_filter_has_touched_is_escaped_all_the_same() {
+    let user = [("runbook/impact.md".to_owned(), "{{ runbook.owner }}".to_owned())];
+    let page = Renderer::new(&user).unwrap().runbook(&sample::hostile("<script>|*x*"), &[]).unwrap().text;
+    assert!(page.contains("&lt;script>\\|\\*x\\*"), "{page}");
 }

@@ -6,7 +6,7 @@ fn runbooks() -> Vec<Runbook> {
 }
 
 fn updated(text: &str) -> String {
-    update(text, "docs/guide.md", &runbooks(), "runbooks/").unwrap()
+    update(text, "docs/guide.md", &runbooks(), "runbooks").unwrap()
 }
 
 const TABLE: &str = "| ID | Slug | Trigger | State | Owner |\n| --- | --- | --- | --- | --- |\n\

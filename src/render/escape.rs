@@ -96,6 +96,11 @@ pub(super) fn code(name: &str, cell: bool) -> String {
     if text.trim().is_empty() {
         return "(empty)".to_owned();
     }
+    // Python-Markdown looks for the end of a folded block before it looks for code.
+    if let Some(at) = text.to_ascii_lowercase().find("</details") {
+        let (head, tail) = text.split_at(at);
+        text = format!("{head}{}", tail.replace('<', "‹"));
+    }
     if cell {
         // A backslash before a pipe cannot be written inside a cell: the bar is replaced by its look-alike there.
         text = text.replace("\\|", "\\¦").replace('|', "\\|");
@@ -311,6 +316,7 @@ mod tests {
         assert_eq!(code("`", false), "`` ` ``");
         assert_eq!(code("a|b", true), "`a\\|b`");
         assert_eq!(code(" \n ", false), "(empty)");
+        assert_eq!(code("List<A></Details><b>", false), "`List<A>‹/Details>‹b>`");
     }
 
     #[test]

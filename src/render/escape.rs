@@ -82,7 +82,7 @@ pub(super) fn line_start(inline: String) -> String {
     let ends_word = matches!(inline.as_bytes().get(digits + 1), None | Some(b' '));
     let at = match inline.as_bytes().get(digits) {
         Some(b'.' | b')') if digits > 0 && ends_word => digits,
-        Some(b'-' | b'+' | b'=' | b'>' | b':') if digits == 0 => 0,
+        Some(b'-' | b'+' | b'=' | b'>' | b':' | b'#') if digits == 0 => 0,
         _ => return inline,
     };
     let (head, tail) = inline.split_at(at);

@@ -58,7 +58,8 @@ fn number(tera: &mut Tera, name: &'static str, format: fn(f64) -> String) {
         let text = value.as_f64().map(format).ok_or_else(|| {
             tera::Error::message(format!("the filter `{name}` takes a number, this is of type {}", value.name()))
         })?;
-        safe(text)
+        // `< 0.01 %` must not open a tag where Markdown is MDX.
+        safe(escape::markdown(&text))
     });
 }
 

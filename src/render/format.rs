@@ -70,7 +70,11 @@ pub fn count(number: f64) -> String {
     if size > 0.0 && size < 0.01 {
         return "< 0.01".to_owned();
     }
-    format!("{}{}", sign(number), if size == size.trunc() { group(&format!("{size:.0}")) } else { three_digits(size) })
+    format!(
+        "{}{}",
+        sign(number),
+        if size < 1e15 && size == size.trunc() { group(&format!("{size:.0}")) } else { three_digits(size) }
+    )
 }
 
 /// Things per second: `12.3/s`; seldom ones per minute, hour or day: `3/min`.
@@ -120,6 +124,9 @@ fn sign(number: f64) -> &'static str {
 
 /// Three significant digits of a non-negative number, whole digits always kept, no trailing zeros.
 fn three_digits(size: f64) -> String {
+    if size >= 1e15 {
+        return format!("{size:.2e}");
+    }
     let decimals = if size < 0.0995 {
         3
     } else if size < 9.995 {
@@ -200,8 +207,15 @@ mod tests {
 
     #[test]
     fn counts_have_thousands_separators_and_rates_a_fitting_period() {
-        let counts =
-            [(0.0, "0"), (7.0, "7"), (4210.0, "4,210"), (1_234_567.0, "1,234,567"), (3.333, "3.33"), (0.001, "< 0.01")];
+        let counts = [
+            (0.0, "0"),
+            (7.0, "7"),
+            (4210.0, "4,210"),
+            (1_234_567.0, "1,234,567"),
+            (3.333, "3.33"),
+            (0.001, "< 0.01"),
+            (1.5e20, "1.50e20"),
+        ];
         for (value, text) in counts {
             assert_eq!(count(value), text, "{value}");
         }

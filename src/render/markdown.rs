@@ -434,4 +434,22 @@ mod tests {
         assert_eq!(slugify("../Shop API: p99 > 1s/"), "shop-api-p99-1s");
         assert_eq!(slugify("漢字"), "");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_place_lies_in_the_text_on_character_borders(
+            text in proptest::prop_oneof![proptest::prelude::any::<String>(), "[-#>*`~|<!\\[\\](){}=:/.a1ü \n]{0,80}"]
+        ) {
+            let parsed = parse(&text);
+            let ranges = parsed.headings.iter().map(|h| &h.range).chain(parsed.links.iter().map(|l| &l.range));
+            let ranges = ranges.chain(parsed.comments.iter().map(|c| &c.range)).chain(parsed.tables.iter().map(|t| &t.range));
+            for range in ranges.chain(parsed.lists.iter().map(|l| &l.range)) {
+                proptest::prop_assert!(text.get(range.clone()).is_some());
+            }
+            let anchors: Vec<&str> = parsed.headings.iter().map(|h| h.anchor.as_str()).collect();
+            let given: BTreeSet<&str> = parsed.explicit.iter().map(|e| e.id.as_str()).collect();
+            let derived: Vec<&&str> = anchors.iter().filter(|a| !given.contains(**a)).collect();
+            proptest::prop_assert_eq!(derived.iter().collect::<BTreeSet<_>>().len(), derived.len());
+        }
+    }
 }

@@ -82,10 +82,10 @@ impl ViewText {
                     continue;
                 }
                 ViewPiece::Code(name) => escape::code(name, cell),
-                ViewPiece::Duration(x) => format::duration(*x),
-                ViewPiece::Ratio(x) => format::ratio(*x),
-                ViewPiece::Count(x) => format::count(*x),
-                ViewPiece::Rate(x) => format::rate(*x),
+                ViewPiece::Duration(x) => escape::markdown(&format::duration(*x)),
+                ViewPiece::Ratio(x) => escape::markdown(&format::ratio(*x)),
+                ViewPiece::Count(x) => escape::markdown(&format::count(*x)),
+                ViewPiece::Rate(x) => escape::markdown(&format::rate(*x)),
                 ViewPiece::Time(t) => escape::markdown(&format::rfc3339_to_text(t)),
                 ViewPiece::Runbook { id, file: Some(file) } => link(id, &escape::percent(file)),
                 ViewPiece::Runbook { id, file: None } => escape::markdown(id),
@@ -103,7 +103,6 @@ impl ViewText {
             if out.ends_with('`') && rendered.starts_with('`') {
                 out.push(' ');
             }
-            // `&` before digits or letters, and `!` before a link, are escaped by `flush`; numbers need nothing.
             out.push_str(&rendered);
         }
         flush(&mut out, &mut words);

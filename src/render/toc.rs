@@ -28,12 +28,12 @@ pub fn update(text: &str, file: &str, runbooks: &[Runbook], link_prefix: &str) -
     let tables = regions(text, file, &parsed, RUNBOOKS)?;
     let lists = regions(text, file, &parsed, SECTIONS)?;
     for table in &tables {
-        if let Some(list) = lists.iter().find(|l| l.outer.start < table.outer.end && table.outer.start < l.outer.end) {
+        if let Some(list) = lists.iter().find(|l| l.overlaps(table)) {
             return Err(damaged(file, table.line.max(list.line), "the regions `runbooks` and `sections` overlap"));
         }
     }
-    let tables = or_adopted(tables, || runbook_table(text, &parsed));
-    let lists = or_adopted(lists, || section_list(text, &parsed));
+    let tables = or_adopted(tables, &lists, || runbook_table(text, &parsed));
+    let lists = or_adopted(lists, &tables, || section_list(text, &parsed));
     if tables.is_empty() && lists.is_empty() {
         return Err(no_region(file));
     }
@@ -56,7 +56,22 @@ pub fn update(text: &str, file: &str, runbooks: &[Runbook], link_prefix: &str) -
         at = region.inner.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
+    found_again(&out, file, &tables, &lists)?;
     Ok(out)
+}
+
+/// What was written must be found on the next run: markers that stand too deep, or inside other HTML, might not be.
+fn found_again(out: &str, file: &str, tables: &[Region], lists: &[Region]) -> Result<(), Diagnostic> {
+    let parsed = markdown::parse(out);
+    for (name, wanted) in [(RUNBOOKS, tables), (SECTIONS, lists)] {
+        let found = regions(out, file, &parsed, name).map_or(0, |found| found.len());
+        if found != wanted.len() {
+            let line = wanted.first().map_or(1, |r| r.line.max(1));
+            let what = format!("the markers of the region `{name}` would not be found again once it is filled");
+            return Err(damaged(file, line, &what));
+        }
+    }
+    Ok(())
 }
 
 /// A place to fill.
@@ -72,6 +87,10 @@ struct Region {
 }
 
 impl Region {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.outer.start < other.outer.end && other.outer.start < self.outer.end
+    }
+
     fn wrap(&self, text: &str, content: &str) -> String {
         if self.adopted {
             let name = self.name;
@@ -85,8 +104,12 @@ impl Region {
     }
 }
 
-fn or_adopted(regions: Vec<Region>, adopt: impl FnOnce() -> Option<Region>) -> Vec<Region> {
-    if regions.is_empty() { adopt().into_iter().collect() } else { regions }
+/// The regions there are, or what can be adopted outside the others.
+fn or_adopted(regions: Vec<Region>, others: &[Region], adopt: impl FnOnce() -> Option<Region>) -> Vec<Region> {
+    if !regions.is_empty() {
+        return regions;
+    }
+    adopt().into_iter().filter(|candidate| !others.iter().any(|o| o.overlaps(candidate))).collect()
 }
 
 /// The pairs of markers of this name, in order.

@@ -96,3 +96,59 @@ fn a_region_in_a_list_or_quote_keeps_the_bytes_around_it() {
     assert!(out.starts_with("- item\n\n  <!-- tracebook:begin runbooks -->\n\n| ID"));
     assert!(out.ends_with("\n\n  <!-- tracebook:end runbooks -->\n\n  more\n"));
 }
+
+use proptest::prelude::*;
+
+fn fragment() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "<!-- tracebook:begin runbooks -->",
+        "<!-- tracebook:end runbooks -->",
+        "<!-- tracebook:begin sections -->",
+        "<!-- tracebook:end sections -->",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "```\n",
+        "> ",
+        "- ",
+        "    ",
+        "## Heading\n",
+        "ü漢🙂 `code` ",
+        "| ID | x |\n|---|---|\n| RB-001 | y |\n",
+        "- [a](#a)\n- [b](#b)\n",
+        "<div>\n",
+        "<!-- other -->",
+        "<!--",
+        "-->",
+    ])
+}
+
+/// The text with everything between the markers of both regions taken out, as the parser sees them.
+fn outside(text: &str) -> Option<String> {
+    let parsed = markdown::parse(text);
+    let mut found = regions(text, "x.md", &parsed, RUNBOOKS).ok()?;
+    found.extend(regions(text, "x.md", &parsed, SECTIONS).ok()?);
+    found.sort_by_key(|r| r.inner.start);
+    let (mut out, mut at) = (String::new(), 0);
+    for region in found {
+        // Overlapping regions are refused by `update`.
+        out.push_str(text.get(at..region.inner.start)?);
+        at = region.inner.end;
+    }
+    Some(out + &text[at..])
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_file_holds_the_bytes_outside_the_regions_stay(parts in prop::collection::vec(fragment(), 0..14)) {
+        let text = parts.concat();
+        let had_regions = outside(&text).is_some_and(|rest| rest != text);
+        if let Ok(out) = update(&text, "x.md", &runbooks(), "") {
+            prop_assert!(outside(&out).is_some(), "{:?}", text);
+            // Adoption adds markers; otherwise all is as before.
+            if had_regions && out.matches("<!-- tracebook").count() == text.matches("<!-- tracebook").count() {
+                prop_assert_eq!(outside(&out), outside(&text), "{:?}", text);
+            }
+        }
+    }
+}

@@ -6,6 +6,8 @@
 
 /// Longest name shown, in characters.
 pub(super) const NAME_LIMIT: usize = 120;
+/// Longest name or query shown as code in a paragraph, in characters.
+pub(super) const QUERY_LIMIT: usize = 400;
 /// Longest run of plain words shown, in characters.
 pub(super) const WORDS_LIMIT: usize = 2_000;
 /// Longest command or query shown, in characters.
@@ -92,7 +94,12 @@ pub(super) fn line_start(inline: String) -> String {
 /// A name as a code span, fenced by more backticks than it holds; `cell` also hides `|` from the table around it.
 #[must_use]
 pub(super) fn code(name: &str, cell: bool) -> String {
-    let mut text = clean(name, NAME_LIMIT);
+    code_up_to(name, NAME_LIMIT, cell)
+}
+
+/// The same with a limit of its own, in characters.
+pub(super) fn code_up_to(name: &str, limit: usize, cell: bool) -> String {
+    let mut text = clean(name, limit);
     if text.trim().is_empty() {
         return "(empty)".to_owned();
     }
@@ -225,14 +232,10 @@ pub(super) fn url(address: &str) -> Option<String> {
 pub(super) fn percent(address: &str) -> String {
     let mut out = String::with_capacity(address.len());
     for c in address.chars() {
-        let plain = c.is_ascii_alphanumeric() || "-._/:?#@!&',;=+%~*".contains(c) || (!c.is_ascii() && !is_hidden(c));
+        let plain = c.is_ascii_alphanumeric() || "-._/:?#@!&',=+%~*".contains(c) || (!c.is_ascii() && !is_hidden(c));
         if plain && !c.is_whitespace() {
-            // `_` and `*` cannot pair across the brackets of a link; `&` may form an entity with what follows.
-            if c == '&' {
-                out.push_str("&amp;");
-            } else {
-                out.push(c);
-            }
+            // Without a `;`, which is encoded, no `&` begins an entity.
+            out.push(c);
         } else {
             for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                 out.push_str(&format!("%{byte:02X}"));

@@ -81,7 +81,7 @@ impl ViewText {
                     words.push_str(w);
                     continue;
                 }
-                ViewPiece::Code(name) => escape::code(name, cell),
+                ViewPiece::Code(name) => code(name, place),
                 ViewPiece::Duration(x) => escape::markdown(&format::duration(*x)),
                 ViewPiece::Ratio(x) => escape::markdown(&format::ratio(*x)),
                 ViewPiece::Count(x) => escape::markdown(&format::count(*x)),
@@ -98,14 +98,10 @@ impl ViewText {
                     Place::Line | Place::Cell => escape::team_line(text, cell),
                 },
             };
-            flush(&mut out, &mut words);
-            // Two code spans side by side would lend each other their backticks.
-            if out.ends_with('`') && rendered.starts_with('`') {
-                out.push(' ');
-            }
-            out.push_str(&rendered);
+            flush(&mut out, &mut words, place);
+            append(&mut out, &rendered);
         }
-        flush(&mut out, &mut words);
+        flush(&mut out, &mut words, place);
         let team_first = matches!(self.0.first(), Some(ViewPiece::Markdown(_)));
         let out = out.trim().to_owned();
         if team_first { out } else { escape::line_start(out) }
@@ -130,12 +126,32 @@ impl ViewText {
     }
 }
 
-fn flush(out: &mut String, words: &mut String) {
-    if words.is_empty() {
+/// Two code spans side by side would lend each other their backticks.
+fn append(out: &mut String, inline: &str) {
+    if out.ends_with('`') && inline.starts_with('`') {
+        out.push(' ');
+    }
+    out.push_str(inline);
+}
+
+/// Words so far. What they quote between two backticks is shown as code, escaped as any other name; a backtick without
+/// its pair is just a backtick.
+fn flush(out: &mut String, words: &mut String, place: Place) {
+    let words = std::mem::take(words);
+    let parts: Vec<&str> = words.split('`').collect();
+    let quotes = parts.len() % 2 == 1 && parts.iter().skip(1).step_by(2).all(|name| !name.trim().is_empty());
+    if !quotes || words.len() > escape::WORDS_LIMIT {
+        append(out, &escape::markdown(&words));
         return;
     }
-    out.push_str(&escape::markdown(words));
-    words.clear();
+    for (i, part) in parts.iter().enumerate().filter(|(_, part)| !part.is_empty()) {
+        append(out, &if i % 2 == 1 { code(part, place) } else { escape::markdown(part) });
+    }
+}
+
+fn code(name: &str, place: Place) -> String {
+    let limit = if matches!(place, Place::Block(_)) { escape::QUERY_LIMIT } else { escape::NAME_LIMIT };
+    escape::code_up_to(name, limit, place == Place::Cell)
 }
 
 fn link(text: &str, destination: &str) -> String {
@@ -188,6 +204,14 @@ mod tests {
             "p99 of `GET /a|b` is 812 ms; see [RB-002](RB-002-db.md) and RB-999"
         );
         assert!(render(text, Place::Cell).contains("`GET /a\\|b`"));
+    }
+
+    #[test]
+    fn what_words_quote_in_backticks_is_shown_as_code() {
+        let show = |words: &str| render(vec![Piece::Words(words.into())], Place::Cell);
+        assert_eq!(show("add `a.b` to `x|y`"), "add `a.b` to `x\\|y`");
+        assert_eq!(show("`a``b`"), "`a` `b`");
+        assert_eq!(show("a ` b"), "a \\` b");
     }
 
     #[test]

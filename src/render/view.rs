@@ -246,7 +246,7 @@ impl RunbookView {
 pub(super) fn state_label(state: RunbookState) -> &'static str {
     match state {
         RunbookState::Breached => "Breached",
-        RunbookState::Ok => "Not breached",
+        RunbookState::Ok => "OK",
         RunbookState::Unknown => "Unknown",
         RunbookState::Retired => "Retired",
     }

@@ -1,6 +1,7 @@
 //! One table, two looks: aligned text for terminals, Markdown for pull requests.
 
 use crate::render::escape;
+use crate::render::text::{Place, ViewText};
 
 /// How a cell is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Table {
                 let text = if cell.code && !cell.text.is_empty() {
                     escape::code(&cell.text, true)
                 } else {
-                    escape::markdown(&escape::clean(&cell.text, escape::NAME_LIMIT))
+                    ViewText::words(&escape::clean(&cell.text, escape::QUERY_LIMIT)).to_markdown(Place::Cell)
                 };
                 let strong = if cell.tone == Tone::Bad && !text.is_empty() { "**" } else { "" };
                 out.push_str(&format!(" {strong}{text}{strong} |"));

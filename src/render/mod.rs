@@ -4,6 +4,23 @@
 //! Input: typed documents. Output: [`Document`]s (path and text), never files.
 //! Must not: read or write files, decide what is said, or look at a clock.
 
+mod anchors;
+mod escape;
+mod filters;
+pub mod format;
+pub mod graph;
+mod json;
+pub mod links;
+pub mod markdown;
+mod renderer;
+pub mod report;
+mod text;
+mod tidy;
+pub mod toc;
+mod view;
+
+pub use renderer::{IndexContext, Renderer};
+
 /// A rendered file: where it belongs and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Document {
@@ -12,3 +29,6 @@ pub struct Document {
     /// Whole text.
     pub text: String,
 }
+
+#[cfg(test)]
+mod sample;

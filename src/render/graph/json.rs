@@ -1,0 +1,126 @@
+//! The topology as a stable machine-readable answer (DESIGN §6, `graph --format json`).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::render::json::{number, to_text};
+use crate::topology::{Coverage, Edge, Node, Sketch, Snapshot, Window};
+
+#[derive(Serialize)]
+struct Graph<'a> {
+    schema: &'static str,
+    window: Window,
+    nodes: Vec<NodeJson<'a>>,
+    edges: Vec<EdgeJson<'a>>,
+    coverage: &'a Coverage,
+}
+
+#[derive(Serialize)]
+struct NodeJson<'a> {
+    id: &'a str,
+    kind: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    system: &'a str,
+    instrumented: bool,
+    calls: serde_json::Number,
+    errors: serde_json::Number,
+    error_ratio: Option<f64>,
+    handled: Durations,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: &'a BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+#[derive(Serialize)]
+struct EdgeJson<'a> {
+    source: &'a str,
+    target: &'a str,
+    kind: &'static str,
+    known_by: &'static str,
+    known_by_calls: BTreeMap<&'static str, serde_json::Number>,
+    n: u64,
+    calls: serde_json::Number,
+    errors: serde_json::Number,
+    error_ratio: Option<f64>,
+    client: Durations,
+    server: Durations,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<Durations>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dwell: Option<Durations>,
+}
+
+/// A distribution of durations in seconds; all `null` when nothing was seen on that side.
+#[derive(Serialize)]
+struct Durations {
+    n: u64,
+    mean_seconds: Option<f64>,
+    p50_seconds: Option<f64>,
+    p95_seconds: Option<f64>,
+    p99_seconds: Option<f64>,
+}
+
+impl Durations {
+    fn new(sketch: &Sketch) -> Self {
+        let at = |q| sketch.quantile(q).map(|ns| ns / 1e9);
+        Self {
+            n: sketch.n(),
+            mean_seconds: sketch.mean().map(|ns| ns / 1e9),
+            p50_seconds: at(0.5),
+            p95_seconds: at(0.95),
+            p99_seconds: at(0.99),
+        }
+    }
+
+    fn some(sketch: &Sketch) -> Option<Self> {
+        (!sketch.is_empty()).then(|| Self::new(sketch))
+    }
+}
+
+/// `{schema, window, nodes, edges, coverage}`: seconds as numbers, ratios 0–1, arrays sorted, one final line break.
+#[must_use]
+pub fn json(snapshot: &Snapshot) -> String {
+    to_text(&Graph {
+        schema: "tracebook.graph/1",
+        window: snapshot.window,
+        nodes: snapshot.nodes.iter().map(node).collect(),
+        edges: snapshot.edges.iter().map(edge).collect(),
+        coverage: &snapshot.coverage,
+    })
+}
+
+fn node(node: &Node) -> NodeJson<'_> {
+    NodeJson {
+        id: &node.id.0,
+        kind: node.kind.name(),
+        namespace: &node.namespace,
+        name: &node.name,
+        system: &node.system,
+        instrumented: node.instrumented,
+        calls: number(node.handled.calls),
+        errors: number(node.handled.errors),
+        error_ratio: node.handled.error_ratio(),
+        handled: Durations::new(&node.handled.durations),
+        attributes: &node.attributes,
+    }
+}
+
+fn edge(edge: &Edge) -> EdgeJson<'_> {
+    EdgeJson {
+        source: &edge.source.0,
+        target: &edge.target.0,
+        kind: edge.kind.name(),
+        known_by: edge.strongest().name(),
+        known_by_calls: edge.known_by.iter().map(|(by, calls)| (by.name(), number(*calls))).collect(),
+        n: edge.n,
+        calls: number(edge.calls),
+        errors: number(edge.errors),
+        error_ratio: edge.error_ratio(),
+        client: Durations::new(&edge.client),
+        server: Durations::new(&edge.server),
+        gap: Durations::some(&edge.gap),
+        dwell: Durations::some(&edge.dwell),
+    }
+}

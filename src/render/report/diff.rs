@@ -1,0 +1,110 @@
+//! What changed between two snapshots.
+
+use super::table::{Cell, Table};
+use super::tone;
+use crate::diff::{Change, Diff, Side, Subject};
+use crate::render::{format, json};
+use crate::topology::Coverage;
+
+/// Aligned columns, worst first, with what each side saw below.
+#[must_use]
+pub fn diff_text(diff: &Diff, colour: bool) -> String {
+    let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_text(colour) };
+    let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
+    let mut out = format!("{body}\nBASE  {base}\nHEAD  {head}\n");
+    if !diff.culprits.is_empty() {
+        out.push_str(&format!("\nSuspects\n{}", culprits(diff).to_text(colour)));
+    }
+    out
+}
+
+/// The same for a pull request.
+#[must_use]
+pub fn diff_markdown(diff: &Diff) -> String {
+    let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_markdown() };
+    let mut out = format!("## Topology changes\n\n{body}");
+    if !diff.culprits.is_empty() {
+        out.push_str(&format!("\n### Suspects\n\n{}", culprits(diff).to_markdown()));
+    }
+    let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
+    out.push_str(&format!("\nBase: {base}. Head: {head}.\n"));
+    out
+}
+
+/// `{changes, culprits, coverage}` (DESIGN §6).
+#[must_use]
+pub fn diff_json(diff: &Diff) -> String {
+    json::to_text(diff)
+}
+
+fn seen(coverage: &Coverage) -> String {
+    format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces))
+}
+
+fn table(diff: &Diff) -> Table {
+    let mut table = Table::new(&["Severity", "Change", "Subject", "Before", "After", "n", "p"]);
+    for change in &diff.changes {
+        table.row(vec![
+            Cell::new(change.severity.name()).tone(tone(change.severity)),
+            Cell::new(change.code),
+            Cell::name(subject(&change.subject)),
+            Cell::new(side(change, change.before.as_ref())),
+            Cell::new(side(change, change.after.as_ref())),
+            Cell::new(format!("{} → {}", n(change.before.as_ref()), n(change.after.as_ref()))),
+            Cell::new(change.p_value.map(p_value).unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Node { node } => node.0.clone(),
+        Subject::Operation { service, kind, operation } => format!("{service}: {operation} ({kind})"),
+        Subject::Edge { source, target } => format!("{source} → {target}"),
+    }
+}
+
+/// The figure the change is about.
+fn side(change: &Change, side: Option<&Side>) -> String {
+    let Some(side) = side else { return "absent".to_owned() };
+    let latency = || {
+        let part = |name: &str, value: Option<f64>| value.map(|v| format!("{name} {}", format::duration(v)));
+        [part("p50", side.p50_seconds), part("p99", side.p99_seconds)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match change.code {
+        "slower" | "faster" => latency(),
+        "failing-more" | "failing-less" => {
+            side.error_ratio.map_or_else(|| "no calls".to_owned(), |r| format!("{} errors", format::ratio(r)))
+        }
+        _ => format::rate(side.calls_per_second),
+    }
+}
+
+fn n(side: Option<&Side>) -> String {
+    side.map_or_else(|| "0".to_owned(), |s| format::integer(s.n))
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+fn culprits(diff: &Diff) -> Table {
+    let mut table = Table::new(&["Rank", "Service", "Operation", "Edge", "Reason", "Score"]);
+    for culprit in &diff.culprits {
+        let edge = culprit.edge.as_ref().map(|(a, b)| format!("{a} → {b}")).unwrap_or_default();
+        table.row(vec![
+            Cell::new(culprit.rank.to_string()),
+            Cell::name(culprit.service.0.clone()),
+            Cell::name(culprit.operation.clone().unwrap_or_default()),
+            Cell::name(edge),
+            Cell::new(culprit.reason),
+            Cell::new(format::count(culprit.score)),
+        ]);
+    }
+    table
+}

@@ -163,6 +163,7 @@ fn belongs(status: &ObjectiveStatus, kind: RunbookKind) -> bool {
         (kind, status.objective.sli),
         (RunbookKind::Latency, Sli::Latency { .. } | Sli::LatencyMean)
             | (RunbookKind::Errors, Sli::ErrorRate | Sli::Throughput)
+            | (RunbookKind::Dependency, Sli::ErrorRate)
             | (RunbookKind::Pipeline, Sli::MessagingLag { .. })
     )
 }
@@ -174,10 +175,13 @@ fn statuses<'a>(context: &Context<'a>, kind: RunbookKind, target: &Target<'a>) -
             let edges = context.callees(&target.id);
             edges.into_iter().filter(|e| e.kind == EdgeKind::Messaging).map(|e| &e.target).collect()
         }
+        // What its callers promise is what the dependency has to keep.
+        RunbookKind::Dependency => context.callers(&target.id).into_iter().map(|e| &e.source).collect(),
         _ => vec![&target.id],
     };
-    let mut out: Vec<&'a ObjectiveStatus> =
-        context.objectives.iter().filter(|s| ids.contains(&&s.service) && belongs(s, kind)).collect();
+    let ids: BTreeSet<&NodeId> = ids.into_iter().collect();
+    let of = |id: &&NodeId| context.statuses(id).to_vec();
+    let mut out: Vec<&'a ObjectiveStatus> = ids.iter().flat_map(of).filter(|s| belongs(s, kind)).collect();
     out.sort_by(|a, b| (a.objective.severity != "page", &a.id).cmp(&(b.objective.severity != "page", &b.id)));
     out
 }
@@ -222,15 +226,22 @@ fn resolve_pin(
     }
     // Not seen this time: the ledger still knows what it meant when it was.
     let ending = format!("/{name}");
-    let mut known = ledger.runbooks.iter().filter_map(|e| split_key(&e.key)).filter(|(k, rest)| *k == kind && rest.ends_with(&ending));
+    let mut known = ledger
+        .runbooks
+        .iter()
+        .filter_map(|e| split_key(&e.key))
+        .filter(|(k, rest)| *k == kind && rest.ends_with(&ending));
     let id = match (known.next(), known.next()) {
         (Some((_, rest)), None) => NodeId(rest.to_owned()),
         _ => NodeId(name.to_owned()),
     };
     warnings.push(
-        Diagnostic::warning("pin-unmatched", format!("nothing in this window is called `{name}`, so the page of `{}` has no numbers", pin.key))
-            .at(place)
-            .help("check the name against `tracebook graph`, widen the window, or remove the pin"),
+        Diagnostic::warning(
+            "pin-unmatched",
+            format!("nothing in this window is called `{name}`, so the page of `{}` has no numbers", pin.key),
+        )
+        .at(place)
+        .help("check the name against `tracebook graph`, widen the window, or remove the pin"),
     );
     Ok(full(&id))
 }
@@ -269,7 +280,9 @@ fn declared<'a>(
         None => Vec::new(),
     };
     // A bare name that is no objective is a slip; anything else is taken for a Prometheus query.
-    if let Some(name) = scenario.objective.as_deref().filter(|n| statuses.is_empty() && (is_slug(n) || n.trim().is_empty())) {
+    if let Some(name) =
+        scenario.objective.as_deref().filter(|n| statuses.is_empty() && (is_slug(n) || n.trim().is_empty()))
+    {
         warnings.push(
             Diagnostic::warning("scenario-objective-unmatched", format!("there is no objective with the id `{name}`"))
                 .at(Location::default().at_key(format!("{place}.objective")))

@@ -213,7 +213,9 @@ fn reach<'a>(callees: &BTreeMap<&'a NodeId, Vec<&'a Edge>>, from: &'a NodeId, wa
 
 fn by_calls<'a>(edges: Option<&Vec<&'a Edge>>) -> Vec<&'a Edge> {
     let mut edges: Vec<&'a Edge> = edges.cloned().unwrap_or_default();
-    edges.sort_by(|a, b| b.calls.cmp(&a.calls).then((&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind))));
+    edges.sort_by(|a, b| {
+        b.calls.cmp(&a.calls).then((&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)))
+    });
     edges
 }
 
@@ -267,8 +269,12 @@ impl<'a> Target<'a> {
 
     /// How people call it: bounded, untrusted.
     pub(super) fn label(&self) -> String {
-        let name = if self.name.is_empty() { &self.id.0 } else { &self.name };
-        super::quote::label(name)
+        match self.name.as_str() {
+            "" => super::quote::label(&self.id.0),
+            name if self.system.is_empty() || self.system == name => super::quote::label(name),
+            // A database and a topic may share a name.
+            name => super::quote::label(&format!("{}:{name}", self.system)),
+        }
     }
 
     /// The key to use under `services:`.

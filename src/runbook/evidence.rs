@@ -34,7 +34,8 @@ pub(super) fn diagram(context: &Context<'_>, focus: &[&NodeId]) -> Diagram {
     for id in &known {
         add(*id, &mut chosen);
     }
-    let mut near: Vec<&Edge> = known.iter().flat_map(|id| [context.callers(id), context.callees(id)].concat()).collect();
+    let mut near: Vec<&Edge> =
+        known.iter().flat_map(|id| [context.callers(id), context.callees(id)].concat()).collect();
     near.sort_by(|a, b| b.calls.cmp(&a.calls).then((&a.source, &a.target).cmp(&(&b.source, &b.target))));
     for edge in &near {
         add(&edge.source, &mut chosen);
@@ -53,14 +54,15 @@ pub(super) fn diagram(context: &Context<'_>, focus: &[&NodeId]) -> Diagram {
         focus: known.contains(&&n.id),
         alarmed: context.alarmed(&n.id),
     });
-    let edges = chosen.iter().flat_map(|id| context.callees(id)).filter(|e| chosen.contains(&e.target)).map(|e| DiagramEdge {
-        source: e.source.clone(),
-        target: e.target.clone(),
-        kind: e.kind,
-        calls: e.calls.as_f64(),
-        p99_seconds: seconds(e.latency(), 0.99),
-        error_ratio: e.error_ratio().unwrap_or(0.0),
-    });
+    let edges =
+        chosen.iter().flat_map(|id| context.callees(id)).filter(|e| chosen.contains(&e.target)).map(|e| DiagramEdge {
+            source: e.source.clone(),
+            target: e.target.clone(),
+            kind: e.kind,
+            calls: e.calls.as_f64(),
+            p99_seconds: seconds(e.latency(), 0.99),
+            error_ratio: e.error_ratio().unwrap_or(0.0),
+        });
     let mut edges: Vec<DiagramEdge> = edges.collect();
     edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
     Diagram { nodes: nodes.collect(), edges, omitted: omitted.len() }
@@ -83,7 +85,10 @@ pub(super) fn operations(context: &Context<'_>, target: &Target<'_>, order: Orde
             Order::Errors => o.stats.errors.as_f64(),
             Order::Calls => o.stats.calls.as_f64(),
         };
-        key(b).total_cmp(&key(a)).then(b.stats.calls.cmp(&a.stats.calls)).then((a.kind, &a.name).cmp(&(b.kind, &b.name)))
+        key(b)
+            .total_cmp(&key(a))
+            .then(b.stats.calls.cmp(&a.stats.calls))
+            .then((a.kind, &a.name).cmp(&(b.kind, &b.name)))
     });
     let total: f64 = all.iter().map(|o| o.stats.durations.sum_seconds()).sum();
     let rows = all.iter().take(ROWS).map(|o| {
@@ -119,8 +124,18 @@ pub(super) fn dependencies(context: &Context<'_>, target: &Target<'_>) -> Option
         cells.push(quantile(&e.gap, 0.99));
         EvidenceRow { cells }
     });
-    let columns =
-        ["Dependency", "Kind", "n", "Calls", "Errors", "p50", "p95", "p99 (95 % interval)", "p99 in the callee", "p99 between"];
+    let columns = [
+        "Dependency",
+        "Kind",
+        "n",
+        "Calls",
+        "Errors",
+        "p50",
+        "p95",
+        "p99 (95 % interval)",
+        "p99 in the callee",
+        "p99 between",
+    ];
     let mut table = table("Dependencies", &columns, rows.collect(), edges.len())?;
     table.note = table.note.and("Latencies are what the caller waits for; \"between\" is what neither side accounts for: network, queues, connection set-up.");
     Some(table)
@@ -131,8 +146,17 @@ pub(super) fn consumers(context: &Context<'_>, target: &Target<'_>) -> Option<Ev
     let edges: Vec<&Edge> = context.callees(&target.id).into_iter().filter(|e| e.kind == EdgeKind::Messaging).collect();
     let rows = edges.iter().take(ROWS).map(|e| {
         let mut cells = vec![Text::default().code(name_of(context, &e.target))];
-        cells.extend([Text::default().piece(count(e.n)), Text::default().rate(context.rate(e.calls.as_f64())), errors(e.errors, e.calls)]);
-        cells.extend([quantile(&e.dwell, 0.5), quantile(&e.dwell, 0.99), quantile(&e.server, 0.5), quantile(&e.server, 0.99)]);
+        cells.extend([
+            Text::default().piece(count(e.n)),
+            Text::default().rate(context.rate(e.calls.as_f64())),
+            errors(e.errors, e.calls),
+        ]);
+        cells.extend([
+            quantile(&e.dwell, 0.5),
+            quantile(&e.dwell, 0.99),
+            quantile(&e.server, 0.5),
+            quantile(&e.server, 0.99),
+        ]);
         EvidenceRow { cells }
     });
     let columns = ["Consumer", "n", "Messages", "Errors", "p50 wait", "p99 wait", "p50 processing", "p99 processing"];

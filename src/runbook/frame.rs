@@ -28,11 +28,15 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
         summary = summary.and(" ").append(more);
     }
     let mut unknowns = body.unknowns;
-    unknowns.extend(item.nodes.iter().flat_map(|n| unknowns::of_node(context, n)));
+    unknowns.extend(item.nodes.iter().flat_map(unknowns::of_node));
     let escalation = escalation(context, item, team);
     if escalation.is_empty() {
         unknowns.push(
-            Text::words("Whom to call: no escalation path is configured. Add ").code("escalation").and(" to ").code("tracebook.yaml").and("."),
+            Text::words("Whom to call: no escalation path is configured. Add ")
+                .code("escalation")
+                .and(" to ")
+                .code("tracebook.yaml")
+                .and("."),
         );
     }
     if body.remediation.is_empty() && team.remediation.is_empty() {
@@ -47,7 +51,12 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
     unknowns.extend(unknowns::of_snapshot(context));
     let mut impact = body.impact;
     impact.extend(team.impact.iter().map(Text::markdown));
-    if let Some(url) = item.target.config.map(|c| c.dashboard.as_str()).filter(|u| u.starts_with("https://") || u.starts_with("http://")) {
+    if let Some(url) = item
+        .target
+        .config
+        .map(|c| c.dashboard.as_str())
+        .filter(|u| u.starts_with("https://") || u.starts_with("http://"))
+    {
         impact.push(Text::words("Dashboard: ").piece(super::Piece::Link(item.target.label(), url.to_owned())).and("."));
     }
     let focus: Vec<&NodeId> = item.nodes.iter().map(|n| &n.id).collect();
@@ -166,7 +175,8 @@ fn related(context: &Context<'_>, item: &Item<'_>, own: &str) -> Vec<String> {
         add(&node.id, &all);
     }
     let own_kind = [prefix(item.kind)];
-    let near: &[&str] = if matches!(item.kind, RunbookKind::Latency | RunbookKind::Errors) { &own_kind } else { &["errors"] };
+    let near: &[&str] =
+        if matches!(item.kind, RunbookKind::Latency | RunbookKind::Errors) { &own_kind } else { &["errors"] };
     for node in &item.nodes {
         for edge in context.callees(&node.id) {
             add(&edge.target, near);

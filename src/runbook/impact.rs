@@ -25,7 +25,9 @@ pub(super) fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
         return Some(text.and(" can wait for it (").ratio(share.min(1.0)).and(" of what enters)."));
     }
     if !context.entries_reaching(&target.id, false).is_empty() {
-        return Some(Text::words("Who is hit: no request waits for it, but what was accepted earlier is finished late."));
+        return Some(Text::words(
+            "Who is hit: no request waits for it, but what was accepted earlier is finished late.",
+        ));
     }
     let callers = context.callers(&target.id);
     let first = callers.iter().find(|e| e.kind != EdgeKind::Entry)?;
@@ -83,14 +85,19 @@ fn caller(context: &Context<'_>, edge: &Edge) -> Text {
     let text = Text::default().code(name_of(context, &edge.source));
     if edge.kind == EdgeKind::Messaging {
         let topic = context.snapshot.node(&edge.source).is_some_and(|n| n.kind == NodeKind::Messaging);
-        let what = if topic { " hands over " } else { " publishes " };
-        let rest = if topic { " messages; they wait in the topic meanwhile." } else { " messages; it is not blocked as long as the broker takes them." };
+        let (what, rest) = if topic {
+            (" hands messages to it (", "); they wait in the topic meanwhile.")
+        } else {
+            (" publishes to it (", "); it is not blocked as long as the broker takes the messages.")
+        };
         return text.and(what).rate(context.rate(edge.calls.as_f64())).and(rest);
     }
     let share = context.share_of_caller(edge);
     let text = text.and(" calls it ").rate(context.rate(edge.calls.as_f64()));
     let text = match share {
-        s if s > 1.05 => text.and(", ").piece(Piece::Count((s * 10.0).round() / 10.0)).and(" times for each request it handles"),
+        s if s > 1.05 => {
+            text.and(", ").piece(Piece::Count((s * 10.0).round() / 10.0)).and(" times for each request it handles")
+        }
         s if s > 0.0 => text.and(", in ").ratio(s.min(1.0)).and(" of the requests it handles"),
         _ => text,
     };
@@ -103,7 +110,7 @@ fn caller(context: &Context<'_>, edge: &Edge) -> Text {
 
 fn downstream(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
     let callees = context.callees(&target.id);
-    if callees.is_empty() {
+    if callees.is_empty() || target.kind == NodeKind::Messaging {
         return;
     }
     let mut text = Text::words("Behind it, less traffic is an effect and not the cause: ");

@@ -74,7 +74,9 @@ impl LedgerError {
         let (code, help) = match self {
             Self::DuplicateId(_) => ("ledger-duplicate-id", "restore the ledger from version control"),
             Self::DuplicateKey(_) => ("ledger-duplicate-key", "keep the entry whose page is linked from alerts"),
-            Self::BadId(_) => ("ledger-bad-id", "an id is `RB-` and the number with at least three digits, from RB-001"),
+            Self::BadId(_) => {
+                ("ledger-bad-id", "an id is `RB-` and the number with at least three digits, from RB-001")
+            }
             Self::BadSlug(_) => ("ledger-bad-slug", "use lower-case letters, digits and single hyphens"),
             Self::Version(_) => ("ledger-version", "use the version of tracebook that wrote it, or a later one"),
         };
@@ -225,9 +227,12 @@ fn check_pins(wanted: &[Wanted]) -> Vec<Diagnostic> {
         let place = || Location::default().at_key(&want.place);
         if let Some(first) = keys.insert(&want.key, want) {
             problems.push(
-                Diagnostic::error("key-twice", format!("`{}` is named by {} and {}", want.key, first.place, want.place))
-                    .at(place())
-                    .help("name each runbook once"),
+                Diagnostic::error(
+                    "key-twice",
+                    format!("`{}` is named by {} and {}", want.key, first.place, want.place),
+                )
+                .at(place())
+                .help("name each runbook once"),
             );
         }
         if let Some(slug) = want.slug.as_deref().filter(|s| !is_slug(s)) {
@@ -246,9 +251,12 @@ fn check_pins(wanted: &[Wanted]) -> Vec<Diagnostic> {
             );
         } else if let Some(first) = seen.insert(pin, want) {
             problems.push(
-                Diagnostic::error("pin-id-twice", format!("{pin} is pinned to both `{}` and `{}`", first.key, want.key))
-                    .at(place())
-                    .help("give one of them another number"),
+                Diagnostic::error(
+                    "pin-id-twice",
+                    format!("{pin} is pinned to both `{}` and `{}`", first.key, want.key),
+                )
+                .at(place())
+                .help("give one of them another number"),
             );
         }
     }
@@ -343,7 +351,12 @@ mod tests {
         let ledger = allocate(&Ledger::default(), &wanted).unwrap();
         assert_eq!(
             shape(&ledger),
-            ["RB-001 latency:a Active", "RB-002 scenario:x Active", "RB-003 latency:b Active", "RB-004 errors:a Active"]
+            [
+                "RB-001 latency:a Active",
+                "RB-002 scenario:x Active",
+                "RB-003 latency:b Active",
+                "RB-004 errors:a Active"
+            ]
         );
     }
 

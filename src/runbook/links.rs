@@ -121,8 +121,12 @@ mod tests {
 
     #[test]
     fn an_exemplar_opens_in_grafana_and_in_jaeger() {
-        let exemplar =
-            Exemplar { trace_id: TraceId(0xab), span_id: SpanId(1), start: UnixNanos(3_600_000_000_000), duration_ns: 5 };
+        let exemplar = Exemplar {
+            trace_id: TraceId(0xab),
+            span_id: SpanId(1),
+            start: UnixNanos(3_600_000_000_000),
+            duration_ns: 5,
+        };
         let exemplars = Exemplars { slow: vec![exemplar], ..Exemplars::default() };
         let refs = traces(&bases(), &exemplars, &["slow", "failed"]);
         assert_eq!(refs.len(), 1);

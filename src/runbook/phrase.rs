@@ -64,12 +64,31 @@ pub(super) fn observed(status: &ObjectiveStatus) -> Text {
     let sli = status.objective.sli;
     let text = Text::default().piece(value(sli, v)).and(" (n ").piece(count(status.n));
     let text = match status.interval {
-        Some((low, high)) => {
-            text.and(", 95 % interval ").piece(value(sli, low)).and(" to ").piece(value(sli, high))
-        }
+        Some((low, high)) => text.and(", 95 % interval ").piece(value(sli, low)).and(" to ").piece(value(sli, high)),
         None => text,
     };
     text.and(")")
+}
+
+/// A configured length of time in its largest whole unit: `30d`.
+pub(super) fn whole(seconds: u64) -> String {
+    for (unit, size) in [("d", 86_400), ("h", 3_600), ("m", 60)] {
+        if seconds >= size && seconds.is_multiple_of(size) {
+            return format!("{}{unit}", seconds / size);
+        }
+    }
+    format!("{seconds}s")
+}
+
+/// The same text with its first letter, if it is one of ours, as a capital.
+fn capital(mut text: Text) -> Text {
+    if let Some(Piece::Words(words)) = text.0.first_mut()
+        && let Some(first) = words.get(..1).map(str::to_ascii_uppercase)
+        && !words.starts_with(|c: char| c == 'p' && words.as_bytes().get(1).is_some_and(u8::is_ascii_digit))
+    {
+        words.replace_range(..1, &first);
+    }
+    text
 }
 
 /// A count of spans or things.
@@ -134,24 +153,26 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
     let goal = |text: Text| text.and(", target ").code(&worst.objective.target_text);
     match worst.state {
         ObjectiveState::Breached => {
-            let text = goal(subject(worst, target).and(" misses its target: ").append(observed(worst)));
-            let text = if worst.certain {
-                text
-            } else {
-                text.and("; the interval reaches the target, so it may be chance")
-            };
+            let text = goal(capital(subject(worst, target)).and(" misses its target: ").append(observed(worst)));
+            let text =
+                if worst.certain { text } else { text.and("; the interval reaches the target, so it may be chance") };
             let missed = statuses.iter().filter(|s| s.state == ObjectiveState::Breached).count();
             match missed.saturating_sub(1) {
                 0 => text.and("."),
                 others => text.and(". Missed as well: ").piece(items(others)).and(" more of its objectives."),
             }
         }
-        ObjectiveState::Met => {
-            goal(Text::words("Nothing wrong in this window: ").append(subject(worst, target)).and(" is ").append(observed(worst)))
-                .and(".")
-        }
+        ObjectiveState::Met => goal(
+            Text::words("Nothing wrong in this window: ")
+                .append(subject(worst, target))
+                .and(" is ")
+                .append(observed(worst)),
+        )
+        .and("."),
         ObjectiveState::NoData if target.handled().is_none() => not_seen(target),
-        ObjectiveState::NoData => Text::words(format!("The traces cannot tell: {}.", worst.reason.trim_end_matches('.'))),
+        ObjectiveState::NoData => {
+            Text::words(format!("The traces cannot tell: {}.", worst.reason.trim_end_matches('.')))
+        }
     }
 }
 
@@ -186,16 +207,22 @@ pub(super) fn error_class(class: &ErrorClass) -> String {
 /// What a class of errors usually means for the one who is called, by HTTP and gRPC status.
 pub(super) fn meaning(class: &ErrorClass) -> Option<&'static str> {
     let text = match (class.http_status, class.grpc_status.as_str()) {
-        (502 | 503, _) | (_, "UNAVAILABLE") => "the callee could not be reached or refused work: look at its instances first",
-        (504 | 408, _) | (_, "DEADLINE_EXCEEDED") => "the callee did not answer in time: treat it as slow, not as failing",
+        (502 | 503, _) | (_, "UNAVAILABLE") => {
+            "the called side could not be reached or refused work: look at its instances first"
+        }
+        (504 | 408, _) | (_, "DEADLINE_EXCEEDED") => "no answer in time: treat it as slow, not as failing",
         (429, _) | (_, "RESOURCE_EXHAUSTED") => "a limit is exceeded: find who calls more than usual",
-        (401 | 403, _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => "credentials or policy: look for a rotated secret or a changed policy",
+        (401 | 403, _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => {
+            "credentials or policy: look for a rotated secret or a changed policy"
+        }
         (400 | 404 | 409 | 422, _) | (_, "INVALID_ARGUMENT" | "NOT_FOUND" | "FAILED_PRECONDITION" | "OUT_OF_RANGE") => {
             "the request is at fault: caller and callee may disagree after a release of either"
         }
         (_, "UNIMPLEMENTED") => "caller and callee disagree on the interface: one of them was released alone",
         (_, "CANCELLED") | (499, _) => "the caller gave up first: look at its time-out and at what was slow",
-        (500, _) | (_, "INTERNAL" | "UNKNOWN" | "DATA_LOSS") => "a fault in the callee's code or data: read its log at the time of a failing trace",
+        (500, _) | (_, "INTERNAL" | "UNKNOWN" | "DATA_LOSS") => {
+            "a fault in code or data of the called side: read its log at the time of a failing trace"
+        }
         _ => return None,
     };
     Some(text)

@@ -31,10 +31,15 @@ fn any_of(keys: &[&str], value: &str) -> String {
 pub(super) fn handled(context: &Context<'_>, target: &Target<'_>) -> String {
     match target.kind {
         NodeKind::Service if target.node.is_none_or(|n| n.instrumented) => {
-            let kinds = if context.consumes(&target.id) { "(kind = server || kind = consumer)" } else { "kind = server" };
+            let kinds =
+                if context.consumes(&target.id) { "(kind = server || kind = consumer)" } else { "kind = server" };
             format!("{} && {kinds}", resource(target))
         }
-        _ => format!("kind = {} && {}", if target.kind == NodeKind::Messaging { "consumer" } else { "client" }, peer(target)),
+        _ => format!(
+            "kind = {} && {}",
+            if target.kind == NodeKind::Messaging { "consumer" } else { "client" },
+            peer(target)
+        ),
     }
 }
 
@@ -153,8 +158,8 @@ pub(super) fn alert(expression: &str, comparison: &str, limit: f64) -> String {
 }
 
 /// Our own comparison of now with the committed snapshot.
-pub(super) const WHAT_CHANGED: &str = "tracebook capture --from \"$OTEL_ENDPOINT\" --lookback 1h --output now.snapshot.json\n\
-                                       tracebook diff topology.snapshot.json now.snapshot.json";
+pub(super) const WHAT_CHANGED: &str = "tracebook capture --lookback 1h --output \"${TMPDIR:-/tmp}/now.snapshot.json\"\n\
+                                       tracebook diff topology.snapshot.json \"${TMPDIR:-/tmp}/now.snapshot.json\"";
 
 /// Our own evaluation of the objectives over the last hour.
-pub(super) const SLO_NOW: &str = "tracebook slo --from \"$OTEL_ENDPOINT\" --lookback 1h";
+pub(super) const SLO_NOW: &str = "tracebook slo --lookback 1h";

@@ -62,8 +62,15 @@ pub(super) fn shell(word: &str) -> String {
 /// Whether a value may stand in a command at all. Quoting makes it one word; this keeps out what would still mislead the
 /// program (an option) or the reader (control characters, invisible characters, endless names).
 pub(super) fn fit_for_command(value: &str) -> bool {
-    let visible = |c: char| !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    !value.is_empty() && value.len() <= 253 && !value.starts_with('-') && value.trim() == value && value.chars().all(visible)
+    let visible = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    !value.is_empty()
+        && value.len() <= 253
+        && !value.starts_with('-')
+        && value.trim() == value
+        && value.chars().all(visible)
 }
 
 /// Percent-encoding of everything but RFC 3986 unreserved characters.
@@ -139,7 +146,8 @@ mod tests {
     #[test]
     fn a_shell_gives_back_the_very_word_it_was_given() {
         for name in HOSTILE.iter().filter(|n| !n.contains('\0')) {
-            let out = std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell(name))).output().unwrap();
+            let out =
+                std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell(name))).output().unwrap();
             assert_eq!(out.stdout, name.as_bytes(), "{name:?}");
         }
         assert_eq!(shell("shop/api-1.2"), "shop/api-1.2");

@@ -36,7 +36,9 @@ pub(super) fn promql(title: Text, query: String) -> Step {
 pub(super) fn what_changed(target: &Target<'_>) -> Step {
     Step {
         title: Text::words("See what changed in the topology since this page was written"),
-        detail: Text::words("Run it in the directory of the runbooks; OTEL_ENDPOINT is the address of the trace backend."),
+        detail: Text::words(
+            "Run it in the directory of the runbooks, with the address of the trace backend in OTEL_ENDPOINT.",
+        ),
         command: queries::WHAT_CHANGED.into(),
         language: "bash".into(),
         expect: Text::words("No change that names ").code(target.label()).and(" or what it calls."),
@@ -105,13 +107,20 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
     };
     let expect = match class {
         "failed" => "The deepest span with an error is where it started; those above only pass it on.",
-        _ => "The same calls in both. The span that is much longer than in the typical trace, and whose own calls are not, is where the time goes.",
+        _ => {
+            "The same calls in both. The span that is much longer than in the typical trace, and whose own calls are not, is where the time goes."
+        }
     };
     Some(Step {
-        title: Text::words(format!("Open {} trace and a typical one side by side", if class == "failed" { "a failed" } else { "the slowest" })),
+        title: Text::words(format!(
+            "Open {} trace and a typical one side by side",
+            if class == "failed" { "a failed" } else { "the slowest" }
+        )),
         detail: detail.and(". Traces expire; more are listed under Evidence."),
         expect: Text::words(expect),
-        otherwise: Text::words("Calls that only one of them has: retries, a cache miss, or another path through the code. Compare their attributes."),
+        otherwise: Text::words(
+            "Calls that only one of them has: retries, a cache miss, or another path through the code. Compare their attributes.",
+        ),
         ..Step::default()
     })
 }
@@ -120,7 +129,11 @@ fn one(context: &Context<'_>, text: Text, word: &str, exemplar: &Exemplar) -> Te
     let exemplars = crate::topology::Exemplars { typical: vec![exemplar.clone()], ..Default::default() };
     let refs = links::traces(&context.settings.links, &exemplars, &["typical"]);
     #[allow(clippy::cast_precision_loss, reason = "for display")]
-    let mut text = text.and(format!("{word} trace ")).code(exemplar.trace_id.to_string()).and(" (").piece(nanos(exemplar.duration_ns as f64));
+    let mut text = text
+        .and(format!("{word} trace "))
+        .code(exemplar.trace_id.to_string())
+        .and(" (")
+        .piece(nanos(exemplar.duration_ns as f64));
     for (name, url) in refs.into_iter().flat_map(|r| r.links) {
         text = text.and(", ").piece(Piece::Link(name, url));
     }
@@ -165,7 +178,9 @@ pub(super) fn error_shares<'a>(context: &Context<'a>, target: &Target<'_>) -> (V
 }
 
 fn ranked(mut shares: Vec<Share<'_>>) -> Vec<Share<'_>> {
-    shares.sort_by(|a, b| b.share.total_cmp(&a.share).then((&a.edge.target, a.edge.kind).cmp(&(&b.edge.target, b.edge.kind))));
+    shares.sort_by(|a, b| {
+        b.share.total_cmp(&a.share).then((&a.edge.target, a.edge.kind).cmp(&(&b.edge.target, b.edge.kind)))
+    });
     let some = shares.iter().filter(|s| s.share >= WORTH_A_STEP).count();
     shares.truncate(some.clamp(1, EDGES));
     shares
@@ -183,15 +198,15 @@ pub(super) fn see(context: &Context<'_>, edge: &Edge, kinds: &[&str]) -> Text {
 pub(super) fn both_sides(context: &Context<'_>, edge: &Edge) -> Text {
     let mut text = Text::default();
     if let Some(client) = quantiles(&edge.client) {
-        text = text.and("The caller waits ").append(client).and(" (n ").piece(count(edge.client.n())).and("). ");
+        text = text.and("The caller waits ").append(client).and(" (n ").piece(count(edge.client.n())).and(").");
     }
     let callee = name_of(context, &edge.target);
     match quantiles(&edge.server) {
-        Some(server) => text = text.code(callee).and(" itself takes ").append(server).and(". "),
-        None => text = text.and("What happens inside ").code(callee).and(" is not visible in the traces. "),
+        Some(server) => text = text.sep(" ").code(callee).and(" itself takes ").append(server).and("."),
+        None => text = text.sep(" ").and("What happens inside ").code(callee).and(" is not visible in the traces."),
     }
     if let Some(gap) = quantiles(&edge.gap) {
-        text = text.and("Between the two pass ").append(gap).and(".");
+        text = text.sep(" ").and("Between the two pass ").append(gap).and(".");
     }
     text
 }
@@ -209,7 +224,9 @@ pub(super) fn slo_now(expect: Text) -> Step {
         command: queries::SLO_NOW.into(),
         language: "bash".into(),
         expect,
-        otherwise: Text::words("Still missed: the cause is not gone, go back to the first diagnosis step that was not as expected."),
+        otherwise: Text::words(
+            "Still missed: the cause is not gone, go back to the first diagnosis step that was not as expected.",
+        ),
         ..Step::default()
     }
 }

@@ -49,7 +49,11 @@ pub(super) fn stats(n: u64, failed: u64, ms: u64) -> Stats {
         error_classes: errors(failed, 503, ""),
         durations: sketch(n, ms),
         series: series(n, 24),
-        exemplars: Exemplars { slow: vec![exemplar(0x5, ms * 10)], failed: failed_ones, typical: vec![exemplar(0x7, ms)] },
+        exemplars: Exemplars {
+            slow: vec![exemplar(0x5, ms * 10)],
+            failed: failed_ones,
+            typical: vec![exemplar(0x7, ms)],
+        },
     }
 }
 
@@ -73,7 +77,15 @@ pub(super) fn node(id: &str, kind: NodeKind, handled: Stats) -> Node {
     }
 }
 
-pub(super) fn edge(source: &str, target: &str, kind: EdgeKind, n: u64, failed: u64, client_ms: u64, server_ms: u64) -> Edge {
+pub(super) fn edge(
+    source: &str,
+    target: &str,
+    kind: EdgeKind,
+    n: u64,
+    failed: u64,
+    client_ms: u64,
+    server_ms: u64,
+) -> Edge {
     let side = |ms: u64| if ms == 0 { Sketch::default() } else { sketch(n, ms) };
     let gap = if client_ms > 0 && server_ms > 0 { side(client_ms - server_ms) } else { Sketch::default() };
     Edge {
@@ -124,7 +136,13 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
 }
 
 pub(super) fn operation(service: &str, name: &str, handled: Stats) -> Operation {
-    Operation { service: NodeId(service.into()), kind: SpanKind::Server, name: name.into(), entry: false, stats: handled }
+    Operation {
+        service: NodeId(service.into()),
+        kind: SpanKind::Server,
+        name: name.into(),
+        entry: false,
+        stats: handled,
+    }
 }
 
 /// user → frontend → checkout → payment → bank; checkout → postgres, → topic orders → fulfilment.
@@ -170,7 +188,14 @@ pub(super) fn shop() -> Snapshot {
 }
 
 /// An objective on one service with the state given.
-pub(super) fn status(id: &str, service: &str, sli: Sli, target: f64, text: &str, value: Option<f64>) -> ObjectiveStatus {
+pub(super) fn status(
+    id: &str,
+    service: &str,
+    sli: Sli,
+    target: f64,
+    text: &str,
+    value: Option<f64>,
+) -> ObjectiveStatus {
     let state = match value {
         None => ObjectiveState::NoData,
         Some(v) if v < target => ObjectiveState::Met,
@@ -258,7 +283,16 @@ fn steps(out: &mut String, heading: &str, steps: &[Step]) {
 
 /// A whole page as text.
 pub(super) fn dump(page: &Runbook) -> String {
-    let mut out = format!("# {} {}\nfile {} | {:?} {:?} {} | owner {:?}\n", page.id, words(&page.title), page.file_name(), page.state, page.severity, page.urgency, page.owner);
+    let mut out = format!(
+        "# {} {}\nfile {} | {:?} {:?} {} | owner {:?}\n",
+        page.id,
+        words(&page.title),
+        page.file_name(),
+        page.state,
+        page.severity,
+        page.urgency,
+        page.owner
+    );
     out.push_str(&format!("{}\n\n## Trigger\n{}\n", words(&page.summary), words(&page.trigger)));
     for text in &page.trigger_detail {
         out.push_str(&format!("- {}\n", words(text)));
@@ -275,7 +309,13 @@ pub(super) fn dump(page: &Runbook) -> String {
         out.push_str(&format!("- {} {} {}\n", if e.after.is_empty() { "now" } else { &e.after }, e.who, e.contact));
     }
     out.push_str("\n## Evidence\n");
-    let nodes: Vec<String> = page.evidence.diagram.nodes.iter().map(|n| format!("{}{}{}", n.label, if n.focus { "*" } else { "" }, if n.alarmed { "!" } else { "" })).collect();
+    let nodes: Vec<String> = page
+        .evidence
+        .diagram
+        .nodes
+        .iter()
+        .map(|n| format!("{}{}{}", n.label, if n.focus { "*" } else { "" }, if n.alarmed { "!" } else { "" }))
+        .collect();
     out.push_str(&format!("diagram: {} ({} edges)\n", nodes.join(", "), page.evidence.diagram.edges.len()));
     for table in &page.evidence.tables {
         out.push_str(&format!("{}: {}\n  | {} |\n", table.title, words(&table.note), table.columns.join(" | ")));

@@ -8,7 +8,7 @@ use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Page};
 use crate::runbook::phrase::{count, error_class, meaning, quantiles};
 use crate::runbook::{links, queries, steps};
-use crate::slo::{Comparison, Sli};
+use crate::slo::{Comparison, ObjectiveStatus};
 use crate::spans::Weight;
 use crate::topology::{Edge, EdgeKind, Exemplars, NodeKind};
 
@@ -18,21 +18,24 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let callers: Vec<&Edge> = context.callers(&target.id).into_iter().filter(|e| e.kind != EdgeKind::Entry).collect();
     let calls: Weight = callers.iter().map(|e| e.calls).sum();
     let errors: Weight = callers.iter().map(|e| e.errors).sum();
-    let limit = strictest(context, target, &callers);
-    let (state, headline) = verdict(target, calls, errors, limit.as_ref());
+    let limit = strictest(context, item);
+    let seen = Seen { n: callers.iter().map(|e| e.n).fold(0, u64::saturating_add), calls, errors };
+    let (state, headline) = verdict(target, seen, limit.as_ref());
     let mut diagnosis: Vec<Step> = callers.first().map(|edge| confirm(context, target, edge)).into_iter().collect();
     diagnosis.push(one_or_all(context, target, &callers));
     diagnosis.push(latency(target));
+    diagnosis.extend(own_pages(context, target));
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
-    diagnosis.extend(own_pages(context, target));
     diagnosis.extend(classes(context, target, &callers));
     diagnosis.extend(packs.look);
     diagnosis.extend(busiest(target, &callers));
 
     let mut unknowns = packs.unknowns;
     if limit.is_none() {
-        unknowns.push(Text::words("None of its callers has an error-rate objective: how many failed calls are too many is undecided."));
+        unknowns.push(Text::words(
+            "None of its callers has an error-rate objective: how many failed calls are too many is undecided.",
+        ));
     }
     if target.kind == NodeKind::External {
         unknowns.push(Text::words("Whether the other side knows of an incident: look at its provider's status page; add the address to this page as a step of yours."));
@@ -46,7 +49,9 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
             Some((limit, _)) => Text::words("Below ").ratio(*limit).and(format!(" for every caller, for {HOLD}.")),
             None => Text::words(format!("Back at the figures of this page for every caller, for {HOLD}.")),
         };
-        step.otherwise = Text::words("One caller still fails: it holds old connections or addresses; restart that caller. All: not fixed, escalate in time.");
+        step.otherwise = Text::words(
+            "One caller still fails: it holds old connections or addresses; restart that caller. All: not fixed, escalate in time.",
+        );
     }
     verification.extend(callers.first().map(|edge| canary(context, target, edge)));
     verification.push(steps::slo_now(Text::words("No objective of its callers is missed.")));
@@ -81,50 +86,74 @@ fn title(target: &Target<'_>) -> Text {
         NodeKind::External => "External service ",
         _ => "Dependency ",
     };
-    let text = Text::words(what).code(target.label());
-    match target.system.as_str() {
-        "" => text.and(" fails"),
-        system if system == target.name => text.and(" fails"),
-        system => text.and(" (").code(crate::runbook::quote::label(system)).and(") fails"),
-    }
+    Text::words(what).code(target.label()).and(" fails")
 }
 
 /// The smallest error rate any direct caller is allowed, and who that is.
-fn strictest(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Option<(f64, String)> {
-    let ids = callers.iter().map(|e| &e.source).chain([&target.id]);
-    let limits = ids.flat_map(|id| context.statuses(id)).filter(|s| {
-        s.objective.sli == Sli::ErrorRate && matches!(s.objective.comparison, Comparison::Below | Comparison::AtMost)
-    });
+fn strictest(context: &Context<'_>, item: &Item<'_>) -> Option<(f64, String)> {
+    let upper = |s: &&&ObjectiveStatus| matches!(s.objective.comparison, Comparison::Below | Comparison::AtMost);
+    let limits = item.statuses.iter().filter(upper);
     let least = limits.min_by(|a, b| a.objective.target.total_cmp(&b.objective.target).then(a.id.cmp(&b.id)))?;
     Some((least.objective.target, name_of(context, &least.service)))
 }
 
-fn verdict(target: &Target<'_>, calls: Weight, errors: Weight, limit: Option<&(f64, String)>) -> (RunbookState, Text) {
+/// Calls to the dependency, from all its callers.
+struct Seen {
+    n: u64,
+    calls: Weight,
+    errors: Weight,
+}
+
+/// The 95 % score interval of a share seen `n` times (Wilson 1927).
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn interval(ratio: f64, n: u64) -> (f64, f64) {
+    const Z: f64 = 1.96;
+    let n = (n as f64).max(1.0);
+    let middle = ratio + Z * Z / (2.0 * n);
+    let half = Z * (ratio * (1.0 - ratio) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    (((middle - half) / scale).max(0.0), ((middle + half) / scale).min(1.0))
+}
+
+fn verdict(target: &Target<'_>, seen: Seen, limit: Option<&(f64, String)>) -> (RunbookState, Text) {
+    let Seen { n, calls, errors } = seen;
     let name = || Text::default().code(target.label());
     if calls.is_zero() {
-        return (RunbookState::Unknown, name().and(" was not called in this window, so nothing is known about its state."));
+        return (
+            RunbookState::Unknown,
+            name().and(" was not called in this window, so nothing is known about its state."),
+        );
     }
     let ratio = errors.ratio_of(calls);
-    let numbers = Text::default().ratio(ratio).and(" of ").count(calls.as_f64()).and(" calls to ").append(name());
+    let (low, high) = interval(ratio, n);
+    let numbers = Text::default().ratio(ratio).and(" of the calls to ").append(name()).and(" (n ").piece(count(n));
+    let numbers = numbers.and(", 95 % interval ").ratio(low).and(" to ").ratio(high).and(")");
     match limit {
         Some((limit, caller)) if ratio >= *limit && !errors.is_zero() => {
             let text = numbers.and(" failed in this window; the strictest of its callers, ").code(caller.as_str());
-            (RunbookState::Breached, text.and(", may fail ").ratio(*limit).and("."))
+            let text = text.and(", may fail ").ratio(*limit);
+            let text = if low < *limit { text.and(", which the interval reaches: it may be chance") } else { text };
+            (RunbookState::Breached, text.and("."))
         }
         Some((limit, _)) => {
             let text = Text::words("Nothing wrong in this window: ").append(numbers);
             (RunbookState::Ok, text.and(" failed, less than the ").ratio(*limit).and(" its strictest caller may fail."))
         }
         None if errors.is_zero() => {
-            let text = Text::words("Nothing wrong in this window: none of ").count(calls.as_f64()).and(" calls to ");
-            (RunbookState::Ok, text.append(name()).and(" failed."))
+            let text = Text::words("Nothing wrong in this window: no call to ").append(name()).and(" failed (n ");
+            (RunbookState::Ok, text.piece(count(n)).and(")."))
         }
-        None => (RunbookState::Unknown, numbers.and(" failed in this window; no objective says whether that is too many.")),
+        None => {
+            (RunbookState::Unknown, numbers.and(" failed in this window; no objective says whether that is too many."))
+        }
     }
 }
 
 fn first(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge], errors: Weight) -> Text {
-    let worst = callers.iter().filter(|e| !e.errors.is_zero()).max_by(|a, b| a.errors.cmp(&b.errors).then(b.source.cmp(&a.source)));
+    let worst = callers
+        .iter()
+        .filter(|e| !e.errors.is_zero())
+        .max_by(|a, b| a.errors.cmp(&b.errors).then(b.source.cmp(&a.source)));
     match worst {
         Some(edge) if callers.len() > 1 => Text::words("Look first at whether all callers are hit: ")
             .ratio(edge.errors.ratio_of(errors))
@@ -148,14 +177,16 @@ fn trigger_detail(
 ) -> Vec<Text> {
     let mut out = Vec::new();
     if let Some((limit, caller)) = limit {
-        let text = Text::words("The limit is the strictest error-rate objective among its callers: ").code(caller.as_str());
+        let text =
+            Text::words("The limit is the strictest error-rate objective among its callers: ").code(caller.as_str());
         out.push(text.and(", ").ratio(*limit).and("."));
         let alert = queries::alert(&queries::prom_edge_errors(target), ">=", *limit);
         out.push(Text::words("As an alert on service-graph metrics, for 5 minutes: ").code(alert));
     }
     for edge in callers.iter().take(3) {
         let text = Text::words("Now, from ").code(name_of(context, &edge.source)).and(": ");
-        let text = text.rate(context.rate(edge.calls.as_f64())).and(", errors ").ratio(edge.error_ratio().unwrap_or(0.0));
+        let text =
+            text.rate(context.rate(edge.calls.as_f64())).and(", errors ").ratio(edge.error_ratio().unwrap_or(0.0));
         let text = match quantiles(edge.latency()) {
             Some(q) => text.and(", ").append(q),
             None => text,
@@ -168,14 +199,18 @@ fn trigger_detail(
 fn confirm(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Step {
     let caller = context.target(&edge.source);
     let title = Text::words("Confirm that calls from ").code(caller.label()).and(", its largest caller, fail now");
-    let mut step = steps::traceql(context, title, format!("{} | rate()", queries::edge(&caller, target, "status = error")));
+    let mut step =
+        steps::traceql(context, title, format!("{} | rate()", queries::edge(&caller, target, "status = error")));
     step.expect = Text::words("About ").rate(context.rate(edge.errors.as_f64())).and(", as in the window.");
-    step.otherwise = Text::words("More: it is real, go on. None: see whether calls are made at all (the same query without the status); a caller that stopped calling hides the failure.");
+    step.otherwise = Text::words(
+        "More: it is real, go on. None: see whether calls are made at all (the same query without the status); a caller that stopped calling hides the failure.",
+    );
     step
 }
 
 fn one_or_all(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Step {
-    let mut step = steps::promql(Text::words("See whether one caller is hit or all"), queries::prom_edge_errors(target));
+    let mut step =
+        steps::promql(Text::words("See whether one caller is hit or all"), queries::prom_edge_errors(target));
     let mut text = Text::default();
     for (i, edge) in callers.iter().take(5).enumerate() {
         text = text.and(if i == 0 { "In the window failed: " } else { ", " });
@@ -183,18 +218,23 @@ fn one_or_all(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> 
     }
     step.detail = if text.is_empty() { text } else { text.and(" of the calls.") };
     step.expect = Text::words("About the same for all callers.");
-    step.otherwise = Text::words("One apart: its credentials, its connection pool, its network or what it asks for. All: the dependency itself or the way to it. Empty: service-graph metrics are not collected; use the table of callers below.");
+    step.otherwise = Text::words(
+        "One apart: its credentials, its connection pool, its network or what it asks for. All: the dependency itself or the way to it. Empty: service-graph metrics are not collected; use the table of callers below.",
+    );
     step
 }
 
 fn latency(target: &Target<'_>) -> Step {
-    let mut step = steps::promql(Text::words("See whether it became slow before it failed"), queries::prom_edge_latency(target));
+    let mut step =
+        steps::promql(Text::words("See whether it became slow before it failed"), queries::prom_edge_latency(target));
     step.detail = match target.handled().and_then(|s| quantiles(&s.durations)) {
         Some(q) => Text::words("In the window: ").append(q).and("."),
         None => Text::default(),
     };
     step.expect = Text::words("p99 as in the window.");
-    step.otherwise = Text::words("Slow first, then failing: it is saturated or blocked. Failing at once and fast: it refuses, or is not there. Failing after a round number of seconds: the caller's time-out, so treat it as slow.");
+    step.otherwise = Text::words(
+        "Slow first, then failing: it is saturated or blocked. Failing at once and fast: it refuses, or is not there. Failing after a round number of seconds: the caller's time-out, so treat it as slow.",
+    );
     step
 }
 
@@ -221,7 +261,11 @@ fn classes(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Opt
     let (mut seen, mut meanings) = (Text::words("In the window: "), Text::default());
     for (i, c) in classes.iter().take(4).enumerate() {
         let name = error_class(&c.class);
-        seen = seen.and(if i == 0 { "" } else { ", " }).code(name.clone()).and(" ").ratio(c.calls.ratio_of(errors).min(1.0));
+        seen = seen
+            .and(if i == 0 { "" } else { ", " })
+            .code(name.clone())
+            .and(" ")
+            .ratio(c.calls.ratio_of(errors).min(1.0));
         if let Some(meaning) = meaning(&c.class) {
             meanings = meanings.code(name).and(format!(": {meaning}. "));
         }
@@ -246,7 +290,14 @@ fn busiest(target: &Target<'_>, callers: &[&Edge]) -> Option<Step> {
         let name = if o.source.is_empty() { &o.target } else { &o.source };
         #[allow(clippy::cast_precision_loss, reason = "a mean for display")]
         let mean = o.sum_ns as f64 / o.n as f64 / 1e9;
-        text = text.and(if i == 0 { "" } else { "; " }).code(crate::runbook::quote::label(name)).and(" (mean ").duration(mean).and(", n ").piece(count(o.n)).and(")");
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .code(crate::runbook::quote::label(name))
+            .and(" (mean ")
+            .duration(mean)
+            .and(", n ")
+            .piece(count(o.n))
+            .and(")");
     }
     Some(Step {
         title: Text::words("See which requests make up its load"),
@@ -266,11 +317,7 @@ fn canary(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Step {
     step
 }
 
-fn traces(
-    context: &Context<'_>,
-    target: &Target<'_>,
-    callers: &[&Edge],
-) -> Vec<crate::runbook::document::TraceRef> {
+fn traces(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Vec<crate::runbook::document::TraceRef> {
     let own: Option<&Exemplars> = target.node.map(|n| &n.handled.exemplars).filter(|e| !e.is_empty());
     let exemplars = own.or_else(|| callers.iter().map(|e| &e.exemplars).find(|e| !e.is_empty()));
     exemplars.map_or_else(Vec::new, |e| links::traces(&context.settings.links, e, &["failed", "slow", "typical"]))

@@ -38,7 +38,11 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
 
     let mut unknowns = Vec::new();
     if item.statuses.is_empty() {
-        unknowns.push(Text::words("No error-rate objective is set for ").code(target.label()).and(": how many errors are too many is undecided."));
+        unknowns.push(
+            Text::words("No error-rate objective is set for ")
+                .code(target.label())
+                .and(": how many errors are too many is undecided."),
+        );
     }
     if target.handled().is_some_and(|s| s.errors.is_zero()) {
         unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet; the order of the steps is by calls."));
@@ -49,8 +53,11 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         state: state(&item.statuses),
         headline: headline(&item.statuses, target),
         first: first(context, target, &shares, own),
-        trigger: super::trigger(item, Text::words("Error rate of ").code(target.label()).and(" is above its objective")),
-        trigger_detail: super::objectives(item, |s| alert(target, s)),
+        trigger: super::trigger(
+            item,
+            Text::words("Error rate of ").code(target.label()).and(" is above its objective"),
+        ),
+        trigger_detail: super::objectives(context, item, |s| alert(target, s)),
         impact: impact(context, target),
         diagnosis,
         remediation: packs.fix,
@@ -71,7 +78,9 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
 fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
     let Some(own) = own else {
         return match target.handled() {
-            Some(_) => Text::words("When it fires, look first at what fails: the steps below start from the class of the errors."),
+            Some(_) => Text::words(
+                "When it fires, look first at what fails: the steps below start from the class of the errors.",
+            ),
             None => Text::default(),
         };
     };
@@ -81,7 +90,9 @@ fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: 
             .and(": as many of them fail as ")
             .ratio(s.share.min(1.0))
             .and(" of the errors seen here."),
-        _ => Text::words("Look first at the service itself: ").ratio(own).and(" of its errors do not come from a failed call."),
+        _ => Text::words("Look first at the service itself: ")
+            .ratio(own)
+            .and(" of its errors do not come from a failed call."),
     }
 }
 
@@ -95,14 +106,17 @@ fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
         Some(s) => Text::words("About ").rate(context.rate(s.errors.as_f64())).and(" errors, as in the window."),
         None => Text::words("No errors, while the same query without the status finds spans."),
     };
-    step.otherwise = Text::words("More: it is real, go on. None, and no requests either: it is down or cut off, so look at its instances and at who used to call it. None, but requests: it has passed, go to Verification.");
+    step.otherwise = Text::words(
+        "More: it is real, go on. None, and no requests either: it is down or cut off, so look at its instances and at who used to call it. None, but requests: it has passed, go to Verification.",
+    );
     step
 }
 
 fn metrics(item: &Item<'_>) -> Step {
     let main = main_objective(&item.statuses);
     let throughput = main.is_some_and(|s| s.objective.sli == Sli::Throughput);
-    let query = if throughput { queries::prom_throughput(&item.target) } else { queries::prom_error_rate(&item.target) };
+    let query =
+        if throughput { queries::prom_throughput(&item.target) } else { queries::prom_error_rate(&item.target) };
     let mut step = steps::promql(Text::words("See since when, in the span metrics"), query);
     step.expect = match main {
         Some(s) => Text::words(if throughput { "Not " } else { "Never " })
@@ -112,7 +126,9 @@ fn metrics(item: &Item<'_>) -> Step {
             .and("."),
         None => Text::words("A flat line near zero."),
     };
-    step.otherwise = Text::words("A step: look for what was released or changed at that minute. Peaks at regular times: a job or a restart. Empty: span metrics are not collected, skip this step.");
+    step.otherwise = Text::words(
+        "A step: look for what was released or changed at that minute. Peaks at regular times: a job or a restart. Empty: span metrics are not collected, skip this step.",
+    );
     step
 }
 
@@ -137,7 +153,11 @@ fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     let (mut seen, mut meanings) = (Text::words("In the window: "), Text::default());
     for (i, c) in stats.error_classes.iter().take(4).enumerate() {
         let name = error_class(&c.class);
-        seen = seen.and(if i == 0 { "" } else { ", " }).code(name.clone()).and(" ").ratio(c.calls.ratio_of(stats.errors).min(1.0));
+        seen = seen
+            .and(if i == 0 { "" } else { ", " })
+            .code(name.clone())
+            .and(" ")
+            .ratio(c.calls.ratio_of(stats.errors).min(1.0));
         if let Some(meaning) = meaning(&c.class) {
             meanings = meanings.code(name).and(format!(": {meaning}. "));
         }
@@ -155,15 +175,26 @@ fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     all.sort_by(|a, b| b.stats.errors.cmp(&a.stats.errors).then((a.kind, &a.name).cmp(&(b.kind, &b.name))));
     all.first()?;
     let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
-    let mut step = steps::traceql(context, Text::words("See which operation fails"), format!("{query} | rate() by (name)"));
+    let mut step =
+        steps::traceql(context, Text::words("See which operation fails"), format!("{query} | rate() by (name)"));
     let mut text = Text::words("Most errors are in ");
     for (i, o) in all.iter().take(3).enumerate() {
-        text = text.and(if i == 0 { "" } else { "; " }).code(label(&o.name)).and(" ").ratio(o.stats.errors.ratio_of(errors).min(1.0));
-        text = text.and(" of them (").ratio(o.stats.error_ratio().unwrap_or(0.0)).and(" of its requests, n ").piece(count(o.stats.n)).and(")");
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .code(label(&o.name))
+            .and(" ")
+            .ratio(o.stats.errors.ratio_of(errors).min(1.0));
+        text = text
+            .and(" of them (")
+            .ratio(o.stats.error_ratio().unwrap_or(0.0))
+            .and(" of its requests, n ")
+            .piece(count(o.stats.n))
+            .and(")");
     }
     step.detail = step.detail.append(text).and(".");
     step.expect = Text::words("The same operations.");
-    step.otherwise = Text::words("One operation only: its input, its code or what only it calls. All of them: what they share.");
+    step.otherwise =
+        Text::words("One operation only: its input, its code or what only it calls. All of them: what they share.");
     Some(step)
 }
 
@@ -179,15 +210,25 @@ fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
         .and(" fail, as many as ")
         .ratio(share.share.min(1.0))
         .and(" of the errors here");
-    let mut step = steps::traceql(context, title, format!("{} | rate()", queries::edge(target, &callee, "status = error")));
+    let mut step =
+        steps::traceql(context, title, format!("{} | rate()", queries::edge(target, &callee, "status = error")));
     let mut text = Text::default();
     for (i, c) in edge.error_classes.iter().take(3).enumerate() {
-        text = text.and(if i == 0 { "They fail with " } else { ", " }).code(error_class(&c.class)).and(" (").count(c.calls.as_f64()).and(")");
+        text = text
+            .and(if i == 0 { "They fail with " } else { ", " })
+            .code(error_class(&c.class))
+            .and(" (")
+            .count(c.calls.as_f64())
+            .and(")");
     }
     if !text.is_empty() {
         step.detail = step.detail.append(text).and(".");
     }
-    step.expect = Text::words("About ").rate(context.rate(edge.errors.as_f64())).and(", as in the window (n ").piece(count(edge.n)).and(").");
+    step.expect = Text::words("About ")
+        .rate(context.rate(edge.errors.as_f64()))
+        .and(", as in the window (n ")
+        .piece(count(edge.n))
+        .and(").");
     let means = edge.error_classes.iter().find_map(|c| meaning(&c.class));
     let more = match means {
         Some(m) => Text::words(format!("More: {m}; ")),
@@ -201,13 +242,17 @@ fn own_errors(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {
     let detail = if context.callees(&target.id).is_empty() {
         Text::words("It calls nothing that the traces show.")
     } else {
-        Text::words("They are more than all its failed calls together. A failed call that was retried or caught counts above without causing an error here, so the true share may be larger.")
+        Text::words(
+            "They are more than all its failed calls together. A failed call that was retried or caught counts above without causing an error here, so the true share may be larger.",
+        )
     };
     Step {
         title: Text::words("Check the service itself: ").ratio(own).and(" of its errors start here"),
         detail,
         expect: Text::words("No new kind of error in its log."),
-        otherwise: Text::words("The first new error names the code or the configuration; compare its time with the last release."),
+        otherwise: Text::words(
+            "The first new error names the code or the configuration; compare its time with the last release.",
+        ),
         ..Step::default()
     }
 }
@@ -218,10 +263,15 @@ fn callers(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     if edges.len() < 2 || edges.iter().all(|e| e.errors.is_zero()) {
         return None;
     }
-    let mut step = steps::promql(Text::words("See whether one caller alone sees the errors"), queries::prom_edge_errors(target));
+    let mut step =
+        steps::promql(Text::words("See whether one caller alone sees the errors"), queries::prom_edge_errors(target));
     let mut text = Text::words("Failed calls by caller: ");
     for (i, e) in edges.iter().take(4).enumerate() {
-        text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, &e.source)).and(" ").ratio(e.error_ratio().unwrap_or(0.0));
+        text = text
+            .and(if i == 0 { "" } else { ", " })
+            .code(name_of(context, &e.source))
+            .and(" ")
+            .ratio(e.error_ratio().unwrap_or(0.0));
     }
     step.detail = text.and(".");
     step.expect = Text::words("About the same for all.");
@@ -241,7 +291,8 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
             .and(format!(" for {HOLD}.")),
         None => Text::words(format!("Back at the figures of this page for {HOLD}.")),
     };
-    same.otherwise = Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
+    same.otherwise =
+        Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
     let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
     let mut canary = steps::traceql(context, Text::words("New requests succeed"), query);
     canary.expect = Text::words("No trace that started after the fix, while requests arrive as before.");

@@ -6,7 +6,7 @@ use crate::runbook::document::{Piece, Step, Text};
 use crate::runbook::evidence::{self, Order};
 use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Page};
-use crate::runbook::phrase::{bad_side, count, headline, main_objective, quantiles, state};
+use crate::runbook::phrase::{bad_side, count, headline, main_objective, nanos, quantiles, sli, state};
 use crate::runbook::quote::label;
 use crate::runbook::steps::{self, Share};
 use crate::runbook::{links, queries};
@@ -40,7 +40,16 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
 
     let mut unknowns = Vec::new();
     if item.statuses.is_empty() {
-        unknowns.push(Text::words("No latency objective is set for ").code(target.label()).and(": what counts as slow is undecided."));
+        unknowns.push(
+            Text::words("No latency objective is set for ")
+                .code(target.label())
+                .and(": what counts as slow is undecided."),
+        );
+    }
+    if context.callees(&target.id).iter().any(|e| e.kind == EdgeKind::Messaging) {
+        unknowns.push(Text::words(
+            "Work handed over to topics goes on after the request: it is not part of the time shares above.",
+        ));
     }
     unknowns.extend(packs.unknowns);
     Body {
@@ -49,7 +58,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         headline: headline(&item.statuses, target),
         first: first(context, &shares, own),
         trigger: super::trigger(item, Text::words("Latency of ").code(target.label()).and(" is above its objective")),
-        trigger_detail: super::objectives(item, |s| alert(target, s)),
+        trigger_detail: super::objectives(context, item, |s| alert(target, s)),
         impact: impact(context, target),
         diagnosis,
         remediation: packs.fix,
@@ -74,7 +83,9 @@ fn first(context: &Context<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text 
             .and(": they take ")
             .ratio(s.share.min(1.0))
             .and(" of the time."),
-        _ => Text::words("Look first at the service itself: ").ratio(own).and(" of the time is not explained by its calls."),
+        _ => Text::words("Look first at the service itself: ")
+            .ratio(own)
+            .and(" of the time is not explained by its calls."),
     }
 }
 
@@ -98,16 +109,25 @@ fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
         queries::select(&queries::handled(context, target)),
         queries::number(q)
     );
-    let mut step = steps::traceql(context, Text::words("Confirm that ").code(target.label()).and(" is slow now"), query);
+    let mut step =
+        steps::traceql(context, Text::words("Confirm that ").code(target.label()).and(" is slow now"), query);
     step.detail = step.detail.append(steps::normal(context, target));
-    let expect = target.handled().and_then(|s| quantiles(&s.durations)).unwrap_or_default();
-    step.expect = match (limit(item), expect.is_empty()) {
-        (Some(limit), false) => Text::words("Below ").duration(limit).and("; as observed: ").append(expect).and("."),
-        (Some(limit), true) => Text::words("Below ").duration(limit).and("."),
-        (None, false) => Text::words("As observed: ").append(expect).and("."),
-        (None, true) => Text::words("Some spans: the service is at work."),
+    let seen = target.handled().map(|s| &s.durations);
+    step.expect = match (main_objective(&item.statuses), seen.and_then(|d| d.quantile(0.5))) {
+        (Some(main), Some(p50)) => Text::words(format!("{} below ", sli(&main.objective)))
+            .duration(main.objective.target)
+            .and(", p50 about ")
+            .piece(nanos(p50))
+            .and("."),
+        (Some(main), None) => {
+            Text::words(format!("{} below ", sli(&main.objective))).duration(main.objective.target).and(".")
+        }
+        (None, Some(_)) => seen.and_then(quantiles).unwrap_or_default().and("."),
+        (None, None) => Text::words("Some spans: the service is at work."),
     };
-    step.otherwise = Text::words("Above: it is real, go on. Below again: it has passed, open the slow traces of that time and go to Verification. No spans at all: the service gets no requests or sends no traces");
+    step.otherwise = Text::words(
+        "Above: it is real, go on. Below again: it has passed, open the slow traces of that time and go to Verification. No spans at all: the service gets no requests or sends no traces",
+    );
     step.otherwise = match context.runbook_of(&target.id, &["errors", "dependency"]) {
         Some(id) => std::mem::take(&mut step.otherwise).and("; go on with ").runbook(id).and("."),
         None => std::mem::take(&mut step.otherwise).and("."),
@@ -121,7 +141,9 @@ fn metrics(target: &Target<'_>, main: &ObjectiveStatus) -> Step {
         queries::prom_latency(target, quantile_of(main)),
     );
     step.expect = Text::words("Below ").duration(main.objective.target).and(" all the time.");
-    step.otherwise = Text::words("A step upwards: look for what was released or changed at that minute. A slow rise: load or data grew. A saw-tooth: garbage collection, cache or a periodic job. Empty: span metrics are not collected, skip this step.");
+    step.otherwise = Text::words(
+        "A step upwards: look for what was released or changed at that minute. A slow rise: load or data grew. A saw-tooth: garbage collection, cache or a periodic job. Empty: span metrics are not collected, skip this step.",
+    );
     step
 }
 
@@ -144,18 +166,27 @@ fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     if total <= 0.0 {
         return None;
     }
-    let query = format!("{} | quantile_over_time(duration, .99) by (name)", queries::select(&queries::handled(context, target)));
+    let query = format!(
+        "{} | quantile_over_time(duration, .99) by (name)",
+        queries::select(&queries::handled(context, target))
+    );
     let mut step = steps::traceql(context, Text::words("See which operation is slow"), query);
     let mut text = Text::words("Most time is spent in ");
     for (i, o) in all.iter().take(3).enumerate() {
-        text = text.and(if i == 0 { "" } else { "; " }).code(label(&o.name)).and(" ").ratio(o.stats.durations.sum_seconds() / total);
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .code(label(&o.name))
+            .and(" ")
+            .ratio(o.stats.durations.sum_seconds() / total);
         if let Some(q) = quantiles(&o.stats.durations) {
             text = text.and(" (").append(q).and(", n ").piece(count(o.stats.n)).and(")");
         }
     }
     step.detail = step.detail.append(text).and(".");
     step.expect = Text::words("The same operations in about the same order, with these p99.");
-    step.otherwise = Text::words("One operation apart: its code path or its data; the others are fine. All of them slower: something they share, an instance, a dependency or the load.");
+    step.otherwise = Text::words(
+        "One operation apart: its code path or its data; the others are fine. All of them slower: something they share, an instance, a dependency or the load.",
+    );
     Some(step)
 }
 
@@ -165,10 +196,16 @@ fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
     let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
     let query = queries::edge(target, &callee, &format!("duration > {}", queries::duration(p99)));
     let verb = if edge.kind == EdgeKind::Messaging { "publishing to " } else { "calls to " };
-    let title = Text::words("Check the ").and(verb).code(callee.label()).and(": ").ratio(share.share.min(1.0)).and(" of the time");
+    let title = Text::words("Check the ")
+        .and(verb)
+        .code(callee.label())
+        .and(": ")
+        .ratio(share.share.min(1.0))
+        .and(" of the time");
     let mut step = steps::traceql(context, title, query);
     step.detail = step.detail.append(steps::both_sides(context, edge));
-    step.expect = Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
+    step.expect =
+        Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
     step.otherwise = match steps::gap_share(edge) {
         Some(gap) if gap >= 0.5 => Text::words("Many: most of the waiting (")
             .ratio(gap)
@@ -191,15 +228,21 @@ fn own_work(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {
     let calls = context.callees(&target.id);
     let title = Text::words("Check the service itself: ").ratio(own).and(" of the time is its own");
     let detail = if calls.is_empty() {
-        Text::words("It calls nothing that the traces show: its time is computation, waiting for a lock, or a call that is not instrumented.")
+        Text::words(
+            "It calls nothing that the traces show: its time is computation, waiting for a lock, or a call that is not instrumented.",
+        )
     } else {
-        Text::words("What its calls do not explain is computation, waiting for a lock or a connection, or a call that is not instrumented. Calls that run in parallel each count in full, so the true share may be larger.")
+        Text::words(
+            "What its calls do not explain is computation, waiting for a lock or a connection, or a call that is not instrumented. Calls that run in parallel each count in full, so the true share may be larger.",
+        )
     };
     Step {
         title,
         detail,
         expect: Text::words("CPU, memory, garbage collection and connection pools as on an ordinary day."),
-        otherwise: Text::words("At a limit: relieve it (see Remediation). All fine: profile the slow operation, or instrument what it calls."),
+        otherwise: Text::words(
+            "At a limit: relieve it (see Remediation). All fine: profile the slow operation, or instrument what it calls.",
+        ),
         ..Step::default()
     }
 }
@@ -215,16 +258,20 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
     same.title = Text::words("The figure that fired is good again");
     same.detail = Text::default();
     same.expect = hold(limit(item));
-    same.otherwise = Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
+    same.otherwise =
+        Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
     out.push(same);
     let slow = limit(item).or_else(|| target.handled()?.durations.quantile(0.99).map(|ns| ns / 1e9));
     if let Some(limit) = slow {
         let conditions = format!("{} && duration > {}", queries::handled(context, target), queries::duration(limit));
         let mut canary = steps::traceql(context, Text::words("New requests are fast"), queries::select(&conditions));
         canary.expect = Text::words("No trace that started after the fix.");
-        canary.otherwise = Text::words("Open the newest: if it is slow in another place than before, there are two causes.");
+        canary.otherwise =
+            Text::words("Open the newest: if it is slow in another place than before, there are two causes.");
         out.push(canary);
     }
-    out.push(steps::slo_now(Text::default().piece(Piece::Words("No objective of ".into())).code(target.label()).and(" is missed.")));
+    out.push(steps::slo_now(
+        Text::default().piece(Piece::Words("No objective of ".into())).code(target.label()).and(" is missed."),
+    ));
     out
 }

@@ -76,7 +76,7 @@ pub(super) fn slug_ending(kind: RunbookKind) -> &'static str {
 const HOLD: &str = "15 minutes";
 
 /// Objectives as trigger details: what was promised, what was seen, and the alert that says so.
-fn objectives(item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String>) -> Vec<Text> {
+fn objectives(context: &Context<'_>, item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String>) -> Vec<Text> {
     use super::phrase::{observed, subject};
     use crate::slo::ObjectiveState;
     const SHOWN: usize = 5;
@@ -84,10 +84,9 @@ fn objectives(item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String
     for status in item.statuses.iter().take(SHOWN) {
         let o = &status.objective;
         let text = Text::words("Objective ").code(super::quote::label(&status.id)).and(": ");
-        let text = text.append(subject(status, &item.target)).and(" ").code(&o.target_text);
-        #[allow(clippy::cast_precision_loss, reason = "for display")]
+        let text = text.append(subject(status, &context.target(&status.service))).and(" ").code(&o.target_text);
         let text = match o.window_seconds {
-            Some(s) => text.and(" over ").duration(s as f64),
+            Some(s) => text.and(format!(" over {}", super::phrase::whole(s))),
             None => text.and(" over the window of this page"),
         };
         let text = text.and(if o.severity == "page" { "; a miss pages. " } else { "; a miss makes a ticket. " });
@@ -97,7 +96,9 @@ fn objectives(item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String
                 let word = if state == ObjectiveState::Met { "Met: " } else { "Missed: " };
                 let text = text.and(word).append(observed(status));
                 match status.budget_remaining {
-                    Some(left) if left < 0.0 => text.and("; the error budget of this window is overspent by ").ratio(-left).and("."),
+                    Some(left) if left < 0.0 => {
+                        text.and("; the error budget of this window is overspent by ").ratio(-left).and(".")
+                    }
                     Some(left) => text.and("; error budget left in this window: ").ratio(left).and("."),
                     None => text.and("."),
                 }
@@ -113,7 +114,11 @@ fn objectives(item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String
     }
     let more = item.statuses.len().saturating_sub(SHOWN);
     if more > 0 {
-        out.push(Text::default().piece(super::phrase::items(more)).and(" more objectives belong to this page; see `tracebook slo`."));
+        out.push(
+            Text::default()
+                .piece(super::phrase::items(more))
+                .and(" more objectives belong to this page; tracebook slo lists them."),
+        );
     }
     out
 }

@@ -6,7 +6,7 @@ use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence;
 use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Collected, Page};
-use crate::runbook::phrase::{count, headline, main_objective, quantiles, state};
+use crate::runbook::phrase::{count, headline, main_objective, quantiles, state, worst_objective};
 use crate::runbook::{links, queries, steps};
 use crate::slo::ObjectiveStatus;
 use crate::topology::{Edge, EdgeKind, Exemplars, NodeKind, Series};
@@ -20,14 +20,21 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let target = &item.target;
     let flow = Flow::of(context, target);
     let packs = collect(context, target, &flow);
-    let (state, headline) = verdict(item, target, &flow);
+    let (state, headline) = verdict(context, item, &flow);
     let mut unknowns = Vec::new();
     if item.statuses.is_empty() {
-        unknowns.push(Text::words("No message-lag objective is set for the consumers of ").code(target.label()).and(": how late is too late is undecided."));
+        unknowns.push(
+            Text::words("No message-lag objective is set for the consumers of ")
+                .code(target.label())
+                .and(": how late is too late is undecided."),
+        );
     }
-    unknowns.push(Text::words("How many messages are waiting in the broker: traces show only those that were taken out."));
+    unknowns
+        .push(Text::words("How many messages are waiting in the broker: traces show only those that were taken out."));
     if flow.consumers.iter().any(|e| e.dwell.is_empty()) {
-        unknowns.push(Text::words("How long messages wait for some of the consumers: their spans cannot be matched with a publishing span."));
+        unknowns.push(Text::words(
+            "How long messages wait for some of the consumers: their spans cannot be matched with a publishing span.",
+        ));
     }
     unknowns.extend(packs.unknowns);
     let mut diagnosis = diagnosis(context, target, &flow, item.statuses.first().copied());
@@ -39,8 +46,11 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         state,
         headline,
         first: first(context, &flow),
-        trigger: super::trigger(item, Text::words("Messages of ").code(target.label()).and(" wait longer than they should, or nobody takes them")),
-        trigger_detail: super::objectives(item, |_| None),
+        trigger: super::trigger(
+            item,
+            Text::words("Messages of ").code(target.label()).and(" wait longer than they should, or nobody takes them"),
+        ),
+        trigger_detail: super::objectives(context, item, |_| None),
         impact: effects(context, target, &flow),
         diagnosis,
         remediation: packs.fix,
@@ -85,35 +95,45 @@ pub(super) fn collect(context: &Context<'_>, topic: &Target<'_>, flow: &Flow<'_>
     packs
 }
 
-fn verdict(item: &Item<'_>, target: &Target<'_>, flow: &Flow<'_>) -> (RunbookState, Text) {
+fn verdict(context: &Context<'_>, item: &Item<'_>, flow: &Flow<'_>) -> (RunbookState, Text) {
+    let target = &item.target;
     #[allow(clippy::cast_precision_loss, reason = "for display")]
     if let Some(silent) = flow.silence() {
-        let text = Text::words("Messages were published to ").code(target.label()).and(" until the end of the window, but none was consumed in its last ");
+        let text = Text::words("Messages were published to ")
+            .code(target.label())
+            .and(" until the end of the window, but none was consumed in its last ");
         return (RunbookState::Breached, text.duration(silent as f64).and("."));
     }
-    if let Some(status) = item.statuses.first() {
-        let consumer = Target { name: status.service.0.clone(), ..target.clone() };
-        return (state(&item.statuses), headline(&item.statuses, &consumer));
+    if let Some(worst) = worst_objective(&item.statuses) {
+        return (state(&item.statuses), headline(&item.statuses, &context.target(&worst.service)));
     }
     match flow.consumers.first() {
         Some(edge) => {
-            let text = Text::words("Nothing wrong in this window: messages of ").code(target.label()).and(" are consumed");
+            let text =
+                Text::words("Nothing wrong in this window: messages of ").code(target.label()).and(" are consumed");
             let text = match quantiles(&edge.dwell) {
                 Some(q) => text.and(", after a wait of ").append(q),
                 None => text,
             };
             (RunbookState::Ok, text.and("; no objective says how long they may wait."))
         }
-        None => (RunbookState::Unknown, Text::words("No consumer of ").code(target.label()).and(" was seen in this window, so nothing is known about its state.")),
+        None => (
+            RunbookState::Unknown,
+            Text::words("No consumer of ")
+                .code(target.label())
+                .and(" was seen in this window, so nothing is known about its state."),
+        ),
     }
 }
 
 fn first(context: &Context<'_>, flow: &Flow<'_>) -> Text {
     let Some(edge) = flow.consumers.first() else { return Text::default() };
     let consumer = name_of(context, &edge.target);
-    let text = Text::words("Look first at ").code(consumer).and(", its largest consumer: whether it runs, how long one message takes it");
+    let text = Text::words("Look first at ")
+        .code(consumer)
+        .and(", its largest consumer: whether it runs, how long one message takes it");
     match edge.server.quantile(0.5) {
-        Some(p50) => text.and(" (p50 ").piece(crate::runbook::phrase::nanos(p50)).and(").") ,
+        Some(p50) => text.and(" (p50 ").piece(crate::runbook::phrase::nanos(p50)).and(")."),
         None => text.and("."),
     }
 }
@@ -122,9 +142,9 @@ fn first(context: &Context<'_>, flow: &Flow<'_>) -> Text {
 fn effects(context: &Context<'_>, target: &Target<'_>, flow: &Flow<'_>) -> Vec<Text> {
     let mut out = Vec::new();
     for edge in flow.consumers.iter().take(5) {
-        let text = Text::default().code(name_of(context, &edge.target)).and(" takes ").rate(context.rate(edge.calls.as_f64()));
+        let text = Text::default().code(name_of(context, &edge.target)).and(" takes its messages (");
+        let text = text.rate(context.rate(edge.calls.as_f64())).and("): what it does with them is late or missing");
         let behind = context.callees(&edge.target);
-        let text = text.and(" from it: what it does for them is late or missing");
         let text = match behind.first() {
             Some(next) => text.and(", and so is what it hands on to ").code(name_of(context, &next.target)),
             None => text,
@@ -153,13 +173,21 @@ pub(super) fn diagnosis(
 }
 
 fn rates(context: &Context<'_>, topic: &Target<'_>, flow: &Flow<'_>) -> Step {
-    let query = format!("{{ (kind = producer || kind = consumer) && {} }} | rate() by (kind, resource.service.name)", queries::peer(topic));
+    let query = format!(
+        "{{ (kind = producer || kind = consumer) && {} }} | rate() by (kind, resource.service.name)",
+        queries::peer(topic)
+    );
     let mut step = steps::traceql(context, Text::words("Confirm that messages go in and do not come out"), query);
     let sum = |edges: &[&Edge]| context.rate(edges.iter().map(|e| e.calls.as_f64()).sum());
-    let text = Text::words("In the window ").rate(sum(&flow.producers)).and(" were published and ").rate(sum(&flow.consumers));
-    step.detail = step.detail.append(text).and(" taken by all consumers together; each consumer group takes every message once, and a batch may count as one.");
+    let text =
+        Text::words("In the window ").rate(sum(&flow.producers)).and(" were published and ").rate(sum(&flow.consumers));
+    step.detail = step.detail.append(text).and(
+        " taken by all consumers together; each consumer group takes every message once, and a batch may count as one.",
+    );
     step.expect = Text::words("Both at their usual rate.");
-    step.otherwise = Text::words("In but not out: stalled, go on. Out slower than in: falling behind, go on. Neither: the producers stopped, look at them instead.");
+    step.otherwise = Text::words(
+        "In but not out: stalled, go on. Out slower than in: falling behind, go on. Neither: the producers stopped, look at them instead.",
+    );
     step
 }
 
@@ -201,11 +229,17 @@ fn producers(context: &Context<'_>, topic: &Target<'_>, flow: &Flow<'_>) -> Step
     let mut step = steps::traceql(context, Text::words("See whether a producer sends more than usual"), query);
     let mut text = Text::words("In the window: ");
     for (i, edge) in flow.producers.iter().take(4).enumerate() {
-        text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, &edge.source)).and(" ").rate(context.rate(edge.calls.as_f64()));
+        text = text
+            .and(if i == 0 { "" } else { ", " })
+            .code(name_of(context, &edge.source))
+            .and(" ")
+            .rate(context.rate(edge.calls.as_f64()));
     }
     step.detail = step.detail.append(text).and(".");
     step.expect = Text::words("These rates.");
-    step.otherwise = Text::words("A burst: it will drain by itself if the consumers are fast enough; work out how long. A lasting rise: more consumers are needed.");
+    step.otherwise = Text::words(
+        "A burst: it will drain by itself if the consumers are fast enough; work out how long. A lasting rise: more consumers are needed.",
+    );
     step
 }
 
@@ -221,11 +255,14 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
             .and(format!(" for {HOLD}.")),
         None => Text::words(format!("Out at or above in until the backlog is gone, then equal for {HOLD}.")),
     };
-    same.otherwise = Text::words("Still behind: the consumers are not fast enough, escalate before the broker's retention runs out.");
+    same.otherwise = Text::words(
+        "Still behind: the consumers are not fast enough, escalate before the broker's retention runs out.",
+    );
     let failed = format!("{{ kind = consumer && status = error && {} }}", queries::peer(topic));
     let mut canary = steps::traceql(context, Text::words("Messages are processed, not only taken"), failed);
     canary.expect = Text::words("No trace that started after the fix.");
-    canary.otherwise = Text::words("Messages fail one after the other: see whether they go to a dead-letter topic, and why.");
+    canary.otherwise =
+        Text::words("Messages fail one after the other: see whether they go to a dead-letter topic, and why.");
     vec![same, canary, steps::slo_now(Text::words("No message-lag objective is missed."))]
 }
 

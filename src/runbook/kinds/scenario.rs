@@ -65,7 +65,11 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let multiple = nodes.len() > 1;
     let mut tables = Vec::new();
     for node in nodes {
-        for table in [evidence::callers(context, node), evidence::dependencies(context, node), evidence::operations(context, node, Order::Calls)] {
+        for table in [
+            evidence::callers(context, node),
+            evidence::dependencies(context, node),
+            evidence::operations(context, node, Order::Calls),
+        ] {
             tables.push(table.map(|mut t| {
                 if multiple {
                     t.title = format!("{} of {}", t.title, node.label());
@@ -80,7 +84,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         headline: say(item, nodes),
         first: Text::default(),
         trigger: Text::markdown(&scenario.trigger),
-        trigger_detail: trigger_detail(item, query.as_deref()),
+        trigger_detail: trigger_detail(context, item, query.as_deref()),
         impact: all_impact(context, nodes),
         diagnosis,
         remediation: packs.fix,
@@ -129,18 +133,26 @@ fn say(item: &Item<'_>, nodes: &[Target<'_>]) -> Text {
     match unseen.first() {
         Some(node) if unseen.len() == nodes.len() => {
             let text = text.and(" ").code(node.label());
-            text.and(if nodes.len() == 1 { " was not seen in this window." } else { " and the other nodes named were not seen in this window." })
+            text.and(if nodes.len() == 1 {
+                " was not seen in this window."
+            } else {
+                " and the other nodes named were not seen in this window."
+            })
         }
         _ => text,
     }
 }
 
-fn trigger_detail(item: &Item<'_>, query: Option<&str>) -> Vec<Text> {
-    let mut out = super::objectives(item, |_| None);
+fn trigger_detail(context: &Context<'_>, item: &Item<'_>, query: Option<&str>) -> Vec<Text> {
+    let mut out = super::objectives(context, item, |_| None);
     match query {
         Some(query) => out.push(Text::words("The state is answered by Prometheus: ").code(query)),
         None if item.statuses.iter().all(|s| s.objective.sli == Sli::External) => out.push(
-            Text::words("No query answers this yet: add an objective with sli ").code("external").and(" and name it under ").code("objective").and(" of this scenario."),
+            Text::words("No query answers this yet: add an objective with sli ")
+                .code("external")
+                .and(" and name it under ")
+                .code("objective")
+                .and(" of this scenario."),
         ),
         None => {}
     }
@@ -156,7 +168,11 @@ fn all_impact(context: &Context<'_>, nodes: &[Target<'_>]) -> Vec<Text> {
         out.extend(impact(context, node));
     }
     for node in nodes.iter().filter(|n| n.node.is_none()) {
-        out.push(Text::default().code(node.label()).and(" was not seen in this window: who depends on it is not known from traces."));
+        out.push(
+            Text::default()
+                .code(node.label())
+                .and(" was not seen in this window: who depends on it is not known from traces."),
+        );
     }
     out
 }
@@ -164,7 +180,9 @@ fn all_impact(context: &Context<'_>, nodes: &[Target<'_>]) -> Vec<Text> {
 fn ask(query: &str) -> Step {
     let mut step = steps::promql(Text::words("Confirm that it is happening"), query.to_owned());
     step.expect = Text::words("The good side of the trigger.");
-    step.otherwise = Text::words("The bad side: it is real, go on. No data: the exporter or its scrape is broken, which is an incident of its own.");
+    step.otherwise = Text::words(
+        "The bad side: it is real, go on. No data: the exporter or its scrape is broken, which is an incident of its own.",
+    );
     step
 }
 
@@ -178,7 +196,11 @@ fn traces_say(context: &Context<'_>, node: &Target<'_>) -> Option<Step> {
     let mut step = steps::traceql(context, Text::words("See what the traces say about ").code(node.label()), query);
     step.detail = step.detail.append(steps::normal(context, node));
     step.expect = match node.handled() {
-        Some(s) => Text::words("About ").rate(context.rate(s.calls.as_f64())).and(", errors ").ratio(s.error_ratio().unwrap_or(0.0)).and("."),
+        Some(s) => Text::words("About ")
+            .rate(context.rate(s.calls.as_f64()))
+            .and(", errors ")
+            .ratio(s.error_ratio().unwrap_or(0.0))
+            .and("."),
         None => Text::words("Spans at the usual rate, without errors."),
     };
     let mut pages = Text::default();
@@ -188,7 +210,8 @@ fn traces_say(context: &Context<'_>, node: &Target<'_>) -> Option<Step> {
         }
     }
     let text = Text::words("Errors or fewer requests: users notice already");
-    step.otherwise = if pages.is_empty() { text.and(".") } else { text.and("; its own pages: ").append(pages).and(".") };
+    step.otherwise =
+        if pages.is_empty() { text.and(".") } else { text.and("; its own pages: ").append(pages).and(".") };
     Some(step)
 }
 
@@ -197,7 +220,8 @@ fn failover(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Ste
     for node in nodes {
         let Some(regions) = node.node.and_then(|n| n.attributes.get("cloud.region")) else { continue };
         seen = true;
-        let query = format!("{} | rate() by (resource.cloud.region)", queries::select(&queries::handled(context, node)));
+        let query =
+            format!("{} | rate() by (resource.cloud.region)", queries::select(&queries::handled(context, node)));
         let mut step = steps::traceql(context, Text::words("See which regions serve ").code(node.label()), query);
         let total: u64 = regions.values().fold(0, |a, b| a.saturating_add(*b));
         let mut text = Text::words("In the window: ");
@@ -208,11 +232,17 @@ fn failover(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Ste
         }
         step.detail = step.detail.append(text).and(" of the spans.");
         step.expect = Text::words("Every region at its usual share.");
-        step.otherwise = Text::words("One region silent while the others rise: traffic is already routed away. Silent while the others do not rise: users there get nothing, fail over.");
+        step.otherwise = Text::words(
+            "One region silent while the others rise: traffic is already routed away. Silent while the others do not rise: users there get nothing, fail over.",
+        );
         steps_out.push(step);
     }
     if !seen {
-        unknowns.push(Text::words("Which region serves what: the spans carry no ").code("cloud.region").and(" resource attribute."));
+        unknowns.push(
+            Text::words("Which region serves what: the spans carry no ")
+                .code("cloud.region")
+                .and(" resource attribute."),
+        );
     }
     let mut stores: Vec<String> = nodes
         .iter()
@@ -230,7 +260,9 @@ fn failover(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Ste
         steps_out.push(Step {
             title: Text::words("List the state that must move with the traffic"),
             detail: text.and("."),
-            expect: Text::words("For each of them you know which region holds the writer and how far the others are behind."),
+            expect: Text::words(
+                "For each of them you know which region holds the writer and how far the others are behind.",
+            ),
             otherwise: Text::words("Not known for one: find out before traffic is moved, or writes are lost."),
             ..Step::default()
         });
@@ -243,12 +275,26 @@ fn replica_lag(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<
         let Some(first) = callers.first() else { continue };
         let mut text = Text::words("It is used by ");
         for (i, edge) in callers.iter().take(5).enumerate() {
-            text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, &edge.source)).and(" (").rate(context.rate(edge.calls.as_f64())).and(")");
+            text = text
+                .and(if i == 0 { "" } else { ", " })
+                .code(name_of(context, &edge.source))
+                .and(" (")
+                .rate(context.rate(edge.calls.as_f64()))
+                .and(")");
         }
-        let query = format!("{} | quantile_over_time(duration, .99)", queries::edge(&context.target(&first.source), node, ""));
-        let mut step = steps::traceql(context, Text::words("See whether the callers of ").code(node.label()).and(" notice"), query);
+        let query =
+            format!("{} | quantile_over_time(duration, .99)", queries::edge(&context.target(&first.source), node, ""));
+        let mut step = steps::traceql(
+            context,
+            Text::words("See whether the callers of ").code(node.label()).and(" notice"),
+            query,
+        );
         step.detail = step.detail.append(text).and(".");
-        step.expect = Text::words("p99 ").duration(first.latency().quantile(0.99).unwrap_or(0.0) / 1e9).and(" as in the window (n ").piece(count(first.n)).and(").");
+        step.expect = Text::words("p99 ")
+            .duration(first.latency().quantile(0.99).unwrap_or(0.0) / 1e9)
+            .and(" as in the window (n ")
+            .piece(count(first.n))
+            .and(").");
         step.otherwise = Text::words("Slower as well: the writer or its disk is overloaded, and the lag is a symptom.");
         steps_out.push(step);
     }
@@ -262,10 +308,13 @@ fn oom(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Step>, u
 }
 
 fn certificate(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Step>, unknowns: &mut Vec<Text>) {
-    let query = "{ kind = client && status = error && statusMessage =~ \"(?i).*(certificate|x509|tls|ssl).*\" }".to_owned();
-    let mut step = steps::traceql(context, Text::words("See whether calls fail because of a certificate already"), query);
+    let query =
+        "{ kind = client && status = error && statusMessage =~ \"(?i).*(certificate|x509|tls|ssl).*\" }".to_owned();
+    let mut step =
+        steps::traceql(context, Text::words("See whether calls fail because of a certificate already"), query);
     step.expect = Text::words("No traces.");
-    step.otherwise = Text::words("Every trace names a caller and an address whose certificate it refuses: that one first.");
+    step.otherwise =
+        Text::words("Every trace names a caller and an address whose certificate it refuses: that one first.");
     steps_out.push(step);
     if !nodes.iter().any(|n| n.config.is_some_and(|c| c.facts.contains_key("tls.host"))) {
         unknowns.push(Text::words("Which certificates there are and when they end: traces do not hold them."));
@@ -296,7 +345,8 @@ fn stall(
     if topics.is_empty() {
         unknowns.push(Text::words("Which topics the pipeline reads: no messages were seen for the nodes named."));
     }
-    unknowns.push(Text::words("How many messages are waiting in the broker: traces show only those that were taken out."));
+    unknowns
+        .push(Text::words("How many messages are waiting in the broker: traces show only those that were taken out."));
 }
 
 fn verification(context: &Context<'_>, nodes: &[Target<'_>], query: Option<&str>) -> Vec<Step> {

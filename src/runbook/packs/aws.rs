@@ -52,7 +52,7 @@ const RECIPES: &[Recipe] = &[
         title: "See the state of the database instance",
         command: "aws rds describe-db-instances --db-instance-identifier {{aws.rds.instance}} --query 'DBInstances[0].[DBInstanceStatus,AvailabilityZone,MultiAZ,ReadReplicaDBInstanceIdentifiers]'",
         expect: "available, with the replicas you know of.",
-        otherwise: "Any other state: read its events (`aws rds describe-events`) before doing anything.",
+        otherwise: "Any other state: read its events with aws rds describe-events before doing anything.",
         ..Recipe::BLANK
     },
     Recipe {

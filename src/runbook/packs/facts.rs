@@ -7,13 +7,10 @@ use crate::topology::NodeKind;
 /// A value for a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::runbook) enum Fact {
-    /// The value, and how it is known when that is not obvious.
-    Known {
-        value: String,
-        note: Option<String>,
-    },
-    /// Why there is none: a clause that names the fact.
-    Missing(String),
+    /// The value; `derived` is the name of a deployment that was read off the names of its pods.
+    Known { value: String, derived: Option<String> },
+    /// Which key is needed, and why there is no value.
+    Missing { key: String, why: String },
 }
 
 /// The facts of one node.
@@ -81,13 +78,13 @@ impl<'a> Facts<'a> {
             return usable(key, value, None);
         }
         let Some(values) = self.target.node.and_then(|n| n.attributes.get(key)) else {
-            return Fact::Missing(format!("`{key}` is not known"));
+            return missing(key, "is not known");
         };
         let mut names = values.keys().filter(|v| *v != "(other)");
         match (names.next(), values.len()) {
             (Some(value), 1) => usable(key, value, None),
             // A command that changes the wrong one of two places is worse than no command.
-            _ => Fact::Missing(format!("`{key}` has {} values in the traces", values.len())),
+            _ => missing(key, &format!("has {} values in the traces", values.len())),
         }
     }
 
@@ -95,7 +92,7 @@ impl<'a> Facts<'a> {
         let name = &self.target.name;
         let hostname = name.contains('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
         match self.plain("net.host") {
-            Fact::Missing(_) if hostname => usable("net.host", name, None),
+            Fact::Missing { .. } if hostname => usable("net.host", name, None),
             fact => fact,
         }
     }
@@ -104,7 +101,9 @@ impl<'a> Facts<'a> {
         for (key, kind) in WORKLOADS.iter().filter(|(_, kind)| daemons || *kind != "daemonset") {
             if self.has(key) {
                 return match self.plain(key) {
-                    Fact::Known { value, note } if with_kind => Fact::Known { value: format!("{kind}/{value}"), note },
+                    Fact::Known { value, derived } if with_kind => {
+                        Fact::Known { value: format!("{kind}/{value}"), derived }
+                    }
                     fact => fact,
                 };
             }
@@ -114,19 +113,22 @@ impl<'a> Facts<'a> {
         match names.first() {
             Some(Some(name)) if names.iter().all(|n| n == &Some(*name)) => {
                 let value = if with_kind { format!("deployment/{name}") } else { (*name).to_owned() };
-                let note = format!("The name of the deployment is derived from the names of its pods: {}.", label(name));
-                usable("k8s.deployment.name", &value, Some(note))
+                usable("k8s.deployment.name", &value, Some(label(name)))
             }
-            _ => Fact::Missing("`k8s.deployment.name` is not known".into()),
+            _ => missing("k8s.deployment.name", "is not known"),
         }
     }
 }
 
-fn usable(key: &str, value: &str, note: Option<String>) -> Fact {
+fn usable(key: &str, value: &str, derived: Option<String>) -> Fact {
     if fit_for_command(value) {
-        return Fact::Known { value: value.to_owned(), note };
+        return Fact::Known { value: value.to_owned(), derived };
     }
-    Fact::Missing(format!("the value of `{key}` cannot stand in a command"))
+    missing(key, "has a value that cannot stand in a command")
+}
+
+fn missing(key: &str, why: &str) -> Fact {
+    Fact::Missing { key: key.to_owned(), why: why.to_owned() }
 }
 
 /// The deployment of a pod `name-<replica set hash>-<pod hash>`. Kubernetes draws both from an alphabet without vowels

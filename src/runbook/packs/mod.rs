@@ -162,9 +162,9 @@ pub(super) fn collect(context: &Context<'_>, target: &Target<'_>, page: Page) ->
             continue;
         }
         in_use = true;
-        let mut missing: BTreeSet<String> = BTreeSet::new();
+        let (mut missing, mut derived) = (BTreeSet::new(), BTreeSet::new());
         for recipe in pack.recipes.iter().filter(|r| r.on.contains(&page)) {
-            match fill(recipe, &facts) {
+            match fill(recipe, &facts, &mut derived) {
                 Ok(step) => match recipe.slot {
                     Slot::Changed => out.changed.push(step),
                     Slot::Look => out.look.push(step),
@@ -173,7 +173,20 @@ pub(super) fn collect(context: &Context<'_>, target: &Target<'_>, page: Page) ->
                 Err(why) => missing.extend(why),
             }
         }
-        out.unknowns.extend(missing.iter().map(|why| left_out(pack.name, target, why)));
+        if !missing.is_empty() {
+            out.unknowns.push(left_out(pack.name, target, &missing));
+        }
+        for name in derived {
+            out.unknowns.push(
+                Text::words("Whether the deployment is really called ")
+                    .code(name)
+                    .and(": its name is derived from the names of its pods. Set ")
+                    .code("k8s.deployment.name")
+                    .and(" under ")
+                    .code(format!("services.{}.facts", target.config_key()))
+                    .and(" to be sure."),
+            );
+        }
     }
     if !in_use && target.kind == crate::topology::NodeKind::Service {
         out.unknowns.push(
@@ -193,12 +206,18 @@ pub(super) fn collect(context: &Context<'_>, target: &Target<'_>, page: Page) ->
     out
 }
 
-fn left_out(pack: &str, target: &Target<'_>, why: &str) -> Text {
+fn left_out(pack: &str, target: &Target<'_>, missing: &BTreeSet<(String, String)>) -> Text {
+    let mut why = Text::default();
+    for (key, reason) in missing {
+        why = why.sep(", ").code(key.as_str()).and(format!(" {reason}"));
+    }
     Text::words("Commands of the pack ")
         .code(pack)
         .and(" for ")
         .code(target.label())
-        .and(format!(" are left out: {why}. Add it under "))
+        .and(" are left out: ")
+        .append(why)
+        .and(". Add it under ")
         .code(format!("services.{}.facts", target.config_key()))
         .and(" in ")
         .code("tracebook.yaml")
@@ -206,21 +225,24 @@ fn left_out(pack: &str, target: &Target<'_>, why: &str) -> Text {
 }
 
 /// A step with its facts in place, or why there is none.
-fn fill(recipe: &Recipe, facts: &Facts<'_>) -> Result<Step, BTreeSet<String>> {
+fn fill(
+    recipe: &Recipe,
+    facts: &Facts<'_>,
+    derivations: &mut BTreeSet<String>,
+) -> Result<Step, BTreeSet<(String, String)>> {
     let (mut command, mut missing) = (String::new(), BTreeSet::new());
-    let mut notes = BTreeSet::new();
     let mut rest = recipe.command;
     while let Some((before, after)) = rest.split_once("{{") {
         command.push_str(before);
         let Some((key, tail)) = after.split_once("}}") else { break };
         rest = tail;
         match facts.get(key) {
-            Fact::Known { value, note } => {
+            Fact::Known { value, derived } => {
                 command.push_str(&shell(&value));
-                notes.extend(note);
+                derivations.extend(derived);
             }
-            Fact::Missing(why) => {
-                missing.insert(why);
+            Fact::Missing { key, why } => {
+                missing.insert((key, why));
             }
         }
     }
@@ -229,13 +251,9 @@ fn fill(recipe: &Recipe, facts: &Facts<'_>) -> Result<Step, BTreeSet<String>> {
         return Err(missing);
     }
     let words = |s: &str| if s.is_empty() { Text::default() } else { Text::words(s) };
-    let mut detail = Text::default();
-    for note in notes {
-        detail = detail.sep(" ").and(note);
-    }
     Ok(Step {
         title: words(recipe.title).and(" (").code(facts.label()).and(")"),
-        detail,
+        detail: Text::default(),
         command,
         language: recipe.language.to_owned(),
         expect: words(recipe.expect),
@@ -261,7 +279,8 @@ mod tests {
                 assert_eq!(recipe.slot == Slot::Fix, !recipe.undo.is_empty(), "{what}: fixes say how to undo");
                 assert_eq!(recipe.slot == Slot::Fix, !recipe.precondition.is_empty(), "{what}: and what must hold");
                 assert!(recipe.slot == Slot::Fix || !recipe.otherwise.is_empty(), "{what}: says where to go next");
-                assert!(recipe.command.matches("{{").count() == recipe.command.matches("}}").count(), "{what}");
+                // JMESPath may end in }} of its own.
+                assert!(recipe.command.matches("{{").count() <= recipe.command.matches("}}").count(), "{what}");
                 assert!(!recipe.command.contains('<'), "{what}: no placeholder");
                 // Only the shell's quoting is known here.
                 assert!(recipe.language == "bash" || !recipe.command.contains("{{"), "{what}");

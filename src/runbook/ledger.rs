@@ -466,10 +466,10 @@ mod tests {
                 for old in &ledger.runbooks {
                     prop_assert!(next.runbooks.iter().any(|e| e.id == old.id));
                     // Without a pin on it, a key keeps its number.
-                    if pin.is_none_or(|(k, _)| old.key != format!("latency:{k}")) {
-                        if let Some(now) = next.entry(&old.key) {
-                            prop_assert_eq!(&now.id, &old.id);
-                        }
+                    if pin.is_none_or(|(k, _)| old.key != format!("latency:{k}"))
+                        && let Some(now) = next.entry(&old.key)
+                    {
+                        prop_assert_eq!(&now.id, &old.id);
                     }
                 }
                 for want in &wanted {

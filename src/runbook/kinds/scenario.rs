@@ -195,13 +195,17 @@ fn traces_say(context: &Context<'_>, node: &Target<'_>) -> Option<Step> {
     };
     let mut step = steps::traceql(context, Text::words("See what the traces say about ").code(node.label()), query);
     step.detail = step.detail.append(steps::normal(context, node));
-    step.expect = match node.handled() {
-        Some(s) => Text::words("About ")
+    let promised = context.statuses(&node.id).iter().filter(|s| s.objective.sli == Sli::ErrorRate).map(|s| s.objective.target);
+    step.expect = match (node.handled(), promised.min_by(f64::total_cmp)) {
+        (Some(s), Some(limit)) => {
+            Text::words("About ").rate(context.rate(s.calls.as_f64())).and(", errors below ").ratio(limit).and(".")
+        }
+        (Some(s), None) => Text::words("About ")
             .rate(context.rate(s.calls.as_f64()))
-            .and(", errors ")
+            .and(", errors not above the ")
             .ratio(s.error_ratio().unwrap_or(0.0))
-            .and("."),
-        None => Text::words("Spans at the usual rate, without errors."),
+            .and(" of the window."),
+        (None, _) => Text::words("Spans at the usual rate, without errors."),
     };
     let mut pages = Text::default();
     for kind in ["errors", "latency", "dependency", "pipeline"] {

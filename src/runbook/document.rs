@@ -53,8 +53,17 @@ impl Text {
     /// The same with plain words added.
     #[must_use]
     pub fn and(mut self, words: impl Into<String>) -> Self {
-        self.0.push(Piece::Words(words.into()));
+        let words = words.into();
+        if !words.is_empty() {
+            self.0.push(Piece::Words(words));
+        }
         self
+    }
+
+    /// The same with a separator added, unless nothing is said yet.
+    #[must_use]
+    pub fn sep(self, words: &str) -> Self {
+        if self.is_empty() { self } else { self.and(words) }
     }
 
     /// The same with a name from the traces added.
@@ -68,6 +77,49 @@ impl Text {
     #[must_use]
     pub fn piece(mut self, piece: Piece) -> Self {
         self.0.push(piece);
+        self
+    }
+
+    /// The same with seconds added.
+    #[must_use]
+    pub fn duration(self, seconds: f64) -> Self {
+        self.piece(Piece::Duration(seconds))
+    }
+
+    /// The same with a share (0..=1) added.
+    #[must_use]
+    pub fn ratio(self, ratio: f64) -> Self {
+        self.piece(Piece::Ratio(ratio))
+    }
+
+    /// The same with a number of things added.
+    #[must_use]
+    pub fn count(self, count: f64) -> Self {
+        self.piece(Piece::Count(count))
+    }
+
+    /// The same with things per second added.
+    #[must_use]
+    pub fn rate(self, per_second: f64) -> Self {
+        self.piece(Piece::Rate(per_second))
+    }
+
+    /// The same with an instant added.
+    #[must_use]
+    pub fn time(self, instant: UnixNanos) -> Self {
+        self.piece(Piece::Time(instant))
+    }
+
+    /// The same with a link to another runbook added.
+    #[must_use]
+    pub fn runbook(self, id: impl Into<String>) -> Self {
+        self.piece(Piece::Runbook(id.into()))
+    }
+
+    /// The same with another text added.
+    #[must_use]
+    pub fn append(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
         self
     }
 

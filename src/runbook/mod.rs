@@ -4,14 +4,42 @@
 //! Input: snapshot, objective statuses, findings, configuration, ledger. Output: [`Runbook`]s and the new [`Ledger`].
 //! Must not: format numbers, escape, write Markdown, or do IO.
 
+mod catalogue;
 pub mod cfg;
+mod context;
 mod document;
+mod evidence;
+mod frame;
+mod impact;
+mod kinds;
 mod ledger;
+mod links;
+mod packs;
+mod phrase;
 mod plan;
+mod queries;
+mod quote;
+mod steps;
+mod unknowns;
+
+#[cfg(test)]
+mod testing;
 
 pub use document::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,
     RunbookKind, RunbookState, Section, Step, Text, TraceRef,
 };
-pub use ledger::{Entry, EntryState, Ledger, LedgerError};
+pub use ledger::{Entry, EntryState, Ledger, LedgerError, VERSION as LEDGER_VERSION};
 pub use plan::{Plan, plan};
+
+/// Names of the command packs there are, for `packs:` in the configuration.
+#[must_use]
+pub fn pack_names() -> Vec<&'static str> {
+    packs::names()
+}
+
+/// Kinds of scenarios that bring steps of their own, and `custom`, for `scenarios[].kind` in the configuration.
+#[must_use]
+pub fn kinds_of_scenarios() -> &'static [&'static str] {
+    kinds::SCENARIO_KINDS
+}

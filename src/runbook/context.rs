@@ -1,0 +1,284 @@
+//! What the pages of one run look things up in.
+//!
+//! Purpose: index the snapshot, the statuses and the findings once, so that a page costs as much as its neighbourhood.
+//! Must not: put anything into words.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::cfg::{ServiceConfig, Settings};
+use crate::findings::Finding;
+use crate::slo::ObjectiveStatus;
+use crate::spans::SpanKind;
+use crate::topology::{Edge, EdgeKind, Node, NodeId, NodeKind, Operation, Snapshot, Stats};
+
+/// Index over everything `plan` is given.
+pub(super) struct Context<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) settings: &'a Settings,
+    pub(super) objectives: &'a [ObjectiveStatus],
+    /// Length of the window in seconds, never zero.
+    pub(super) seconds: f64,
+    /// Calls that enter the system from outside.
+    pub(super) entry_calls: f64,
+    /// Key → id of every active runbook, for links.
+    pub(super) ids: BTreeMap<String, String>,
+    callers: BTreeMap<&'a NodeId, Vec<&'a Edge>>,
+    callees: BTreeMap<&'a NodeId, Vec<&'a Edge>>,
+    operations: BTreeMap<&'a NodeId, Vec<&'a Operation>>,
+    statuses: BTreeMap<&'a NodeId, Vec<&'a ObjectiveStatus>>,
+    findings: BTreeMap<&'a NodeId, Vec<&'a Finding>>,
+    entries: Vec<Entry<'a>>,
+    reached: BTreeMap<&'a NodeId, Reached>,
+}
+
+/// A service at which requests enter.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) service: &'a NodeId,
+    pub(super) calls: f64,
+}
+
+/// Which of the first 64 entries reach a node: bit i is entry i.
+#[derive(Default, Clone, Copy)]
+struct Reached {
+    waiting: u64,
+    any: u64,
+}
+
+/// Entries that are looked at, by calls: a bit each.
+const ENTRIES: usize = 64;
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        objectives: &'a [ObjectiveStatus],
+        findings: &'a [Finding],
+        settings: &'a Settings,
+    ) -> Self {
+        let mut context = Self {
+            snapshot,
+            settings,
+            objectives,
+            seconds: snapshot.window.seconds().max(1e-9),
+            entry_calls: 0.0,
+            ids: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            callees: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            statuses: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            entries: Vec::new(),
+            reached: BTreeMap::new(),
+        };
+        for edge in snapshot.edges.iter().filter(|e| e.source != e.target) {
+            context.callers.entry(&edge.target).or_default().push(edge);
+            context.callees.entry(&edge.source).or_default().push(edge);
+        }
+        for operation in &snapshot.operations {
+            context.operations.entry(&operation.service).or_default().push(operation);
+        }
+        for status in objectives {
+            context.statuses.entry(&status.service).or_default().push(status);
+        }
+        for finding in findings {
+            context.findings.entry(&finding.subject).or_default().push(finding);
+            if let Some(target) = finding.target.as_ref().filter(|t| **t != finding.subject) {
+                context.findings.entry(target).or_default().push(finding);
+            }
+        }
+        context.index_entries();
+        context
+    }
+
+    fn index_entries(&mut self) {
+        let mut calls: BTreeMap<&'a NodeId, f64> = BTreeMap::new();
+        for edge in self.snapshot.edges.iter().filter(|e| e.kind == EdgeKind::Entry) {
+            *calls.entry(&edge.target).or_default() += edge.calls.as_f64();
+        }
+        self.entry_calls = calls.values().sum();
+        self.entries = calls.into_iter().map(|(service, calls)| Entry { service, calls }).collect();
+        self.entries.sort_by(|a, b| b.calls.total_cmp(&a.calls).then(a.service.cmp(b.service)));
+        for (bit, entry) in self.entries.iter().take(ENTRIES).enumerate() {
+            // Requests wait for what is called synchronously; what lies behind a topic happens later.
+            for waiting in [true, false] {
+                for node in reach(&self.callees, entry.service, waiting) {
+                    let reached = self.reached.entry(node).or_default();
+                    let bits = if waiting { &mut reached.waiting } else { &mut reached.any };
+                    *bits |= 1 << bit;
+                }
+            }
+        }
+    }
+
+    /// Edges into a node, most calls first. Without calls to itself.
+    pub(super) fn callers(&self, id: &NodeId) -> Vec<&'a Edge> {
+        by_calls(self.callers.get(id))
+    }
+
+    /// Edges out of a node, most calls first. Without calls to itself.
+    pub(super) fn callees(&self, id: &NodeId) -> Vec<&'a Edge> {
+        by_calls(self.callees.get(id))
+    }
+
+    /// SERVER and CONSUMER operations of a service, in order of (kind, name).
+    pub(super) fn handled_operations(&self, id: &NodeId) -> Vec<&'a Operation> {
+        self.operations.get(id).into_iter().flatten().copied().filter(|o| o.kind.is_called()).collect()
+    }
+
+    /// Whether a service handles messages, so that its time is in CONSUMER spans too.
+    pub(super) fn consumes(&self, id: &NodeId) -> bool {
+        self.operations.get(id).into_iter().flatten().any(|o| o.kind == SpanKind::Consumer)
+    }
+
+    /// Statuses of a service, in order of id.
+    pub(super) fn statuses(&self, id: &NodeId) -> &[&'a ObjectiveStatus] {
+        self.statuses.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Findings about a node or an edge of it, worst first.
+    pub(super) fn findings(&self, id: &NodeId) -> &[&'a Finding] {
+        self.findings.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Entries whose requests reach a node; `waiting`: they wait for it.
+    pub(super) fn entries_reaching(&self, id: &NodeId, waiting: bool) -> Vec<Entry<'a>> {
+        let reached = self.reached.get(id).copied().unwrap_or_default();
+        let bits = if waiting { reached.waiting } else { reached.any & !reached.waiting };
+        self.entries.iter().take(ENTRIES).enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, e)| *e).collect()
+    }
+
+    /// How many times a second.
+    pub(super) fn rate(&self, calls: f64) -> f64 {
+        calls / self.seconds
+    }
+
+    /// Calls a service handled; for one that only calls others (a job), the calls it made.
+    pub(super) fn own_calls(&self, id: &NodeId) -> f64 {
+        let handled = self.snapshot.node(id).map_or(0.0, |n| n.handled.calls.as_f64());
+        if handled > 0.0 { handled } else { self.callees(id).iter().map(|e| e.calls.as_f64()).sum() }
+    }
+
+    /// The share of the caller's own calls that this edge amounts to; above 1 when it calls several times a request.
+    pub(super) fn share_of_caller(&self, edge: &Edge) -> f64 {
+        let own = self.own_calls(&edge.source);
+        if own > 0.0 { edge.calls.as_f64() / own } else { 0.0 }
+    }
+
+    /// Whether anything is known to be wrong with a node in the window.
+    pub(super) fn alarmed(&self, id: &NodeId) -> bool {
+        self.statuses(id).iter().any(|s| s.state == crate::slo::ObjectiveState::Breached)
+    }
+
+    /// The runbook to go to for a node: by the given kinds in order of preference.
+    pub(super) fn runbook_of(&self, id: &NodeId, prefixes: &[&str]) -> Option<&str> {
+        prefixes.iter().find_map(|p| self.ids.get(&format!("{p}:{id}"))).map(String::as_str)
+    }
+
+    /// A node as pages speak of it, seen or not.
+    pub(super) fn target(&self, id: &NodeId) -> Target<'a> {
+        let node = self.snapshot.node(id);
+        let mut target = match node {
+            Some(n) => Target::of_node(n),
+            None => Target::from_id(id),
+        };
+        let services = &self.settings.services;
+        let bare = services.get(&target.name).filter(|_| target.kind == NodeKind::Service);
+        target.config = services.get(&id.0).or(bare);
+        target
+    }
+
+    /// Ids of the nodes a person may mean: the id itself, else every node of that name (of one kind, when given).
+    pub(super) fn resolve(&self, name: &str, kinds: &[NodeKind]) -> Vec<&'a NodeId> {
+        let fits = |n: &&Node| kinds.is_empty() || kinds.contains(&n.kind);
+        if let Some(node) = self.snapshot.node(&NodeId(name.to_owned())).filter(fits) {
+            return vec![&node.id];
+        }
+        self.snapshot.nodes.iter().filter(fits).filter(|n| n.name == name).map(|n| &n.id).collect()
+    }
+}
+
+/// What can be reached from a node, itself included; `waiting` stops at topics.
+fn reach<'a>(callees: &BTreeMap<&'a NodeId, Vec<&'a Edge>>, from: &'a NodeId, waiting: bool) -> BTreeSet<&'a NodeId> {
+    let mut seen = BTreeSet::from([from]);
+    let mut queue = VecDeque::from([from]);
+    while let Some(id) = queue.pop_front() {
+        for edge in callees.get(id).into_iter().flatten() {
+            if !(waiting && edge.kind == EdgeKind::Messaging) && seen.insert(&edge.target) {
+                queue.push_back(&edge.target);
+            }
+        }
+    }
+    seen
+}
+
+fn by_calls<'a>(edges: Option<&Vec<&'a Edge>>) -> Vec<&'a Edge> {
+    let mut edges: Vec<&'a Edge> = edges.cloned().unwrap_or_default();
+    edges.sort_by(|a, b| {
+        b.calls.cmp(&a.calls).then((&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)))
+    });
+    edges
+}
+
+/// A node a page speaks of. It may be missing in the snapshot: then only its name is known.
+#[derive(Clone)]
+pub(super) struct Target<'a> {
+    pub(super) id: NodeId,
+    pub(super) kind: NodeKind,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) system: String,
+    pub(super) node: Option<&'a Node>,
+    pub(super) config: Option<&'a ServiceConfig>,
+}
+
+impl<'a> Target<'a> {
+    fn of_node(node: &'a Node) -> Self {
+        Self {
+            id: node.id.clone(),
+            kind: node.kind,
+            namespace: node.namespace.clone(),
+            name: node.name.clone(),
+            system: node.system.clone(),
+            node: Some(node),
+            config: None,
+        }
+    }
+
+    /// Reads an id as the topology writes it: `database:mysql:ts`, `messaging:kafka:orders`, `external:host`, `shop/api`.
+    fn from_id(id: &NodeId) -> Self {
+        let (kind, rest) = match id.0.split_once(':') {
+            Some(("database", rest)) => (NodeKind::Database, rest),
+            Some(("messaging", rest)) => (NodeKind::Messaging, rest),
+            Some(("external", rest)) => (NodeKind::External, rest),
+            _ => (NodeKind::Service, id.0.as_str()),
+        };
+        let (first, second) = match kind {
+            NodeKind::Database | NodeKind::Messaging => rest.split_once(':').unwrap_or(("", rest)),
+            NodeKind::Service => rest.split_once('/').unwrap_or(("", rest)),
+            _ => ("", rest),
+        };
+        let (namespace, system) = if kind == NodeKind::Service { (first, "") } else { ("", first) };
+        let (namespace, system) = (namespace.to_owned(), system.to_owned());
+        Self { id: id.clone(), kind, namespace, name: second.to_owned(), system, node: None, config: None }
+    }
+
+    /// What it handled, where it was seen.
+    pub(super) fn handled(&self) -> Option<&'a Stats> {
+        self.node.map(|n| &n.handled).filter(|s| s.n > 0)
+    }
+
+    /// How people call it: bounded, untrusted.
+    pub(super) fn label(&self) -> String {
+        match self.name.as_str() {
+            "" => super::quote::label(&self.id.0),
+            name if self.system.is_empty() || self.system == name => super::quote::label(name),
+            // A database and a topic may share a name.
+            name => super::quote::label(&format!("{}:{name}", self.system)),
+        }
+    }
+
+    /// The key to use under `services:`.
+    pub(super) fn config_key(&self) -> String {
+        super::quote::label(&self.id.0)
+    }
+}

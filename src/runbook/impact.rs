@@ -1,0 +1,130 @@
+//! Who is hit when a node is slow or down.
+//!
+//! Input: a node and its place in the topology. Output: sentences, most important first.
+//! Must not: claim more than calls and reach prove: "can be hit", not "is hit".
+
+use super::context::{Context, Target};
+use super::document::{Piece, Text};
+use super::phrase::items;
+use super::quote::label;
+use crate::topology::{Edge, EdgeKind, NodeId, NodeKind};
+
+/// Callers named one by one.
+const NAMED: usize = 5;
+
+/// One short sentence for the top of the page.
+pub(super) fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+    let waiting = context.entries_reaching(&target.id, true);
+    if let Some(first) = waiting.first() {
+        let share: f64 = waiting.iter().map(|e| e.calls).sum::<f64>() / context.entry_calls.max(f64::MIN_POSITIVE);
+        let text = Text::words("Who is hit: requests that enter at ").code(name_of(context, first.service));
+        let text = match waiting.len() - 1 {
+            0 => text,
+            more => text.and(" and ").piece(items(more)).and(" more places"),
+        };
+        return Some(text.and(" can wait for it (").ratio(share.min(1.0)).and(" of what enters)."));
+    }
+    if !context.entries_reaching(&target.id, false).is_empty() {
+        return Some(Text::words(
+            "Who is hit: no request waits for it, but what was accepted earlier is finished late.",
+        ));
+    }
+    let callers = context.callers(&target.id);
+    let first = callers.iter().find(|e| e.kind != EdgeKind::Entry)?;
+    Some(Text::words("Who is hit: ").code(name_of(context, &first.source)).and(" and whoever waits for it."))
+}
+
+/// All that is known about who is hit.
+pub(super) fn impact(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
+    let mut out = Vec::new();
+    entries(context, target, &mut out);
+    let callers: Vec<&Edge> = context.callers(&target.id).into_iter().filter(|e| e.kind != EdgeKind::Entry).collect();
+    out.extend(callers.iter().take(NAMED).map(|edge| caller(context, edge)));
+    if callers.len() > NAMED {
+        out.push(Text::default().piece(items(callers.len() - NAMED)).and(" more callers are in the table below."));
+    }
+    downstream(context, target, &mut out);
+    if let Some(criticality) = criticality(target) {
+        out.push(Text::words("Criticality: ").code(label(criticality)).and("."));
+    }
+    if out.is_empty() {
+        out.push(Text::words("Nobody is seen to call ").code(target.label()).and(" in this window."));
+    }
+    out
+}
+
+/// As configured, else as the spans say.
+fn criticality<'a>(target: &'a Target<'_>) -> Option<&'a str> {
+    let configured = target.config.map(|c| c.criticality.as_str()).filter(|c| !c.is_empty());
+    configured.or_else(|| target.node.and_then(|n| n.attribute("service.criticality")))
+}
+
+fn entries(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
+    for waiting in [true, false] {
+        for entry in context.entries_reaching(&target.id, waiting).iter().take(NAMED) {
+            let text = if *entry.service == target.id {
+                Text::words("Requests enter the system here: ")
+            } else {
+                Text::words("Requests that enter at ").code(name_of(context, entry.service)).and(": ")
+            };
+            let text = text
+                .rate(context.rate(entry.calls))
+                .and(", ")
+                .ratio(entry.calls / context.entry_calls.max(f64::MIN_POSITIVE))
+                .and(" of all that enters; ");
+            out.push(text.and(match (*entry.service == target.id, waiting) {
+                (true, _) => "users notice at once.",
+                (false, true) => "those that need this node wait for it or fail with it.",
+                (false, false) => "accepted at once, but their effect is late or missing.",
+            }));
+        }
+    }
+}
+
+fn caller(context: &Context<'_>, edge: &Edge) -> Text {
+    let text = Text::default().code(name_of(context, &edge.source));
+    if edge.kind == EdgeKind::Messaging {
+        let topic = context.snapshot.node(&edge.source).is_some_and(|n| n.kind == NodeKind::Messaging);
+        let (what, rest) = if topic {
+            (" hands messages to it (", "); they wait in the topic meanwhile.")
+        } else {
+            (" publishes to it (", "); it is not blocked as long as the broker takes the messages.")
+        };
+        return text.and(what).rate(context.rate(edge.calls.as_f64())).and(rest);
+    }
+    let share = context.share_of_caller(edge);
+    let text = text.and(" calls it ").rate(context.rate(edge.calls.as_f64()));
+    let text = match share {
+        s if s > 1.05 => {
+            text.and(", ").piece(Piece::Count((s * 10.0).round() / 10.0)).and(" times for each request it handles")
+        }
+        s if s > 0.0 => text.and(", in ").ratio(s.min(1.0)).and(" of the requests it handles"),
+        _ => text,
+    };
+    text.and(match share {
+        s if s >= 0.9 => ": down with it, unless it has a fallback.",
+        s if s > 0.0 => ": degraded, the rest of its requests does not need this call.",
+        _ => ".",
+    })
+}
+
+fn downstream(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
+    let callees = context.callees(&target.id);
+    if callees.is_empty() || target.kind == NodeKind::Messaging {
+        return;
+    }
+    let mut text = Text::words("Behind it, less traffic is an effect and not the cause: ");
+    for (i, edge) in callees.iter().take(NAMED).enumerate() {
+        text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, &edge.target));
+    }
+    let rest = callees.len().saturating_sub(NAMED);
+    if rest > 0 {
+        text = text.and(" and ").piece(items(rest)).and(" more");
+    }
+    out.push(text.and("."));
+}
+
+/// The name of a node, as pages say it.
+pub(super) fn name_of(context: &Context<'_>, id: &NodeId) -> String {
+    context.target(id).label()
+}

@@ -1,0 +1,301 @@
+//! A service fails.
+
+use super::{Body, HOLD, Item};
+use crate::runbook::context::{Context, Target};
+use crate::runbook::document::{Step, Text};
+use crate::runbook::evidence::{self, Order};
+use crate::runbook::impact::{impact, name_of};
+use crate::runbook::packs::{self, Page};
+use crate::runbook::phrase::{bad_side, count, error_class, headline, main_objective, meaning, state, value};
+use crate::runbook::quote::label;
+use crate::runbook::steps::{self, Share};
+use crate::runbook::{links, queries};
+use crate::slo::{ObjectiveStatus, Sli};
+use crate::topology::{EdgeKind, Operation};
+
+const RUNBOOKS: &[&str] = &["errors", "dependency", "pipeline", "latency"];
+
+pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
+    let target = &item.target;
+    let packs = packs::collect(context, target, Page::Errors);
+    let (shares, own) = steps::error_shares(context, target);
+    let shares: Vec<Share<'_>> = shares.into_iter().filter(|s| s.share > 0.0).collect();
+    let mut diagnosis = vec![confirm(context, item), metrics(item), steps::what_changed(target)];
+    diagnosis.extend(packs.changed);
+    diagnosis.extend(classes(context, target));
+    diagnosis.extend(operations(context, target));
+    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
+    let own_step = own.filter(|own| *own > 0.0).map(|own| own_errors(context, target, own));
+    let mut own_steps: Vec<Step> = own_step.into_iter().chain(packs.look).collect();
+    if own_first {
+        diagnosis.append(&mut own_steps);
+    }
+    diagnosis.extend(shares.iter().map(|s| call(context, target, s)));
+    diagnosis.append(&mut own_steps);
+    diagnosis.extend(callers(context, target));
+    diagnosis.extend(steps::spread(context, target, "rate()"));
+    diagnosis.extend(steps::open_trace(context, target, "failed"));
+
+    let mut unknowns = Vec::new();
+    if item.statuses.is_empty() {
+        unknowns.push(
+            Text::words("No error-rate objective is set for ")
+                .code(target.label())
+                .and(": how many errors are too many is undecided."),
+        );
+    }
+    if target.handled().is_some_and(|s| s.errors.is_zero()) {
+        unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet; the order of the steps is by calls."));
+    }
+    unknowns.extend(packs.unknowns);
+    Body {
+        title: Text::default().code(target.label()).and(" fails"),
+        state: state(&item.statuses),
+        headline: headline(&item.statuses, target),
+        first: first(context, target, &shares, own),
+        trigger: super::trigger(
+            item,
+            Text::words("Error rate of ").code(target.label()).and(" is above its objective"),
+        ),
+        trigger_detail: super::objectives(context, item, |s| alert(target, s)),
+        impact: impact(context, target),
+        diagnosis,
+        remediation: packs.fix,
+        verification: verification(context, item),
+        tables: vec![
+            target.handled().and_then(|s| evidence::error_classes(&s.error_classes, s.errors)),
+            evidence::operations(context, target, Order::Errors),
+            evidence::dependencies(context, target),
+            evidence::callers(context, target),
+        ],
+        traces: target.node.map_or_else(Vec::new, |n| {
+            links::traces(&context.settings.links, &n.handled.exemplars, &["failed", "typical"])
+        }),
+        unknowns,
+    }
+}
+
+fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
+    let Some(own) = own else {
+        return match target.handled() {
+            Some(_) => Text::words(
+                "When it fires, look first at what fails: the steps below start from the class of the errors.",
+            ),
+            None => Text::default(),
+        };
+    };
+    match shares.first() {
+        Some(s) if s.share >= own => Text::words("Look first at the calls to ")
+            .code(name_of(context, &s.edge.target))
+            .and(": as many of them fail as ")
+            .ratio(s.share.min(1.0))
+            .and(" of the errors seen here."),
+        _ => Text::words("Look first at the service itself: ")
+            .ratio(own)
+            .and(" of its errors do not come from a failed call."),
+    }
+}
+
+fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
+    let target = &item.target;
+    let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
+    let title = Text::words("Confirm that ").code(target.label()).and(" fails now");
+    let mut step = steps::traceql(context, title, format!("{query} | rate()"));
+    step.detail = step.detail.append(steps::normal(context, target));
+    step.expect = match target.handled() {
+        Some(s) => Text::words("About ").rate(context.rate(s.errors.as_f64())).and(" errors, as in the window."),
+        None => Text::words("No errors, while the same query without the status finds spans."),
+    };
+    step.otherwise = Text::words(
+        "More: it is real, go on. None, and no requests either: it is down or cut off, so look at its instances and at who used to call it. None, but requests: it has passed, go to Verification.",
+    );
+    step
+}
+
+fn metrics(item: &Item<'_>) -> Step {
+    let main = main_objective(&item.statuses);
+    let throughput = main.is_some_and(|s| s.objective.sli == Sli::Throughput);
+    let query =
+        if throughput { queries::prom_throughput(&item.target) } else { queries::prom_error_rate(&item.target) };
+    let mut step = steps::promql(Text::words("See since when, in the span metrics"), query);
+    step.expect = match main {
+        Some(s) => Text::words(if throughput { "Not " } else { "Never " })
+            .and(bad_side(s.objective.comparison).1)
+            .and(" ")
+            .piece(value(s.objective.sli, s.objective.target))
+            .and("."),
+        None => Text::words("A flat line near zero."),
+    };
+    step.otherwise = Text::words(
+        "A step: look for what was released or changed at that minute. Peaks at regular times: a job or a restart. Empty: span metrics are not collected, skip this step.",
+    );
+    step
+}
+
+fn alert(target: &Target<'_>, status: &ObjectiveStatus) -> Option<String> {
+    let expression = match status.objective.sli {
+        Sli::ErrorRate => queries::prom_error_rate(target),
+        Sli::Throughput => queries::prom_throughput(target),
+        _ => return None,
+    };
+    let (comparison, _) = bad_side(status.objective.comparison);
+    status.operation.is_none().then(|| queries::alert(&expression, comparison, status.objective.target))
+}
+
+fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let stats = target.handled()?;
+    stats.error_classes.first()?;
+    let query = format!(
+        "{} | rate() by (span.http.response.status_code, span.rpc.grpc.status_code, statusMessage)",
+        queries::select(&format!("{} && status = error", queries::handled(context, target)))
+    );
+    let mut step = steps::traceql(context, Text::words("See how it fails"), query);
+    let (mut seen, mut meanings) = (Text::words("In the window: "), Text::default());
+    for (i, c) in stats.error_classes.iter().take(4).enumerate() {
+        let name = error_class(&c.class);
+        seen = seen
+            .and(if i == 0 { "" } else { ", " })
+            .code(name.clone())
+            .and(" ")
+            .ratio(c.calls.ratio_of(stats.errors).min(1.0));
+        if let Some(meaning) = meaning(&c.class) {
+            meanings = meanings.code(name).and(format!(": {meaning}. "));
+        }
+    }
+    step.detail = step.detail.append(seen).and(" of the errors.");
+    step.expect = Text::words("The same classes in about these shares.");
+    step.otherwise = meanings.and("A class that is not listed is new: start from it.");
+    Some(step)
+}
+
+fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let errors = target.handled()?.errors;
+    let mut all: Vec<&Operation> = context.handled_operations(&target.id);
+    all.retain(|o| !o.stats.errors.is_zero());
+    all.sort_by(|a, b| b.stats.errors.cmp(&a.stats.errors).then((a.kind, &a.name).cmp(&(b.kind, &b.name))));
+    all.first()?;
+    let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
+    let mut step =
+        steps::traceql(context, Text::words("See which operation fails"), format!("{query} | rate() by (name)"));
+    let mut text = Text::words("Most errors are in ");
+    for (i, o) in all.iter().take(3).enumerate() {
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .code(label(&o.name))
+            .and(" ")
+            .ratio(o.stats.errors.ratio_of(errors).min(1.0));
+        text = text
+            .and(" of them (")
+            .ratio(o.stats.error_ratio().unwrap_or(0.0))
+            .and(" of its requests, n ")
+            .piece(count(o.stats.n))
+            .and(")");
+    }
+    step.detail = step.detail.append(text).and(".");
+    step.expect = Text::words("The same operations.");
+    step.otherwise =
+        Text::words("One operation only: its input, its code or what only it calls. All of them: what they share.");
+    Some(step)
+}
+
+fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
+    let edge = share.edge;
+    let callee = context.target(&edge.target);
+    let verb = if edge.kind == EdgeKind::Messaging { "publishing to " } else { "calls to " };
+    let title = Text::words("Check the ")
+        .and(verb)
+        .code(callee.label())
+        .and(": ")
+        .ratio(edge.error_ratio().unwrap_or(0.0))
+        .and(" fail, as many as ")
+        .ratio(share.share.min(1.0))
+        .and(" of the errors here");
+    let mut step =
+        steps::traceql(context, title, format!("{} | rate()", queries::edge(target, &callee, "status = error")));
+    let mut text = Text::default();
+    for (i, c) in edge.error_classes.iter().take(3).enumerate() {
+        text = text
+            .and(if i == 0 { "They fail with " } else { ", " })
+            .code(error_class(&c.class))
+            .and(" (")
+            .count(c.calls.as_f64())
+            .and(")");
+    }
+    if !text.is_empty() {
+        step.detail = step.detail.append(text).and(".");
+    }
+    step.expect = Text::words("About ")
+        .rate(context.rate(edge.errors.as_f64()))
+        .and(", as in the window (n ")
+        .piece(count(edge.n))
+        .and(").");
+    let means = edge.error_classes.iter().find_map(|c| meaning(&c.class));
+    let more = match means {
+        Some(m) => Text::words(format!("More: {m}; ")),
+        None => Text::words("More: the errors start there or below; "),
+    };
+    step.otherwise = more.append(steps::see(context, edge, RUNBOOKS));
+    step
+}
+
+fn own_errors(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {
+    let detail = if context.callees(&target.id).is_empty() {
+        Text::words("It calls nothing that the traces show.")
+    } else {
+        Text::words(
+            "They are more than all its failed calls together. A failed call that was retried or caught counts above without causing an error here, so the true share may be larger.",
+        )
+    };
+    Step {
+        title: Text::words("Check the service itself: ").ratio(own).and(" of its errors start here"),
+        detail,
+        expect: Text::words("No new kind of error in its log."),
+        otherwise: Text::words(
+            "The first new error names the code or the configuration; compare its time with the last release.",
+        ),
+        ..Step::default()
+    }
+}
+
+/// Whether one caller alone sees the errors.
+fn callers(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let edges = context.callers(&target.id);
+    if edges.len() < 2 || edges.iter().all(|e| e.errors.is_zero()) {
+        return None;
+    }
+    let mut step =
+        steps::promql(Text::words("See whether one caller alone sees the errors"), queries::prom_edge_errors(target));
+    let mut text = Text::words("Failed calls by caller: ");
+    for (i, e) in edges.iter().take(4).enumerate() {
+        text = text
+            .and(if i == 0 { "" } else { ", " })
+            .code(name_of(context, &e.source))
+            .and(" ")
+            .ratio(e.error_ratio().unwrap_or(0.0));
+    }
+    step.detail = text.and(".");
+    step.expect = Text::words("About the same for all.");
+    step.otherwise = Text::words("One apart: what it sends or how it reaches the service, not the service.");
+    Some(step)
+}
+
+fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
+    let target = &item.target;
+    let mut same = metrics(item);
+    same.title = Text::words("The figure that fired is good again");
+    same.expect = match main_objective(&item.statuses) {
+        Some(s) => Text::words("Not ")
+            .and(bad_side(s.objective.comparison).1)
+            .and(" ")
+            .piece(value(s.objective.sli, s.objective.target))
+            .and(format!(" for {HOLD}.")),
+        None => Text::words(format!("Back at the figures of this page for {HOLD}.")),
+    };
+    same.otherwise =
+        Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
+    let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
+    let mut canary = steps::traceql(context, Text::words("New requests succeed"), query);
+    canary.expect = Text::words("No trace that started after the fix, while requests arrive as before.");
+    canary.otherwise = Text::words("Open the newest: if it fails in another place than before, there are two causes.");
+    vec![same, canary, steps::slo_now(Text::words("No objective of ").code(target.label()).and(" is missed."))]
+}

@@ -1,0 +1,277 @@
+//! A service is slow.
+
+use super::{Body, HOLD, Item};
+use crate::runbook::context::{Context, Target};
+use crate::runbook::document::{Piece, Step, Text};
+use crate::runbook::evidence::{self, Order};
+use crate::runbook::impact::{impact, name_of};
+use crate::runbook::packs::{self, Page};
+use crate::runbook::phrase::{bad_side, count, headline, main_objective, nanos, quantiles, sli, state};
+use crate::runbook::quote::label;
+use crate::runbook::steps::{self, Share};
+use crate::runbook::{links, queries};
+use crate::slo::{ObjectiveStatus, Sli};
+use crate::topology::EdgeKind;
+
+const RUNBOOKS: &[&str] = &["latency", "dependency", "pipeline", "errors"];
+
+pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
+    let target = &item.target;
+    let packs = packs::collect(context, target, Page::Latency);
+    let (shares, own) = steps::time_shares(context, target);
+    let mut diagnosis = vec![confirm(context, item)];
+    if let Some(main) = main_objective(&item.statuses) {
+        diagnosis.push(metrics(target, main));
+    }
+    diagnosis.push(steps::what_changed(target));
+    diagnosis.extend(packs.changed);
+    diagnosis.extend(operations(context, target));
+    // Evidence decides whether the callees or the service itself come first.
+    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
+    let own_step = own.map(|own| own_work(context, target, own));
+    let mut own_steps: Vec<Step> = own_step.into_iter().chain(packs.look).collect();
+    if own_first {
+        diagnosis.append(&mut own_steps);
+    }
+    diagnosis.extend(shares.iter().map(|share| call(context, target, share)));
+    diagnosis.append(&mut own_steps);
+    diagnosis.extend(steps::spread(context, target, "quantile_over_time(duration, .99)"));
+    diagnosis.extend(steps::open_trace(context, target, "slow"));
+
+    let mut unknowns = Vec::new();
+    if item.statuses.is_empty() {
+        unknowns.push(
+            Text::words("No latency objective is set for ")
+                .code(target.label())
+                .and(": what counts as slow is undecided."),
+        );
+    }
+    if context.callees(&target.id).iter().any(|e| e.kind == EdgeKind::Messaging) {
+        unknowns.push(Text::words(
+            "Work handed over to topics goes on after the request: it is not part of the time shares above.",
+        ));
+    }
+    unknowns.extend(packs.unknowns);
+    Body {
+        title: Text::default().code(target.label()).and(" is slow"),
+        state: state(&item.statuses),
+        headline: headline(&item.statuses, target),
+        first: first(context, &shares, own),
+        trigger: super::trigger(item, Text::words("Latency of ").code(target.label()).and(" is above its objective")),
+        trigger_detail: super::objectives(context, item, |s| alert(target, s)),
+        impact: impact(context, target),
+        diagnosis,
+        remediation: packs.fix,
+        verification: verification(context, item),
+        tables: vec![
+            evidence::operations(context, target, Order::Time),
+            evidence::dependencies(context, target),
+            evidence::callers(context, target),
+        ],
+        traces: target.node.map_or_else(Vec::new, |n| {
+            links::traces(&context.settings.links, &n.handled.exemplars, &["slow", "typical"])
+        }),
+        unknowns,
+    }
+}
+
+fn first(context: &Context<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
+    let Some(own) = own else { return Text::default() };
+    match shares.first() {
+        Some(s) if s.share >= own => Text::words("Look first at the calls to ")
+            .code(name_of(context, &s.edge.target))
+            .and(": they take ")
+            .ratio(s.share.min(1.0))
+            .and(" of the time."),
+        _ => Text::words("Look first at the service itself: ")
+            .ratio(own)
+            .and(" of the time is not explained by its calls."),
+    }
+}
+
+/// The limit of the main objective in seconds.
+fn limit(item: &Item<'_>) -> Option<f64> {
+    main_objective(&item.statuses).map(|s| s.objective.target)
+}
+
+fn quantile_of(status: &ObjectiveStatus) -> f64 {
+    match status.objective.sli {
+        Sli::Latency { percentile } => percentile / 100.0,
+        _ => 0.5,
+    }
+}
+
+fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
+    let target = &item.target;
+    let q = main_objective(&item.statuses).map_or(0.99, quantile_of);
+    let query = format!(
+        "{} | quantile_over_time(duration, .5, {})",
+        queries::select(&queries::handled(context, target)),
+        queries::number(q)
+    );
+    let mut step =
+        steps::traceql(context, Text::words("Confirm that ").code(target.label()).and(" is slow now"), query);
+    step.detail = step.detail.append(steps::normal(context, target));
+    let seen = target.handled().map(|s| &s.durations);
+    step.expect = match (main_objective(&item.statuses), seen.and_then(|d| d.quantile(0.5))) {
+        (Some(main), Some(p50)) => Text::words(format!("{} below ", sli(&main.objective)))
+            .duration(main.objective.target)
+            .and(", p50 about ")
+            .piece(nanos(p50))
+            .and("."),
+        (Some(main), None) => {
+            Text::words(format!("{} below ", sli(&main.objective))).duration(main.objective.target).and(".")
+        }
+        (None, Some(_)) => seen.and_then(quantiles).unwrap_or_default().and("."),
+        (None, None) => Text::words("Some spans: the service is at work."),
+    };
+    step.otherwise = Text::words(
+        "Above: it is real, go on. Below again: it has passed, open the slow traces of that time and go to Verification. No spans at all: the service gets no requests or sends no traces",
+    );
+    step.otherwise = match context.runbook_of(&target.id, &["errors", "dependency"]) {
+        Some(id) => std::mem::take(&mut step.otherwise).and("; go on with ").runbook(id).and("."),
+        None => std::mem::take(&mut step.otherwise).and("."),
+    };
+    step
+}
+
+fn metrics(target: &Target<'_>, main: &ObjectiveStatus) -> Step {
+    let mut step = steps::promql(
+        Text::words("See since when, in the span metrics"),
+        queries::prom_latency(target, quantile_of(main)),
+    );
+    step.expect = Text::words("Below ").duration(main.objective.target).and(" all the time.");
+    step.otherwise = Text::words(
+        "A step upwards: look for what was released or changed at that minute. A slow rise: load or data grew. A saw-tooth: garbage collection, cache or a periodic job. Empty: span metrics are not collected, skip this step.",
+    );
+    step
+}
+
+fn alert(target: &Target<'_>, status: &ObjectiveStatus) -> Option<String> {
+    // Means and single operations are not what the metric above answers.
+    let Sli::Latency { percentile } = status.objective.sli else { return None };
+    status.operation.is_none().then(|| {
+        let (comparison, _) = bad_side(status.objective.comparison);
+        queries::alert(&queries::prom_latency(target, percentile / 100.0), comparison, status.objective.target)
+    })
+}
+
+fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let mut all = context.handled_operations(&target.id);
+    all.sort_by(|a, b| {
+        let sum = |o: &crate::topology::Operation| o.stats.durations.sum_seconds();
+        sum(b).total_cmp(&sum(a)).then((a.kind, &a.name).cmp(&(b.kind, &b.name)))
+    });
+    let total: f64 = all.iter().map(|o| o.stats.durations.sum_seconds()).sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let query = format!(
+        "{} | quantile_over_time(duration, .99) by (name)",
+        queries::select(&queries::handled(context, target))
+    );
+    let mut step = steps::traceql(context, Text::words("See which operation is slow"), query);
+    let mut text = Text::words("Most time is spent in ");
+    for (i, o) in all.iter().take(3).enumerate() {
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .code(label(&o.name))
+            .and(" ")
+            .ratio(o.stats.durations.sum_seconds() / total);
+        if let Some(q) = quantiles(&o.stats.durations) {
+            text = text.and(" (").append(q).and(", n ").piece(count(o.stats.n)).and(")");
+        }
+    }
+    step.detail = step.detail.append(text).and(".");
+    step.expect = Text::words("The same operations in about the same order, with these p99.");
+    step.otherwise = Text::words(
+        "One operation apart: its code path or its data; the others are fine. All of them slower: something they share, an instance, a dependency or the load.",
+    );
+    Some(step)
+}
+
+fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
+    let edge = share.edge;
+    let callee = context.target(&edge.target);
+    let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
+    let query = queries::edge(target, &callee, &format!("duration > {}", queries::duration(p99)));
+    let verb = if edge.kind == EdgeKind::Messaging { "publishing to " } else { "calls to " };
+    let title = Text::words("Check the ")
+        .and(verb)
+        .code(callee.label())
+        .and(": ")
+        .ratio(share.share.min(1.0))
+        .and(" of the time");
+    let mut step = steps::traceql(context, title, query);
+    step.detail = step.detail.append(steps::both_sides(context, edge));
+    step.expect =
+        Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
+    step.otherwise = match steps::gap_share(edge) {
+        Some(gap) if gap >= 0.5 => Text::words("Many: most of the waiting (")
+            .ratio(gap)
+            .and(") passes between the two, so look at the network, the connection pool of the caller and the load of ")
+            .code(callee.label())
+            .and(" before its code; then ")
+            .append(steps::see(context, edge, RUNBOOKS)),
+        Some(gap) => Text::words("Many: most of the waiting is spent in ")
+            .code(callee.label())
+            .and(", only ")
+            .ratio(gap)
+            .and(" between the two; ")
+            .append(steps::see(context, edge, RUNBOOKS)),
+        None => Text::words("Many: it is slow or hard to reach; ").append(steps::see(context, edge, RUNBOOKS)),
+    };
+    step
+}
+
+fn own_work(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {
+    let calls = context.callees(&target.id);
+    let title = Text::words("Check the service itself: ").ratio(own).and(" of the time is its own");
+    let detail = if calls.is_empty() {
+        Text::words(
+            "It calls nothing that the traces show: its time is computation, waiting for a lock, or a call that is not instrumented.",
+        )
+    } else {
+        Text::words(
+            "What its calls do not explain is computation, waiting for a lock or a connection, or a call that is not instrumented. Calls that run in parallel each count in full, so the true share may be larger.",
+        )
+    };
+    Step {
+        title,
+        detail,
+        expect: Text::words("CPU, memory, garbage collection and connection pools as on an ordinary day."),
+        otherwise: Text::words(
+            "At a limit: relieve it (see Remediation). All fine: profile the slow operation, or instrument what it calls.",
+        ),
+        ..Step::default()
+    }
+}
+
+fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
+    let target = &item.target;
+    let mut out = Vec::new();
+    let hold = |limit: Option<f64>| match limit {
+        Some(limit) => Text::words("Below ").duration(limit).and(format!(" and staying there for {HOLD}.")),
+        None => Text::words(format!("Back at the figures of this page for {HOLD}.")),
+    };
+    let mut same = confirm(context, item);
+    same.title = Text::words("The figure that fired is good again");
+    same.detail = Text::default();
+    same.expect = hold(limit(item));
+    same.otherwise =
+        Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
+    out.push(same);
+    let slow = limit(item).or_else(|| target.handled()?.durations.quantile(0.99).map(|ns| ns / 1e9));
+    if let Some(limit) = slow {
+        let conditions = format!("{} && duration > {}", queries::handled(context, target), queries::duration(limit));
+        let mut canary = steps::traceql(context, Text::words("New requests are fast"), queries::select(&conditions));
+        canary.expect = Text::words("No trace that started after the fix.");
+        canary.otherwise =
+            Text::words("Open the newest: if it is slow in another place than before, there are two causes.");
+        out.push(canary);
+    }
+    out.push(steps::slo_now(
+        Text::default().piece(Piece::Words("No objective of ".into())).code(target.label()).and(" is missed."),
+    ));
+    out
+}

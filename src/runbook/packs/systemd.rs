@@ -1,0 +1,46 @@
+//! systemd. Fact: `systemd.unit`.
+
+use super::Page::{Custom, Dependency, Errors, Latency, Oom, Pipeline};
+use super::{Facts, Pack, Page, Recipe, Relevance, Slot};
+use crate::topology::NodeKind;
+
+pub(super) static PACK: Pack = Pack { name: "systemd", relevance, recipes: RECIPES };
+
+fn relevance(facts: &Facts<'_>, page: Page) -> Relevance {
+    match facts.kind() {
+        NodeKind::Entry => Relevance::No,
+        _ if facts.has("systemd.unit") => Relevance::Yes,
+        NodeKind::Service if page != Page::Certificate => Relevance::IfListed,
+        _ => Relevance::No,
+    }
+}
+
+const RECIPES: &[Recipe] = &[
+    Recipe {
+        on: &[Latency, Errors, Dependency, Pipeline, Oom, Custom],
+        slot: Slot::Changed,
+        title: "See since when the unit runs, on its host",
+        command: "systemctl status --no-pager {{systemd.unit}}\nsystemctl show -p NRestarts,ActiveEnterTimestamp,MemoryCurrent {{systemd.unit}}",
+        expect: "Active since before the trouble began, and no restarts.",
+        otherwise: "Restarted when the trouble began: a release or a crash; its journal tells which.",
+        ..Recipe::BLANK
+    },
+    Recipe {
+        on: &[Latency, Errors, Dependency, Pipeline, Oom, Custom],
+        title: "Read its journal, on its host",
+        command: "journalctl -u {{systemd.unit}} --since -15min --no-pager | tail -n 200",
+        expect: "No errors that did not occur before.",
+        otherwise: "Take the first new error, not the most frequent. \"oom-kill\" means memory.",
+        ..Recipe::BLANK
+    },
+    Recipe {
+        on: &[Latency, Errors, Dependency, Pipeline, Oom],
+        slot: Slot::Fix,
+        title: "Restart the unit, on its host",
+        command: "sudo systemctl restart {{systemd.unit}}\nsystemctl status --no-pager {{systemd.unit}}",
+        expect: "Active (running), and the figures of Verification recover.",
+        precondition: "A short outage of this instance is acceptable, and the cause lies in the state of the process, not in what it calls.",
+        undo: "None needed: the same unit starts again.",
+        ..Recipe::BLANK
+    },
+];

@@ -1,0 +1,165 @@
+//! Queries to paste: TraceQL, PromQL and our own commands.
+//!
+//! Purpose: select in a backend exactly what a figure on the page was computed from.
+//! Metric names are those of Tempo's metrics generator (span metrics and service graphs).
+//! Must not: hold a number that is not from the objective or the snapshot.
+
+use std::fmt::Write as _;
+
+use super::context::{Context, Target};
+use super::quote::matches;
+use crate::topology::NodeKind;
+
+const EQ: &str = " = ";
+
+/// Conditions on the resource that select a service.
+fn resource(target: &Target<'_>) -> String {
+    let mut out = matches("resource.service.name", &target.name, EQ);
+    if !target.namespace.is_empty() {
+        let _ = write!(out, " && {}", matches("resource.service.namespace", &target.namespace, EQ));
+    }
+    out
+}
+
+/// Any of several spellings of one attribute.
+fn any_of(keys: &[&str], value: &str) -> String {
+    let parts: Vec<String> = keys.iter().map(|k| matches(k, value, EQ)).collect();
+    if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join(" || ")) }
+}
+
+/// Conditions that select what a node handled: its own SERVER and CONSUMER spans, or, where it has none, its clients'.
+pub(super) fn handled(context: &Context<'_>, target: &Target<'_>) -> String {
+    match target.kind {
+        NodeKind::Service if target.node.is_none_or(|n| n.instrumented) => {
+            let kinds =
+                if context.consumes(&target.id) { "(kind = server || kind = consumer)" } else { "kind = server" };
+            format!("{} && {kinds}", resource(target))
+        }
+        _ => format!(
+            "kind = {} && {}",
+            if target.kind == NodeKind::Messaging { "consumer" } else { "client" },
+            peer(target)
+        ),
+    }
+}
+
+/// Conditions on a calling span that select calls to a node without spans of its own.
+pub(super) fn peer(target: &Target<'_>) -> String {
+    match target.kind {
+        NodeKind::Database => {
+            let mut parts = Vec::new();
+            if !target.system.is_empty() {
+                parts.push(any_of(&["span.db.system.name", "span.db.system"], &target.system));
+            }
+            if !target.name.is_empty() && target.name != target.system {
+                parts.push(any_of(
+                    &["span.db.namespace", "span.db.name", "span.server.address", "span.peer.service"],
+                    &target.name,
+                ));
+            }
+            parts.join(" && ")
+        }
+        NodeKind::Messaging => any_of(&["span.messaging.destination.name", "span.messaging.destination"], &target.name),
+        _ => any_of(
+            &["span.server.address", "span.service.peer.name", "span.peer.service", "span.net.peer.name"],
+            &target.name,
+        ),
+    }
+}
+
+/// Calling spans of one edge; with `more`, further conditions.
+pub(super) fn edge(caller: &Target<'_>, callee: &Target<'_>, more: &str) -> String {
+    let more = if more.is_empty() { String::new() } else { format!(" && {more}") };
+    let source = resource(caller);
+    match callee.kind {
+        NodeKind::Service if callee.node.is_some_and(|n| n.instrumented) => {
+            format!("{{ {source} && kind = client{more} }} > {{ {} && kind = server }}", resource(callee))
+        }
+        NodeKind::Messaging => format!("{{ {source} && kind = producer && {}{more} }}", peer(callee)),
+        _ => format!("{{ {source} && kind = client && {}{more} }}", peer(callee)),
+    }
+}
+
+/// `{ … }`
+pub(super) fn select(conditions: &str) -> String {
+    format!("{{ {conditions} }}")
+}
+
+/// A duration as TraceQL reads it: `500ms`, `1.5s`, `80us`.
+pub(super) fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s >= 1.0 => (s, "s"),
+        s if s >= 1e-3 => (s * 1e3, "ms"),
+        s => (s * 1e6, "us"),
+    };
+    format!("{}{unit}", number(value))
+}
+
+/// A number with at most three decimals, as queries read it.
+pub(super) fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A ratio or a number of seconds with up to six decimals.
+fn threshold(value: f64) -> String {
+    let text = format!("{value:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Label matchers of span metrics for what a service handled.
+fn span_labels(target: &Target<'_>, more: &str) -> String {
+    format!("{}, span_kind=~\"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER\"{more}", matches("service", &target.name, "="))
+}
+
+/// A latency quantile of a service in seconds, from span metrics.
+pub(super) fn prom_latency(target: &Target<'_>, quantile: f64) -> String {
+    format!(
+        "histogram_quantile({}, sum by (le) (rate(traces_spanmetrics_latency_bucket{{{}}}[5m])))",
+        threshold(quantile),
+        span_labels(target, "")
+    )
+}
+
+/// Failed ÷ handled requests of a service, from span metrics.
+pub(super) fn prom_error_rate(target: &Target<'_>) -> String {
+    format!(
+        "sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))\n  / sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))",
+        span_labels(target, ", status_code=\"STATUS_CODE_ERROR\""),
+        span_labels(target, "")
+    )
+}
+
+/// Handled requests per second of a service, from span metrics.
+pub(super) fn prom_throughput(target: &Target<'_>) -> String {
+    format!("sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))", span_labels(target, ""))
+}
+
+/// Failed ÷ all calls to a node by caller, from service-graph metrics.
+pub(super) fn prom_edge_errors(callee: &Target<'_>) -> String {
+    let server = matches("server", &callee.name, "=");
+    format!(
+        "sum by (client) (rate(traces_service_graph_request_failed_total{{{server}}}[5m]))\n  / sum by (client) (rate(traces_service_graph_request_total{{{server}}}[5m]))"
+    )
+}
+
+/// The p99 latency of calls to a node by caller, client side, from service-graph metrics.
+pub(super) fn prom_edge_latency(callee: &Target<'_>) -> String {
+    let server = matches("server", &callee.name, "=");
+    format!(
+        "histogram_quantile(0.99, sum by (client, le) (rate(traces_service_graph_request_client_seconds_bucket{{{server}}}[5m])))"
+    )
+}
+
+/// An alert condition: the expression, a comparison and the threshold.
+pub(super) fn alert(expression: &str, comparison: &str, limit: f64) -> String {
+    let one_line: Vec<&str> = expression.split_whitespace().collect();
+    format!("{} {comparison} {}", one_line.join(" "), threshold(limit))
+}
+
+/// Our own comparison of now with the committed snapshot.
+pub(super) const WHAT_CHANGED: &str = "tracebook capture --lookback 1h --output \"${TMPDIR:-/tmp}/now.snapshot.json\"\n\
+                                       tracebook diff topology.snapshot.json \"${TMPDIR:-/tmp}/now.snapshot.json\"";
+
+/// Our own evaluation of the objectives over the last hour.
+pub(super) const SLO_NOW: &str = "tracebook slo --lookback 1h";

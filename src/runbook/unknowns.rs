@@ -1,0 +1,100 @@
+//! What a page does not know. A page that hides its gaps is trusted once.
+
+use super::context::{Context, Target};
+use super::document::{Piece, Text};
+use super::phrase::count;
+use crate::topology::{NodeKind, SnapshotKind};
+
+/// A window shorter than this (seconds) shows no daily peak.
+const SHORT_WINDOW: f64 = 3_600.0;
+/// Fewer spans than this and a p99 rests on fewer than ten of them.
+const FEW: u64 = 1_000;
+
+/// Gaps of the whole snapshot that bear on every page.
+pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
+    let coverage = &context.snapshot.coverage;
+    let mut out = Vec::new();
+    let share = |n: u64| {
+        #[allow(clippy::cast_precision_loss, reason = "for display")]
+        Piece::Ratio(n as f64 / coverage.spans.max(1) as f64)
+    };
+    let mut lost = |n: u64, what: &str, meaning: &str| {
+        if n > 0 {
+            let text = Text::default().piece(count(n)).and(format!(" {what} (")).piece(share(n));
+            out.push(text.and(format!(" of the spans): {meaning}.")));
+        }
+    };
+    lost(
+        coverage.orphans,
+        "spans have a parent that was not received",
+        "who called them is unknown, so callers may be missing here",
+    );
+    lost(
+        coverage.unpaired,
+        "calling spans lead nowhere",
+        "they name no peer and no called span was received, so dependencies may be missing here",
+    );
+    lost(
+        coverage.skewed,
+        "spans contradict the clock of another host",
+        "short times between caller and callee are not reliable",
+    );
+    lost(coverage.no_duration, "spans have no end", "they count as calls but not in latencies");
+    lost(
+        coverage.unresolved_links,
+        "links point outside these spans",
+        "work handed over through messages may be incomplete",
+    );
+    let rejected: u64 = coverage.rejected.values().fold(0, |a, b| a.saturating_add(*b));
+    lost(rejected, "spans were refused", "they are in none of the numbers");
+    if coverage.partial_traces > 0 {
+        out.push(
+            Text::default()
+                .piece(count(coverage.partial_traces))
+                .and(" traces were given only in part by the backend."),
+        );
+    }
+    for (what, n) in &coverage.overflow {
+        out.push(Text::words(format!("More {what} than are kept: ")).piece(count(*n)).and(" went into the rest."));
+    }
+    if coverage.sampled == 0 {
+        out.push(Text::words("The spans carry no sampling information: counts and rates are of spans received, which is all traffic only if nothing samples."));
+    } else if !coverage.adjustable() {
+        out.push(Text::words(
+            "Only some spans carry sampling information: counts of the others are of spans received.",
+        ));
+    }
+    if context.seconds < SHORT_WINDOW {
+        out.push(
+            Text::words("The window is only ")
+                .duration(context.seconds)
+                .and(" long: daily peaks and slow changes are not in it."),
+        );
+    }
+    if context.snapshot.provenance.kind == SnapshotKind::Aggregate {
+        out.push(Text::words("The numbers are a backend's aggregates: there are no traces to open from here."));
+    }
+    out
+}
+
+/// Gaps of one node.
+pub(super) fn of_node(target: &Target<'_>) -> Vec<Text> {
+    let mut out = Vec::new();
+    let Some(node) = target.node else {
+        out.push(
+            Text::default()
+                .code(target.label())
+                .and(" was not seen in this window: who calls it and how it behaves is unknown."),
+        );
+        return out;
+    };
+    if !node.instrumented && node.kind != NodeKind::Messaging {
+        let text = Text::default().code(target.label());
+        out.push(text.and(" sends no spans of its own: all figures are what its callers saw."));
+    }
+    if node.handled.durations.n() > 0 && node.handled.durations.n() < FEW {
+        let text = Text::words("p99 figures rest on few spans (n ").piece(count(node.handled.durations.n()));
+        out.push(text.and("): read the intervals, not the values."));
+    }
+    out
+}

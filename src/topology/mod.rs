@@ -4,11 +4,23 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod assemble;
 mod build;
 pub mod cfg;
 pub mod codec;
+mod dict;
+mod dicts;
+mod glob;
+mod hash;
+mod identity;
+mod pair;
+mod picks;
+mod row;
 mod sketch;
 mod snapshot;
+mod store;
+mod tally;
+mod trace;
 
 pub use build::{Builder, Intake};
 pub use sketch::Sketch;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Sketch;
 use super::build::Intake;
 use super::dict::OTHER;
 use super::dicts::Dicts;
@@ -12,7 +13,6 @@ use super::snapshot::{
     SnapshotKind, Stats, Window,
 };
 use super::tally::{Counts, EdgeTally, OpTally, PairTally, Tally, Totals};
-use super::Sketch;
 use crate::spans::{SpanKind, UnixNanos, Weight};
 
 /// Error classes shown of one thing.
@@ -35,7 +35,8 @@ pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake:
     let edges = edges.into_sorted();
     let on_edges: u64 = edges.values().map(|edge| edge.totals.n).sum();
     let mut present: BTreeSet<u32> = edges.keys().flat_map(|(source, target, _)| [*source, *target]).collect();
-    present.extend(operations.keys().filter_map(|(number, _)| identity.op_names.get(*number as usize)).map(|(n, _)| *n));
+    present
+        .extend(operations.keys().filter_map(|(number, _)| identity.op_names.get(*number as usize)).map(|(n, _)| *n));
     for ((_, target, _), edge) in &edges {
         if identity.nodes.get(*target as usize).is_some_and(|(_, seed)| !seed.instrumented) {
             handled.entry(*target).or_default().merge(as_handled(edge));
@@ -61,7 +62,7 @@ pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake:
         provenance: provenance(&intake, &counts),
         window: window(&intake, &counts),
         nodes: nodes.collect(),
-        operations: operations.iter().filter_map(|(key, tally)| operation(*key, tally, identity)).collect(),
+        operations: sorted_operations(&operations, identity),
         edges: edges.iter().filter_map(|(key, tally)| edge(*key, tally, identity)).collect(),
         coverage: coverage(intake, &counts, calls.saturating_sub(on_edges)),
     }
@@ -116,11 +117,16 @@ fn as_handled(edge: &EdgeTally) -> OpTally {
 }
 
 /// Resource attributes by node: the most frequent values of each key, the rest summed.
-fn attributes(resources: &[u64], identity: &Identity, dicts: &Dicts) -> BTreeMap<u32, BTreeMap<String, BTreeMap<String, u64>>> {
+fn attributes(
+    resources: &[u64],
+    identity: &Identity,
+    dicts: &Dicts,
+) -> BTreeMap<u32, BTreeMap<String, BTreeMap<String, u64>>> {
     let mut all: BTreeMap<u32, BTreeMap<String, BTreeMap<String, u64>>> = BTreeMap::new();
     for (id, n) in (0..).zip(resources).filter(|(_, n)| **n > 0) {
         let Some((_, _, entry)) = dicts.resources.resolve(id) else { continue };
-        let Some(service) = identity.services.get(entry.service as usize).filter(|s| s.node != super::identity::NOWHERE)
+        let Some(service) =
+            identity.services.get(entry.service as usize).filter(|s| s.node != super::identity::NOWHERE)
         else {
             continue;
         };
@@ -171,6 +177,13 @@ fn stats(tally: &OpTally, identity: &Identity) -> Stats {
     }
 }
 
+fn sorted_operations(all: &BTreeMap<(u32, SpanKind), OpTally>, identity: &Identity) -> Vec<Operation> {
+    let mut operations: Vec<Operation> =
+        all.iter().filter_map(|(key, tally)| operation(*key, tally, identity)).collect();
+    operations.sort_by(|a, b| (&a.service, a.kind, &a.name).cmp(&(&b.service, b.kind, &b.name)));
+    operations
+}
+
 fn operation((number, kind): (u32, SpanKind), tally: &OpTally, identity: &Identity) -> Option<Operation> {
     let (node, name) = identity.op_names.get(number as usize)?;
     let (service, _) = identity.nodes.get(*node as usize)?;
@@ -183,11 +196,7 @@ fn operation((number, kind): (u32, SpanKind), tally: &OpTally, identity: &Identi
     })
 }
 
-fn edge(
-    (source, target, kind): (u32, u32, super::EdgeKind),
-    tally: &EdgeTally,
-    identity: &Identity,
-) -> Option<Edge> {
+fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: &EdgeTally, identity: &Identity) -> Option<Edge> {
     let id = |node: u32| identity.nodes.get(node as usize).map(|(id, _)| NodeId(id.clone()));
     let latency: &Sketch = if tally.client.is_empty() { &tally.server } else { &tally.client };
     Some(Edge {

@@ -86,7 +86,9 @@ impl Builder {
             let handles: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let own = work();
             let joined = handles.into_iter().map(|handle| {
-                handle.join().unwrap_or_else(|_| Err(Diagnostic::error("internal", "a worker of the pairing stage failed")))
+                handle
+                    .join()
+                    .unwrap_or_else(|_| Err(Diagnostic::error("internal", "a worker of the pairing stage failed")))
             });
             std::iter::once(own).chain(joined).collect()
         });
@@ -97,7 +99,10 @@ impl Builder {
         if tally.counts.spans == 0 {
             let (message, help) = match tally.counts.ignored {
                 0 => ("there is not a single span", "check the source, the window and the filter"),
-                _ => ("an ignore rule leaves out every span", "check `topology.ignore_services` and `topology.ignore_operations`"),
+                _ => (
+                    "an ignore rule leaves out every span",
+                    "check `topology.ignore_services` and `topology.ignore_operations`",
+                ),
             };
             return Err(Diagnostic::error("no-spans", message).help(help));
         }
@@ -163,3 +168,7 @@ fn pair_traces(rows: &mut [StoredSpan], links: &mut [StoredLink], pairer: &mut P
         pairer.trace(&mut [], lost);
     }
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

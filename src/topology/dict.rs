@@ -34,7 +34,6 @@ pub(super) struct Slot<T> {
     /// How many rows use it.
     pub(super) count: u64,
     bytes: u32,
-    group: u32,
     pinned: bool,
 }
 
@@ -76,15 +75,7 @@ fn admitted(hash: u64, shift: u32) -> bool {
 
 impl<T> Dict<T> {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self {
-            slots: Vec::new(),
-            index: HashTable::new(),
-            groups: Vec::new(),
-            bounds,
-            shift: 0,
-            kept: 0,
-            bytes: 0,
-        }
+        Self { slots: Vec::new(), index: HashTable::new(), groups: Vec::new(), bounds, shift: 0, kept: 0, bytes: 0 }
     }
 
     /// All slots ever made; positions in it are what rows carry.
@@ -157,7 +148,6 @@ impl<T> Dict<T> {
             stand_in: id,
             count: 0,
             bytes: candidate.bytes as u32,
-            group: candidate.group,
             pinned: false,
         });
         let slots = &self.slots;
@@ -220,25 +210,21 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn add(dict: &mut Dict<String>, group: u32, name: &str) -> u32 {
-        let candidate = |name: &str| (hash::text(u64::from(group), name), name.to_owned());
+    type Name = (u32, String);
+
+    fn add(dict: &mut Dict<Name>, group: u32, name: &str) -> u32 {
+        let candidate = |name: &str| (hash::text(u64::from(group), name), (group, name.to_owned()));
         let (other_hash, other) = candidate(OTHER);
-        let other = dict.pin(&Candidate {
-            hash: other_hash,
-            group,
-            bytes: 7,
-            same: &|item| *item == other,
-            make: &|| other.clone(),
-        });
-        let (name_hash, name) = candidate(name);
-        let same = |item: &String| *item == name;
-        let wanted = Candidate { hash: name_hash, group, bytes: name.len(), same: &same, make: &|| name.clone() };
+        let same = |item: &Name| *item == other;
+        let other = dict.pin(&Candidate { hash: other_hash, group, bytes: 7, same: &same, make: &|| other.clone() });
+        let (hash, wanted) = candidate(name);
+        let same = |item: &Name| *item == wanted;
+        let wanted = Candidate { hash, group, bytes: name.len(), same: &same, make: &|| wanted.clone() };
         dict.intern(&wanted, 1, other)
     }
 
-    fn kept(dict: &Dict<String>) -> BTreeMap<(u32, String), u64> {
-        let alive = dict.slots.iter().filter_map(|s| Some(((s.group, s.item.clone()?), s.count)));
-        alive.collect()
+    fn kept(dict: &Dict<Name>) -> BTreeMap<Name, u64> {
+        dict.slots.iter().filter_map(|s| Some((s.item.clone()?, s.count))).collect()
     }
 
     #[test]
@@ -246,11 +232,11 @@ mod tests {
         let bounds = Bounds { items: 300, bytes: 1 << 20, per_group: 100 };
         let names: Vec<String> = (0..5_000).map(|i| format!("GET /{i}")).collect();
         let mut forward = Dict::new(bounds);
-        names.iter().for_each(|n| drop(add(&mut forward, 0, n)));
-        (0..5).for_each(|i| drop(add(&mut forward, 1, &format!("op {i}"))));
+        names.iter().for_each(|n| _ = add(&mut forward, 0, n));
+        (0..5).for_each(|i| _ = add(&mut forward, 1, &format!("op {i}")));
         let mut backward = Dict::new(bounds);
-        (0..5).for_each(|i| drop(add(&mut backward, 1, &format!("op {i}"))));
-        names.iter().rev().for_each(|n| drop(add(&mut backward, 0, n)));
+        (0..5).for_each(|i| _ = add(&mut backward, 1, &format!("op {i}")));
+        names.iter().rev().for_each(|n| _ = add(&mut backward, 0, n));
         assert_eq!(kept(&forward), kept(&backward));
         let groups: BTreeSet<u32> = kept(&forward).keys().map(|(g, _)| *g).collect();
         assert_eq!(groups.len(), 2);
@@ -265,7 +251,7 @@ mod tests {
         let mut dict = Dict::new(Bounds { items: 1000, bytes: 1 << 20, per_group: 10 });
         let ids: Vec<u32> = (0..1000).map(|i| add(&mut dict, 0, &format!("n{i}"))).collect();
         for id in ids {
-            let (_, _, name) = dict.resolve(id).unwrap();
+            let (_, _, (_, name)) = dict.resolve(id).unwrap();
             assert!(name.starts_with('n') || name == OTHER);
         }
         assert!(dict.slots.len() < 100, "slots of refused names are not made: {}", dict.slots.len());

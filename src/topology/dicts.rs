@@ -128,8 +128,18 @@ impl Dicts {
         Remap {
             row_pair: usage.row_pair.clone(),
             pairs: pairs.collect(),
-            peers: batch.peers().iter().zip(&usage.peers).map(|(p, n)| if *n == 0 { NONE } else { self.peer(p, *n) }).collect(),
-            errors: batch.errors().iter().zip(&usage.errors).map(|(e, n)| if *n == 0 { NONE } else { self.error(e, *n) }).collect(),
+            peers: batch
+                .peers()
+                .iter()
+                .zip(&usage.peers)
+                .map(|(p, n)| if *n == 0 { NONE } else { self.peer(p, *n) })
+                .collect(),
+            errors: batch
+                .errors()
+                .iter()
+                .zip(&usage.errors)
+                .map(|(e, n)| if *n == 0 { NONE } else { self.error(e, *n) })
+                .collect(),
         }
     }
 
@@ -148,7 +158,11 @@ impl Dicts {
             same: &|s: &ServiceName| s.namespace == namespace && s.name == name,
             make: &|| ServiceName { namespace: namespace.to_owned(), name: name.to_owned() },
         };
-        if self.services.slots().is_empty() { self.services.pin(&wanted) } else { self.services.intern(&wanted, count, NONE) }
+        if self.services.slots().is_empty() {
+            self.services.pin(&wanted)
+        } else {
+            self.services.intern(&wanted, count, NONE)
+        }
     }
 
     fn op(&mut self, service: u32, service_hash: u64, name: &str, count: u64) -> u32 {
@@ -186,7 +200,11 @@ impl Dicts {
                 values: values.iter().map(|(k, v)| (*k, clip(v, VALUE_BYTES).to_owned())).collect(),
             },
         };
-        if self.resources.slots().is_empty() { self.resources.pin(&wanted) } else { self.resources.intern(&wanted, count, NONE) }
+        if self.resources.slots().is_empty() {
+            self.resources.pin(&wanted)
+        } else {
+            self.resources.intern(&wanted, count, NONE)
+        }
     }
 
     fn peer(&mut self, peer: &Peer, count: u64) -> u32 {
@@ -195,9 +213,7 @@ impl Dicts {
             hash: texts.iter().fold(hash::mix(4, peer.kind as u64), |hash, text| hash::text(hash, text)),
             group: 0,
             bytes: texts.iter().map(|t| t.len()).sum(),
-            same: &|p: &Peer| {
-                p.kind == peer.kind && [p.system.as_str(), &p.name, &p.address, &p.namespace] == texts
-            },
+            same: &|p: &Peer| p.kind == peer.kind && [p.system.as_str(), &p.name, &p.address, &p.namespace] == texts,
             make: &|| {
                 let [system, name, address, namespace] = texts.map(str::to_owned);
                 Peer { kind: peer.kind, system, name, address, namespace }

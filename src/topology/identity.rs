@@ -275,13 +275,7 @@ fn collect_nodes(dicts: &Dicts, fates: &[Fate]) -> (Vec<(String, Seed)>, ByName)
     (nodes, by_name)
 }
 
-fn peer_ref(
-    peer: &Peer,
-    hash: u64,
-    cfg: &TopologyConfig,
-    by_name: &ByName,
-    position: &dyn Fn(&str) -> u32,
-) -> PeerRef {
+fn peer_ref(peer: &Peer, hash: u64, cfg: &TopologyConfig, by_name: &ByName, position: &dyn Fn(&str) -> u32) -> PeerRef {
     let ignored = peer.kind == PeerKind::Service && service_ignored(cfg, &peer.namespace, &peer.name);
     let mut node = peer_node(peer).map_or(NOWHERE, |(id, _)| position(&id));
     let mut lookup = None;
@@ -297,11 +291,7 @@ fn peer_ref(
 }
 
 /// Keeps the most frequent operation names of each service and numbers them by (service, name).
-fn number_operations(
-    dicts: &Dicts,
-    cfg: &TopologyConfig,
-    services: &[ServiceRef],
-) -> (Vec<OpRef>, Vec<(u32, String)>) {
+fn number_operations(dicts: &Dicts, cfg: &TopologyConfig, services: &[ServiceRef]) -> (Vec<OpRef>, Vec<(u32, String)>) {
     let node_of = |service: u32| services.get(service as usize).map_or(NOWHERE, |s| s.node);
     let mut counts: BTreeMap<u32, BTreeMap<&str, u64>> = BTreeMap::new();
     for service in services.iter().filter(|s| s.node != NOWHERE) {
@@ -332,13 +322,14 @@ fn number_operations(
         let after_none = names.get(1..).unwrap_or(&[]);
         after_none.binary_search_by(|probe| (probe.0, probe.1).cmp(&(node, name))).map_or(0, |at| to_u32(at + 1))
     };
-    let ops = dicts.ops.slots().iter().zip(0..).map(|(slot, id): (_, u32)| match slot.item.as_ref().filter(|_| id > 0) {
-        Some(op) => {
-            let number = number(node_of(op.service), &op.name);
-            OpRef { number, ignored: ignored(&op.name), hash: slot.hash, beyond: number == 0 }
-        }
-        None => OpRef { number: 0, ignored: false, hash: 0, beyond: true },
-    });
+    let ops =
+        dicts.ops.slots().iter().zip(0..).map(|(slot, id): (_, u32)| match slot.item.as_ref().filter(|_| id > 0) {
+            Some(op) => {
+                let number = number(node_of(op.service), &op.name);
+                OpRef { number, ignored: ignored(&op.name), hash: slot.hash, beyond: number == 0 }
+            }
+            None => OpRef { number: 0, ignored: false, hash: 0, beyond: true },
+        });
     (ops.collect(), names.iter().map(|(node, name)| (*node, (*name).to_owned())).collect())
 }
 

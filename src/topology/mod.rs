@@ -10,11 +10,15 @@ pub mod cfg;
 pub mod codec;
 mod dict;
 mod dicts;
+#[cfg(test)]
+mod fixture;
 mod glob;
 mod hash;
 mod identity;
+mod invariants;
 mod pair;
 mod picks;
+pub mod query;
 mod row;
 mod sketch;
 mod snapshot;
@@ -23,7 +27,7 @@ mod tally;
 mod trace;
 
 pub use build::{Builder, Intake};
-pub use sketch::Sketch;
+pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,

@@ -298,7 +298,8 @@ impl<'a> Pairer<'a> {
     /// A message received: the topic to the receiving service. Time, weight and failure are the receiver's.
     fn deliver(&mut self, topic: u32, sender: Option<&Span<'a>>, span: &Span<'a>, known_by: KnownBy) {
         let sent = sender.filter(|s| s.row.kind.calls_out());
-        let dwell = sent.and_then(Span::end).filter(|_| span.row.start > 0).map(|end| span.row.start.saturating_sub(end));
+        let dwell =
+            sent.and_then(Span::end).filter(|_| span.row.start > 0).map(|end| span.row.start.saturating_sub(end));
         let call = Call::new(topic, span.node, EdgeKind::Messaging, known_by, event(span));
         self.emit(Call { server: span.duration(), dwell, operations: (sent.map_or(0, |s| s.op), span.op), ..call });
     }
@@ -326,7 +327,8 @@ impl<'a> Pairer<'a> {
     fn links(&mut self, spans: &[Span<'a>], roles: &mut [Role], links: &mut [StoredLink]) {
         trace::sort_links(links, self.identity);
         let same = |a: &StoredLink, b: &StoredLink| {
-            (a.linked_span, a.from.trace, a.from.span, a.from.kind) == (b.linked_span, b.from.trace, b.from.span, b.from.kind)
+            (a.linked_span, a.from.trace, a.from.span, a.from.kind)
+                == (b.linked_span, b.from.trace, b.from.span, b.from.kind)
         };
         let mut previous: Option<&StoredLink> = None;
         for link in links.iter() {

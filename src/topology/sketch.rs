@@ -35,6 +35,9 @@ struct Wire {
 /// Upper bound of the relative error of [`Sketch::quantile`]: half a bin of width 1/64, 0.78 %.
 pub const RELATIVE_ERROR: f64 = 0.5 / STEPS as f64;
 
+/// The bin of the longest duration there is.
+const LAST: u16 = (58 * STEPS + 127) as u16;
+
 /// Bins per power of two.
 const STEPS: u64 = 64;
 
@@ -145,6 +148,13 @@ impl Sketch {
         let limit = Self::index(nanos);
         let below: Weight = self.bins.range(..=limit).map(|(_, w)| *w).sum();
         (self.n > 0).then(|| below.ratio_of(self.weight))
+    }
+
+    /// Whether the parts fit together, as they do in every sketch made by adding and merging.
+    pub(super) fn adds_up(&self) -> bool {
+        let weight: Weight = self.bins.values().copied().sum();
+        let ends = self.n == 0 || (self.min <= self.max && self.bins.keys().next() == Some(&Self::index(self.min)));
+        ends && weight == self.weight && (self.n == 0) == self.bins.is_empty() && self.bins.keys().all(|i| *i <= LAST)
     }
 
     /// Below 64 the value itself; above, 64 equal steps for each power of two.

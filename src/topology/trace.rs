@@ -130,7 +130,15 @@ pub(super) fn sort_links(links: &mut [StoredLink], identity: &Identity) {
     links.sort_unstable_by_key(|link| {
         let service = identity.services.get(link.from.service as usize).map_or(0, |s| s.hash);
         let start = link.from.start;
-        (link.linked_span, link.from.trace, service, start, link.from.span, link.from.kind, preference(&link.from, identity))
+        (
+            link.linked_span,
+            link.from.trace,
+            service,
+            start,
+            link.from.span,
+            link.from.kind,
+            preference(&link.from, identity),
+        )
     });
 }
 
@@ -145,7 +153,9 @@ pub(super) fn unite<'a>(rows: &mut [StoredSpan], identity: &'a Identity, spans: 
             let called = copies.iter().any(|row| row.kind.is_called());
             let sides = called && copies.iter().any(|row| row.kind.calls_out());
             copies.sort_unstable_by_key(|row| preference(row, identity));
-            let keep = |calling: bool| copies.iter().find(|r| r.kind.calls_out() == calling && (calling || r.kind.is_called()));
+            let keep = |calling: bool| {
+                copies.iter().find(|r| r.kind.calls_out() == calling && (calling || r.kind.is_called()))
+            };
             if sides {
                 spans.extend([keep(true), keep(false)].into_iter().flatten().map(|row| Span::new(*row, identity)));
                 continue;

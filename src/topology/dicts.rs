@@ -88,10 +88,10 @@ impl Dicts {
     pub(super) fn new(max_operations: usize) -> Self {
         let all = |items, per_group| Bounds { items, bytes: 48 << 20, per_group };
         let mut dicts = Self {
-            services: Dict::new(all(1 << 19, usize::MAX)),
-            ops: Dict::new(all(1 << 20, max_operations.saturating_mul(16).max(4096))),
-            resources: Dict::new(all(1 << 17, usize::MAX)),
-            peers: Dict::new(all(1 << 17, usize::MAX)),
+            services: Dict::new(all(1 << 18, usize::MAX)),
+            ops: Dict::new(all(1 << 18, max_operations.saturating_mul(16).max(4096))),
+            resources: Dict::new(all(1 << 16, usize::MAX)),
+            peers: Dict::new(all(1 << 16, usize::MAX)),
             errors: Dict::new(all(1 << 14, usize::MAX)),
         };
         dicts.service("", OTHER, 0);

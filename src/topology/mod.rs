@@ -6,6 +6,7 @@
 
 mod assemble;
 mod build;
+mod capmap;
 pub mod cfg;
 pub mod codec;
 mod dict;
@@ -16,6 +17,7 @@ mod glob;
 mod hash;
 mod identity;
 mod invariants;
+mod layers;
 mod pair;
 mod picks;
 pub mod query;

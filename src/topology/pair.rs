@@ -26,6 +26,7 @@ use hashbrown::HashSet;
 
 use super::dicts::is_peer_stand_in;
 use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
 use super::tally::{Call, Event, Tally};
@@ -46,35 +47,6 @@ pub(super) struct Pairer<'a> {
     /// (producer, consuming trace, service) of every delivery.
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
     touched: Vec<u32>,
-}
-
-/// What became of a span.
-#[derive(Debug, Clone, Copy, Default)]
-struct Role {
-    /// Somebody answers it: a child across the network.
-    answered: bool,
-    /// How much the calls it makes within its own service, other layers of the same call, say about the other end.
-    inner: Option<Says>,
-    /// How a publish is known, and a topic some receiver named.
-    publish: Option<(KnownBy, u32)>,
-}
-
-/// How much a calling span says about the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Says {
-    Nothing,
-    Address,
-    Name,
-    Answer,
-}
-
-fn says(span: &Span<'_>, role: &Role) -> Says {
-    match span.peer.map_or(PeerKind::None, |p| p.kind) {
-        _ if role.answered => Says::Answer,
-        PeerKind::None => Says::Nothing,
-        PeerKind::External => Says::Address,
-        PeerKind::Database | PeerKind::Messaging | PeerKind::Service => Says::Name,
-    }
 }
 
 fn exemplar(span: &Span<'_>) -> Exemplar {
@@ -433,39 +405,6 @@ fn publishes(span: &Span<'_>) -> bool {
 fn publish(role: &mut Role, known_by: KnownBy, topic: u32) {
     let (best, least) = role.publish.unwrap_or((known_by, topic));
     role.publish = Some((best.min(known_by), least.min(topic)));
-}
-
-/// Notes for each calling span how much the calls right below it in its own service say.
-fn note_layers(spans: &[Span<'_>], roles: &mut [Role]) {
-    for at in 0..spans.len() {
-        let (Some(span), Some(role)) = (spans.get(at), roles.get(at)) else { continue };
-        let Parent::At(above) = span.parent else { continue };
-        let outer = spans.get(above).filter(|p| p.row.kind.calls_out() && p.node == span.node && p.kept());
-        if outer.is_none() || !span.kept() || !span.row.kind.calls_out() {
-            continue;
-        }
-        let inner = says(span, role);
-        if let Some(role) = roles.get_mut(above) {
-            role.inner = role.inner.max(Some(inner));
-        }
-    }
-}
-
-/// Whether this unanswered span is one layer of a call that another layer tells better: a wrapper around calls that say
-/// at least as much, or the transport below a call that says more. Two layers that both name a database or topic count
-/// one call each, as given.
-fn another_layer_counts(spans: &[Span<'_>], roles: &[Role], span: &Span<'_>, role: &Role) -> bool {
-    let own = says(span, role);
-    let is_service = span.peer.is_some_and(|peer| peer.kind == PeerKind::Service);
-    if role.inner.is_some_and(|inner| (own <= Says::Address && inner >= own) || (is_service && inner == Says::Answer)) {
-        return true;
-    }
-    let Parent::At(above) = span.parent else { return false };
-    let outer = spans.get(above).zip(roles.get(above));
-    outer.is_some_and(|(outer, role)| {
-        let same = outer.kept() && outer.row.kind.calls_out() && outer.node == span.node;
-        same && own <= Says::Address && says(outer, role) > own
-    })
 }
 
 #[cfg(test)]

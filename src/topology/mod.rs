@@ -5,6 +5,7 @@
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
 mod assemble;
+mod bins;
 mod build;
 mod capmap;
 pub mod cfg;

@@ -1,9 +1,20 @@
 //! The builder: batches in, snapshot out.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
 
 use super::Snapshot;
+use super::assemble;
 use super::cfg::TopologyConfig;
+use super::hash;
+use super::identity::Identity;
+use super::pair::Pairer;
+use super::row::{StoredLink, StoredSpan};
+use super::store::{PARTITIONS, Sealed, Store};
+use super::tally::Tally;
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 
@@ -21,16 +32,27 @@ pub struct Intake {
 }
 
 /// Collects spans from any number of threads and turns them into a snapshot.
+///
+/// Memory stays at about [`TopologyConfig::memory_bytes`] for spans, plus what the names, operations and edges kept need;
+/// both are bounded whatever arrives.
 #[derive(Debug)]
 pub struct Builder {
     cfg: TopologyConfig,
+    store: Store,
 }
+
+/// Spans of a partition worked on at once by one thread; larger partitions are read several times.
+const MOST_LOADED: u64 = 1 << 20;
+/// Spans of one trace that are used. A trace beyond it (an exporter that forgot to make ids) is thinned by a hash of the
+/// span id, so that it fits.
+const MOST_PER_TRACE: u64 = 1 << 20;
 
 impl Builder {
     /// An empty builder.
     #[must_use]
     pub fn new(cfg: TopologyConfig) -> Self {
-        Self { cfg }
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations);
+        Self { cfg, store }
     }
 
     /// Takes the rows of a batch.
@@ -38,8 +60,7 @@ impl Builder {
     /// # Errors
     /// `spill-failed` when memory is used up and the temporary directory cannot be written.
     pub fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
-        let _ = (batch, &self.cfg);
-        Ok(())
+        self.store.push(batch)
     }
 
     /// Pairs and aggregates everything, on `threads` threads (the result does not depend on how many).
@@ -47,7 +68,107 @@ impl Builder {
     /// # Errors
     /// `no-spans` when nothing was pushed; `spill-failed` when spilled spans cannot be read back.
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
-        let _ = (intake, threads);
-        Err(Diagnostic::error("no-spans", "there is not a single span"))
+        let (dicts, sealed) = self.store.seal();
+        let identity = Identity::new(&dicts, &self.cfg);
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Tally, Diagnostic> {
+            let mut pairer = Pairer::new(&identity, self.cfg.max_edges);
+            loop {
+                let partition = next.fetch_add(1, Ordering::Relaxed);
+                if partition >= PARTITIONS {
+                    return Ok(pairer.into_tally());
+                }
+                pair_partition(&sealed, partition, &mut pairer)?;
+            }
+        };
+        let threads = NonZero::new(threads.min(PARTITIONS)).map_or(1, NonZero::get);
+        let parts: Vec<Result<Tally, Diagnostic>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let joined = handles.into_iter().map(|handle| {
+                handle
+                    .join()
+                    .unwrap_or_else(|_| Err(Diagnostic::error("internal", "a worker of the pairing stage failed")))
+            });
+            std::iter::once(own).chain(joined).collect()
+        });
+        let mut tally = Tally::new(identity.resource_hashes.len(), identity.nodes.len(), self.cfg.max_edges);
+        for part in parts {
+            tally.merge(part?);
+        }
+        if tally.counts.spans == 0 {
+            let (message, help) = match tally.counts.ignored {
+                0 => ("there is not a single span", "check the source, the window and the filter"),
+                _ => (
+                    "an ignore rule leaves out every span",
+                    "check `topology.ignore_services` and `topology.ignore_operations`",
+                ),
+            };
+            return Err(Diagnostic::error("no-spans", message).help(help));
+        }
+        Ok(assemble::snapshot(tally, &identity, &dicts, intake))
     }
 }
+
+/// One more pass over a partition for each [`MOST_LOADED`] spans in it.
+fn pair_partition(sealed: &Sealed, partition: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+    let spans = sealed.spans_in(partition);
+    let passes = spans.div_ceil(MOST_LOADED).max(1);
+    let giants = if spans > MOST_PER_TRACE { find_giants(sealed, partition)? } else { HashMap::default() };
+    // Another part of the hash than the one that chose the partition.
+    let in_pass = |trace: u128, pass: u64| passes == 1 || (hash::trace(trace) >> 16) % passes == pass;
+    for pass in 0..passes {
+        let mut rows: Vec<StoredSpan> = Vec::new();
+        let mut left_out = 0;
+        sealed.spans(partition, |row| {
+            if !in_pass(row.trace, pass) {
+                return;
+            }
+            match giants.get(&row.trace) {
+                Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
+                _ => rows.push(row),
+            }
+        })?;
+        pairer.left_out(left_out);
+        let mut links: Vec<StoredLink> = Vec::new();
+        sealed.links(partition, |link| {
+            if in_pass(link.linked_trace, pass) {
+                links.push(link);
+            }
+        })?;
+        pair_traces(&mut rows, &mut links, pairer);
+    }
+    Ok(())
+}
+
+/// Traces with too many spans, and by how many powers of two.
+fn find_giants(sealed: &Sealed, partition: usize) -> Result<Giants, Diagnostic> {
+    let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
+    sealed.spans(partition, |row| *counts.entry(row.trace).or_default() += 1)?;
+    counts.retain(|_, n| *n > MOST_PER_TRACE);
+    Ok(counts.into_iter().map(|(trace, n)| (trace, n.div_ceil(MOST_PER_TRACE).next_power_of_two().ilog2())).collect())
+}
+
+type Giants = HashMap<u128, u32, foldhash::fast::FixedState>;
+
+fn pair_traces(rows: &mut [StoredSpan], links: &mut [StoredLink], pairer: &mut Pairer<'_>) {
+    rows.sort_unstable_by_key(|row| (row.trace, row.span));
+    links.sort_unstable_by_key(|link| link.linked_trace);
+    let mut links = links.chunk_by_mut(|a, b| a.linked_trace == b.linked_trace).peekable();
+    let trace_of = |links: &[StoredLink]| links.first().map(|link| link.linked_trace);
+    for rows in rows.chunk_by_mut(|a, b| a.trace == b.trace) {
+        let Some(trace) = rows.first().map(|row| row.trace) else { continue };
+        while let Some(lost) = links.next_if(|l| trace_of(l).is_some_and(|t| t < trace)) {
+            pairer.trace(&mut [], lost);
+        }
+        let own = links.next_if(|l| trace_of(l) == Some(trace));
+        pairer.trace(rows, own.unwrap_or(&mut []));
+    }
+    for lost in links {
+        pairer.trace(&mut [], lost);
+    }
+}
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;

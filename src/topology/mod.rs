@@ -4,14 +4,33 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod assemble;
+mod bins;
 mod build;
+mod capmap;
 pub mod cfg;
 pub mod codec;
+mod dict;
+mod dicts;
+#[cfg(test)]
+mod fixture;
+mod glob;
+mod hash;
+mod identity;
+mod invariants;
+mod layers;
+mod pair;
+mod picks;
+pub mod query;
+mod row;
 mod sketch;
 mod snapshot;
+mod store;
+mod tally;
+mod trace;
 
 pub use build::{Builder, Intake};
-pub use sketch::Sketch;
+pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,

@@ -3,10 +3,9 @@
 //! A log-linear histogram as in HdrHistogram (<https://hdrhistogram.org>): integer arithmetic only, so that bins are the
 //! same on every machine, and fixed-point weights, so that merging in any order gives the same bits.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::bins::Bins;
 use crate::spans::Weight;
 
 /// Durations in nanoseconds: exact count, sum, minimum and maximum; quantiles within 0.8 % of the true value.
@@ -17,7 +16,7 @@ pub struct Sketch {
     sum_micro: u128,
     min: u64,
     max: u64,
-    bins: BTreeMap<u16, Weight>,
+    bins: Bins,
 }
 
 /// How a sketch is written: bins as `index:weight` separated by blanks.
@@ -34,6 +33,9 @@ struct Wire {
 
 /// Upper bound of the relative error of [`Sketch::quantile`]: half a bin of width 1/64, 0.78 %.
 pub const RELATIVE_ERROR: f64 = 0.5 / STEPS as f64;
+
+/// The bin of the longest duration there is.
+const LAST: u16 = (58 * STEPS + 127) as u16;
 
 /// Bins per power of two.
 const STEPS: u64 = 64;
@@ -64,7 +66,7 @@ impl Sketch {
         self.n += 1;
         self.weight += weight;
         self.sum_micro = self.sum_micro.saturating_add(u128::from(nanos) * u128::from(weight.micro()));
-        *self.bins.entry(Self::index(nanos)).or_default() += weight;
+        self.bins.add(Self::index(nanos), weight);
     }
 
     /// Adds everything of another sketch.
@@ -77,9 +79,7 @@ impl Sketch {
         self.n += other.n;
         self.weight += other.weight;
         self.sum_micro = self.sum_micro.saturating_add(other.sum_micro);
-        for (index, weight) in &other.bins {
-            *self.bins.entry(*index).or_default() += *weight;
-        }
+        other.bins.iter().for_each(|(index, weight)| self.bins.add(index, weight));
     }
 
     /// The exact weighted mean in nanoseconds; `None` when empty.
@@ -120,10 +120,10 @@ impl Sketch {
         }
         let rank = q * self.weight.micro() as f64;
         let mut seen = 0.0;
-        for (index, weight) in &self.bins {
+        for (index, weight) in self.bins.iter() {
             seen += weight.micro() as f64;
             if seen >= rank {
-                return Some(Self::value(*index).clamp(self.min as f64, self.max as f64));
+                return Some(Self::value(index).clamp(self.min as f64, self.max as f64));
             }
         }
         Some(self.max as f64)
@@ -143,8 +143,16 @@ impl Sketch {
     #[must_use]
     pub fn share_at_most(&self, nanos: u64) -> Option<f64> {
         let limit = Self::index(nanos);
-        let below: Weight = self.bins.range(..=limit).map(|(_, w)| *w).sum();
+        let below: Weight = self.bins.iter().take_while(|(index, _)| *index <= limit).map(|(_, w)| w).sum();
         (self.n > 0).then(|| below.ratio_of(self.weight))
+    }
+
+    /// Whether the parts fit together, as they do in every sketch made by adding and merging.
+    pub(super) fn adds_up(&self) -> bool {
+        let weight: Weight = self.bins.iter().map(|(_, w)| w).sum();
+        let (least, most) = (Self::index(self.min), Self::index(self.max));
+        let inside = self.bins.iter().all(|(index, _)| (least..=most).contains(&index));
+        inside && self.min <= self.max && weight == self.weight && (self.n > 0 || weight.is_zero())
     }
 
     /// Below 64 the value itself; above, 64 equal steps for each power of two.
@@ -205,15 +213,18 @@ impl<'de> Deserialize<'de> for Sketch {
                 let (index, weight) = bin.split_once(':')?;
                 Some((index.parse().ok()?, weight.parse().ok()?))
             })
-            .collect::<Option<BTreeMap<u16, Weight>>>()
-            .ok_or_else(|| D::Error::custom("bins are not index:weight"))?;
+            .collect::<Option<Vec<(u16, Weight)>>>()
+            .filter(|bins| bins.is_sorted_by(|a, b| a.0 < b.0) && bins.last().is_none_or(|last| last.0 <= LAST))
+            .ok_or_else(|| D::Error::custom("bins are not ascending index:weight"))?;
+        let mut sketch_bins = Bins::default();
+        bins.into_iter().for_each(|(index, weight)| sketch_bins.add(index, weight));
         Ok(Self {
             n: wire.n,
             weight: wire.weight.unwrap_or(Weight::whole(wire.n)),
             sum_micro: whole.saturating_mul(1_000_000).saturating_add(part),
             min: wire.min_ns,
             max: wire.max_ns,
-            bins,
+            bins: sketch_bins,
         })
     }
 }

@@ -129,10 +129,19 @@ pub struct Coverage {
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
     pub ignored: u64,
-    /// Things beyond a cap, by what was capped (`services`, `operations`, `edges`, `resources`, `links`).
+    /// What is beyond a cap, by what was capped: spans of `services`, `operations`, `peers` and over-long traces
+    /// (`trace_spans`), calls of `edges`.
     pub overflow: BTreeMap<String, u64>,
     /// Spans that carry sampling information (`ot=th`, `sampling.probability`): their counts are adjusted.
     pub sampled: u64,
+    /// Requests from outside: traces whose root is a SERVER span, with the weight of that span.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub entry_traces: Weight,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_nothing(weight: &Weight) -> bool {
+    weight.is_zero()
 }
 
 impl Coverage {
@@ -206,9 +215,18 @@ pub struct Node {
     pub attributes: BTreeMap<String, BTreeMap<String, u64>>,
     /// What it handled: all its SERVER and CONSUMER spans, or for an inferred node its incoming calls (client side).
     pub handled: Stats,
+    /// Requests from outside (see [`Coverage::entry_traces`]) that touch it anywhere in their trace, exactly.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub entry_traces: Weight,
 }
 
 impl Node {
+    /// Whether this is a service that never said its name: spans of several services may be mixed in it.
+    #[must_use]
+    pub fn unnamed(&self) -> bool {
+        super::assemble::is_unnamed(self.kind, &self.name)
+    }
+
     /// The most frequent value of an attribute (ties: the smaller value).
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {

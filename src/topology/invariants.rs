@@ -1,0 +1,81 @@
+//! What holds for every snapshot this crate writes, checked on those it reads.
+
+use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
+use crate::spans::Weight;
+
+/// Says the first thing that is wrong.
+pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
+    if snapshot.window.end < snapshot.window.start {
+        return Err("the window ends before it starts".to_owned());
+    }
+    let digest = &snapshot.provenance.spans_digest;
+    if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err("provenance.spans_digest is not 32 hex digits".to_owned());
+    }
+    ascending("nodes", &snapshot.nodes, |a, b| a.id < b.id)?;
+    ascending("operations", &snapshot.operations, |a, b| {
+        (&a.service, a.kind, &a.name) < (&b.service, b.kind, &b.name)
+    })?;
+    ascending("edges", &snapshot.edges, |a, b| (&a.source, &a.target, a.kind) < (&b.source, &b.target, b.kind))?;
+    snapshot.nodes.iter().enumerate().try_for_each(|(at, n)| node(n).map_err(|e| format!("nodes[{at}]: {e}")))?;
+    let operations = snapshot.operations.iter().enumerate();
+    operations.clone().try_for_each(|(at, o)| operation(o, snapshot).map_err(|e| format!("operations[{at}]: {e}")))?;
+    let edges = snapshot.edges.iter().enumerate();
+    edges.clone().try_for_each(|(at, e)| edge(e, snapshot).map_err(|e| format!("edges[{at}]: {e}")))
+}
+
+fn ascending<T>(what: &str, list: &[T], less: fn(&T, &T) -> bool) -> Result<(), String> {
+    match list.windows(2).position(|pair| matches!(pair, [a, b] if !less(a, b))) {
+        Some(at) => Err(format!("{what}[{}] is a repetition or out of order", at + 1)),
+        None => Ok(()),
+    }
+}
+
+fn node(node: &Node) -> Result<(), String> {
+    if node.id.0.is_empty() {
+        return Err("the id is empty".to_owned());
+    }
+    stats(&node.handled)
+}
+
+fn operation(operation: &Operation, snapshot: &Snapshot) -> Result<(), String> {
+    if snapshot.node(&operation.service).is_none() {
+        return Err("its service is not among the nodes".to_owned());
+    }
+    stats(&operation.stats)
+}
+
+fn edge(edge: &Edge, snapshot: &Snapshot) -> Result<(), String> {
+    for (end, id) in [("source", &edge.source), ("target", &edge.target)] {
+        if snapshot.node(id).is_none() {
+            return Err(format!("its {end} is not among the nodes"));
+        }
+    }
+    if edge.known_by.is_empty() {
+        return Err("known_by is empty".to_owned());
+    }
+    if edge.known_by.values().copied().sum::<Weight>() != edge.calls {
+        return Err("known_by does not add up to its calls".to_owned());
+    }
+    if edge.errors > edge.calls {
+        return Err("more errors than calls".to_owned());
+    }
+    for (name, sketch) in
+        [("client", &edge.client), ("server", &edge.server), ("gap", &edge.gap), ("dwell", &edge.dwell)]
+    {
+        if !sketch.adds_up() || sketch.n() > edge.n {
+            return Err(format!("{name} does not add up"));
+        }
+    }
+    Ok(())
+}
+
+fn stats(stats: &Stats) -> Result<(), String> {
+    if stats.errors > stats.calls {
+        return Err("more errors than calls".to_owned());
+    }
+    if !stats.durations.adds_up() || stats.durations.n() > stats.n {
+        return Err("durations do not add up".to_owned());
+    }
+    Ok(())
+}

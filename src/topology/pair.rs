@@ -1,0 +1,412 @@
+//! Pairing: which spans of a trace are the two ends of a call (DESIGN: "Topology: what the edges mean").
+//!
+//! Purpose: turn one whole trace, and the links that point into it, into calls. Input: a trace's spans with their parents.
+//! Output: calls, operations and counts in a [`Tally`]. Must not: look at another trace, or depend on the order of spans.
+//!
+//! The rules, in order:
+//! 1. CLIENT or PRODUCER with a SERVER or CONSUMER child: *paired*. Within one service it is an edge to itself.
+//! 2. A span whose parent belongs to another service, with no pair to explain it: *parent*. SERVER and CONSUMER spans
+//!    count one call each; other kinds one call for all of them below one CLIENT span, else one each.
+//! 3. CONSUMER span that links to a PRODUCER span: *link*, one delivery for each message, consuming trace and service.
+//! 4. CLIENT or PRODUCER span without a remote child: *inferred* from what its attributes name. Two CLIENT spans of one
+//!    service nested in each other are two layers of one call when one of them names only an address: the one that says
+//!    more counts.
+//! 5. Root SERVER span: from `entry:user`, or from the caller its attributes name.
+//!
+//! A span whose parent id is set but absent is an orphan: counted, linked to nothing. Children of spans that an ignore
+//! rule leaves out are neither orphans nor entries. Calls through a message (the calling span is a PRODUCER or the called
+//! one a CONSUMER) go by way of a topic: one publish for each PRODUCER span, one delivery for each receiving span. A
+//! delivery carries the time of the span that processed it, also when that span processed many.
+//!
+//! On purpose different from the OpenTelemetry Collector's `servicegraph` connector: a lone CLIENT span that names nothing
+//! is counted as unpaired instead of calling a node `unknown`; a root SERVER span whose attributes name its caller is
+//! called by that service instead of by `user`.
+
+use hashbrown::HashSet;
+
+use super::dicts::is_peer_stand_in;
+use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::layers::{Role, another_layer_counts, note_layers};
+use super::row::{StoredLink, StoredSpan};
+use super::snapshot::{EdgeKind, Exemplar, KnownBy};
+use super::tally::{Call, Event, Tally};
+use super::trace::{self, Parent, Span};
+use crate::spans::{PeerKind, SpanFlags, SpanId, SpanKind, TraceId, UnixNanos};
+
+/// Works through traces; one for each thread.
+#[derive(Debug)]
+pub(super) struct Pairer<'a> {
+    identity: &'a Identity,
+    tally: Tally,
+    spans: Vec<Span<'a>>,
+    roles: Vec<Role>,
+    /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, child).
+    strangers: Vec<(usize, u32, u64, usize)>,
+    /// (parent, service) of every SERVER or CONSUMER child in another service.
+    explained: Vec<(usize, u32)>,
+    /// (producer, consuming trace, service) of every delivery.
+    delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
+    touched: Vec<u32>,
+}
+
+fn exemplar(span: &Span<'_>) -> Exemplar {
+    Exemplar {
+        trace_id: TraceId(span.row.trace),
+        span_id: SpanId(span.row.span),
+        start: UnixNanos(span.row.start),
+        duration_ns: span.duration().unwrap_or(0),
+    }
+}
+
+/// A call as one of its ends tells it.
+fn event(span: &Span<'_>) -> Event {
+    Event {
+        weight: span.weight(),
+        failed: span.failed(),
+        class: if span.failed() { span.error } else { 0 },
+        start: span.row.start,
+        duration: span.duration(),
+        exemplar: exemplar(span),
+    }
+}
+
+/// A call both ends tell: time, weight and exemplar of the caller; failed when either failed, in the callee's words if it
+/// has any.
+fn event_of_both(client: &Span<'_>, server: &Span<'_>) -> Event {
+    let mut both = event(client);
+    both.failed |= server.failed();
+    if server.failed() && server.error != 0 {
+        both.class = server.error;
+    }
+    if both.start == 0 {
+        both.start = server.row.start;
+    }
+    both
+}
+
+impl<'a> Pairer<'a> {
+    pub(super) fn new(identity: &'a Identity, max_edges: usize) -> Self {
+        Self {
+            identity,
+            tally: Tally::new(identity.resource_hashes.len(), identity.nodes.len(), max_edges),
+            spans: Vec::new(),
+            roles: Vec::new(),
+            strangers: Vec::new(),
+            explained: Vec::new(),
+            delivered: HashSet::default(),
+            touched: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_tally(self) -> Tally {
+        self.tally
+    }
+
+    /// Spans of over-long traces that were left out.
+    pub(super) fn left_out(&mut self, spans: u64) {
+        self.tally.counts.beyond_trace += spans;
+    }
+
+    /// One whole trace: its rows (possibly none, when only links point to it) sorted by span id, and the links into it.
+    pub(super) fn trace(&mut self, rows: &mut [StoredSpan], links: &mut [StoredLink]) {
+        let mut spans = std::mem::take(&mut self.spans);
+        let mut roles = std::mem::take(&mut self.roles);
+        self.tally.counts.duplicates += trace::unite(rows, self.identity, &mut spans);
+        roles.clear();
+        roles.resize(spans.len(), Role::default());
+        self.strangers.clear();
+        self.explained.clear();
+        self.delivered.clear();
+        self.touched.clear();
+        self.count(&spans);
+        for (at, span) in spans.iter().enumerate() {
+            self.called(&spans, &mut roles, at, span);
+        }
+        self.strangers(&spans, &mut roles);
+        if !links.is_empty() {
+            self.links(&spans, &mut roles, links);
+        }
+        note_layers(&spans, &mut roles);
+        for (span, role) in spans.iter().zip(&roles) {
+            if span.kept() && span.row.kind.calls_out() {
+                self.calling(&spans, &roles, span, role);
+            }
+        }
+        self.touch(&spans);
+        (self.spans, self.roles) = (spans, roles);
+    }
+
+    /// Coverage, operations, attributes and digest.
+    fn count(&mut self, spans: &[Span<'a>]) {
+        let counts = &mut self.tally.counts;
+        let (mut kept, mut rooted) = (false, false);
+        for span in spans {
+            counts.digest = counts.digest.wrapping_add(trace::digest(&span.row, self.identity));
+            rooted |= span.parent == Parent::Root;
+            if span.fate == Fate::Ignored {
+                counts.ignored += 1;
+                continue;
+            }
+            kept = true;
+            counts.spans += 1;
+            counts.cover(span.row.start, span.row.end);
+            counts.orphans += u64::from(span.parent == Parent::Lost);
+            counts.no_duration += u64::from(span.duration().is_none());
+            counts.sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
+            if span.fate == Fate::Beyond {
+                counts.beyond_services += 1;
+                continue;
+            }
+            let op = self.identity.ops.get(span.row.op as usize);
+            counts.beyond_operations += u64::from(op.is_none_or(|op| op.beyond));
+            counts.beyond_peers += u64::from(is_peer_stand_in(span.row.peer));
+            if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
+                *n += 1;
+            }
+            let operation = self.tally.operations.entry((span.op, span.row.kind)).or_default();
+            operation.add(&event(span));
+            operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+        }
+        counts.traces += u64::from(kept);
+        counts.rootless_traces += u64::from(kept && !rooted);
+    }
+
+    /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
+    fn called(&mut self, spans: &[Span<'a>], roles: &mut [Role], at: usize, span: &Span<'a>) {
+        let Parent::At(above) = span.parent else {
+            if span.kept() {
+                self.topmost(span);
+            }
+            return;
+        };
+        let (Some(parent), Some(role)) = (spans.get(above), roles.get_mut(above)) else { return };
+        let called = span.row.kind.is_called();
+        let elsewhere = span.row.service != parent.row.service && span.node != parent.node;
+        let answers = (called && parent.row.kind.calls_out()) || elsewhere;
+        role.answered |= answers;
+        if !span.kept() || !parent.kept() {
+            return;
+        }
+        if elsewhere && span.row.start > 0 && span.row.start < parent.row.start {
+            self.tally.counts.skewed += 1;
+        }
+        if answers && called {
+            let known_by = if parent.row.kind.calls_out() { KnownBy::Paired } else { KnownBy::Parent };
+            self.explained.push((above, span.node));
+            self.connect(role, above, parent, span, known_by);
+        } else if answers {
+            self.strangers.push((above, span.node, span.row.start, at));
+        } else if span.row.kind == SpanKind::Consumer && parent.row.kind != SpanKind::Consumer {
+            // Inside a poll loop of its own service.
+            self.receive_from_anyone(span);
+        }
+    }
+
+    /// Rule 5, and receivers nobody is known to have sent to.
+    fn topmost(&mut self, span: &Span<'a>) {
+        match span.row.kind {
+            SpanKind::Server if span.parent == Parent::Root => self.enter(span),
+            SpanKind::Consumer => self.receive_from_anyone(span),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, span: &Span<'a>) {
+        let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
+        let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
+        let (source, kind) = match named {
+            Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
+            Some(NOWHERE) | None => (self.identity.user, EdgeKind::Entry),
+            Some(node) => (node, EdgeKind::Call),
+        };
+        let call = Call::new(source, span.node, kind, KnownBy::Inferred, event(span));
+        self.emit(Call { server: span.duration(), operations: (0, span.op), ..call });
+    }
+
+    /// A message whose sender is not known. A span with links is left to its links.
+    fn receive_from_anyone(&mut self, span: &Span<'a>) {
+        if !span.row.flags.has(SpanFlags::LINKED) {
+            self.deliver_inferred(span);
+        }
+    }
+
+    fn deliver_inferred(&mut self, span: &Span<'a>) {
+        if let Some(peer) = messaging(span) {
+            self.deliver(peer.node, None, span, KnownBy::Inferred);
+        }
+    }
+
+    /// A call from `parent` to `span`, both kept.
+    fn connect(&mut self, role: &mut Role, above: usize, parent: &Span<'a>, span: &Span<'a>, known_by: KnownBy) {
+        let calls_out = parent.row.kind.calls_out();
+        if parent.row.kind == SpanKind::Producer || span.row.kind == SpanKind::Consumer {
+            let topic = self.topic(parent, span);
+            if calls_out {
+                publish(role, known_by, topic);
+            } else {
+                // The publishing span is missing: there was one publish for this delivery, of unknown duration.
+                let sent = Event { duration: None, ..event(span) };
+                self.emit(Call::new(parent.node, topic, EdgeKind::Messaging, known_by, sent));
+            }
+            self.delivered.insert((above, span.row.trace, span.node));
+            self.deliver(topic, Some(parent), span, known_by);
+            return;
+        }
+        let event = if calls_out { event_of_both(parent, span) } else { event(span) };
+        let client = parent.duration().filter(|_| calls_out);
+        let server = span.duration();
+        let call = Call::new(parent.node, span.node, EdgeKind::Call, known_by, event);
+        let gap = client.zip(server).filter(|_| known_by == KnownBy::Paired).map(|(c, s)| c.saturating_sub(s));
+        self.emit(Call { client, server, gap, operations: (if calls_out { parent.op } else { 0 }, span.op), ..call });
+    }
+
+    /// The topic between two spans: as the sender names it, else as the receiver does, else unnamed.
+    fn topic(&self, sender: &Span<'a>, receiver: &Span<'a>) -> u32 {
+        let both = [messaging(sender), messaging(receiver)];
+        let named = both.iter().flatten().find(|peer| peer.named).or(both.iter().flatten().next());
+        named.map_or(self.identity.unnamed_topic, |peer| peer.node)
+    }
+
+    /// A message received: the topic to the receiving service. Time, weight and failure are the receiver's.
+    fn deliver(&mut self, topic: u32, sender: Option<&Span<'a>>, span: &Span<'a>, known_by: KnownBy) {
+        let sent = sender.filter(|s| s.row.kind.calls_out());
+        let dwell =
+            sent.and_then(Span::end).filter(|_| span.row.start > 0).map(|end| span.row.start.saturating_sub(end));
+        let call = Call::new(topic, span.node, EdgeKind::Messaging, known_by, event(span));
+        self.emit(Call { server: span.duration(), dwell, operations: (sent.map_or(0, |s| s.op), span.op), ..call });
+    }
+
+    /// The rest of rule 2: children in another service that are neither SERVER nor CONSUMER.
+    fn strangers(&mut self, spans: &[Span<'a>], roles: &mut [Role]) {
+        self.explained.sort_unstable();
+        let mut strangers = std::mem::take(&mut self.strangers);
+        strangers.sort_unstable();
+        for group in strangers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let Some((above, node, _, _)) = group.first().copied() else { continue };
+            let (Some(parent), Some(role)) = (spans.get(above), roles.get_mut(above)) else { continue };
+            if self.explained.binary_search(&(above, node)).is_ok() {
+                continue;
+            }
+            let calls = if parent.row.kind.calls_out() { 1 } else { group.len() };
+            for child in group.iter().take(calls).filter_map(|(_, _, _, at)| spans.get(*at)) {
+                self.connect(role, above, parent, child, KnownBy::Parent);
+            }
+        }
+        self.strangers = strangers;
+    }
+
+    /// Rule 3, for links from anywhere to spans of this trace.
+    fn links(&mut self, spans: &[Span<'a>], roles: &mut [Role], links: &mut [StoredLink]) {
+        trace::sort_links(links, self.identity);
+        let same = |a: &StoredLink, b: &StoredLink| {
+            (a.linked_span, a.from.trace, a.from.span, a.from.kind)
+                == (b.linked_span, b.from.trace, b.from.span, b.from.kind)
+        };
+        let mut previous: Option<&StoredLink> = None;
+        for link in links.iter() {
+            let copy = previous.is_some_and(|before| same(before, link));
+            previous = Some(link);
+            let span = Span::new(link.from, self.identity);
+            if copy || !span.kept() {
+                continue;
+            }
+            let mut found = trace::positions(spans, link.linked_span);
+            self.tally.counts.unresolved_links += u64::from(found.is_empty());
+            if span.row.kind != SpanKind::Consumer {
+                continue;
+            }
+            let producer = found.find_map(|at| spans.get(at).filter(|s| s.kept() && publishes(s)).map(|s| (at, s)));
+            let Some((at, producer)) = producer else {
+                // Somebody sent it, we do not know who. A receiver with a parent is counted with its parent.
+                if span.row.parent == 0 {
+                    self.deliver_inferred(&span);
+                }
+                continue;
+            };
+            if !self.delivered.insert((at, span.row.trace, span.node)) {
+                continue;
+            }
+            let topic = self.topic(producer, &span);
+            if let Some(role) = roles.get_mut(at) {
+                publish(role, KnownBy::Link, topic);
+                role.answered = true;
+            }
+            if span.row.start > 0 && span.row.start < producer.row.start {
+                self.tally.counts.skewed += 1;
+            }
+            self.deliver(topic, Some(producer), &span, KnownBy::Link);
+        }
+    }
+
+    /// Publishes, and rule 4.
+    fn calling(&mut self, spans: &[Span<'a>], roles: &[Role], span: &Span<'a>, role: &Role) {
+        let peer = span.peer.filter(|peer| peer.kind != PeerKind::None);
+        let call = |target, kind, known_by| Call {
+            client: span.duration(),
+            operations: (span.op, 0),
+            ..Call::new(span.node, target, kind, known_by, event(span))
+        };
+        if let Some((known_by, topic)) = role.publish {
+            let topic = messaging(span).filter(|peer| peer.named).map_or(topic, |peer| peer.node);
+            return self.emit(call(topic, EdgeKind::Messaging, known_by));
+        }
+        if role.answered || another_layer_counts(spans, roles, span, role) {
+            return;
+        }
+        let Some(peer) = peer else {
+            self.tally.counts.unpaired += 1;
+            return;
+        };
+        let kind = match peer.kind {
+            PeerKind::Database => EdgeKind::Database,
+            // A CLIENT span with links receives: its CONSUMER spans tell the deliveries.
+            PeerKind::Messaging if span.row.kind == SpanKind::Client && span.row.flags.has(SpanFlags::LINKED) => return,
+            PeerKind::Messaging => EdgeKind::Messaging,
+            PeerKind::Service => EdgeKind::Call,
+            PeerKind::External | PeerKind::None => EdgeKind::External,
+        };
+        match self.identity.peer_node(peer, span.node) {
+            _ if peer.ignored => {}
+            NOWHERE => self.tally.counts.unpaired += 1,
+            target => self.emit(call(target, kind, KnownBy::Inferred)),
+        }
+    }
+
+    fn emit(&mut self, call: Call) {
+        self.touched.extend([call.source, call.target]);
+        self.tally.call(&call);
+    }
+
+    /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
+    fn touch(&mut self, spans: &[Span<'a>]) {
+        let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
+        let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };
+        self.tally.counts.entry_traces += entry.weight();
+        self.touched.extend(spans.iter().filter(|s| s.kept()).map(|s| s.node));
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for node in &self.touched {
+            if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
+                *weight += entry.weight();
+            }
+        }
+    }
+}
+
+fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {
+    span.peer.filter(|peer| peer.kind == PeerKind::Messaging)
+}
+
+fn publishes(span: &Span<'_>) -> bool {
+    span.row.kind == SpanKind::Producer || (span.row.kind == SpanKind::Client && messaging(span).is_some())
+}
+
+/// The strongest way a publish is known, and one topic whatever the order of receivers.
+fn publish(role: &mut Role, known_by: KnownBy, topic: u32) {
+    let (best, least) = role.publish.unwrap_or((known_by, topic));
+    role.publish = Some((best.min(known_by), least.min(topic)));
+}
+
+#[cfg(test)]
+#[path = "pair_tests.rs"]
+mod tests;

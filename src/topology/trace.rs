@@ -1,0 +1,203 @@
+//! One whole trace: duplicates removed, every span's parent found.
+//!
+//! Time is n log n in the spans of the trace, whatever its shape: parents are found by binary search, nothing walks up or
+//! down the tree, so neither a long chain nor a cycle of parents costs more.
+
+use super::hash;
+use super::identity::{Fate, Identity, PeerRef};
+use super::row::{StoredLink, StoredSpan};
+use crate::spans::{SpanFlags, Weight};
+
+/// Where a span hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// It has no parent id.
+    Root,
+    /// Its parent is at this position of the trace.
+    At(usize),
+    /// Its parent id is set, but no such span is there (or it names itself).
+    Lost,
+}
+
+/// A span with what pairing asks about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span<'a> {
+    pub(super) row: StoredSpan,
+    /// Node of its service; meaningless unless `fate` is kept.
+    pub(super) node: u32,
+    pub(super) fate: Fate,
+    /// Canonical operation number.
+    pub(super) op: u32,
+    /// Canonical error number.
+    pub(super) error: u32,
+    pub(super) peer: Option<&'a PeerRef>,
+    pub(super) parent: Parent,
+}
+
+impl<'a> Span<'a> {
+    /// Looks up what a stored span's numbers stand for.
+    pub(super) fn new(row: StoredSpan, identity: &'a Identity) -> Self {
+        let service = identity.services.get(row.service as usize);
+        let op = identity.ops.get(row.op as usize);
+        let fate = match (service.map_or(Fate::Beyond, |s| s.fate), op.is_some_and(|op| op.ignored)) {
+            (Fate::Kept, true) => Fate::Ignored,
+            (fate, _) => fate,
+        };
+        let number = op.map(|op| op.number).filter(|number| *number > 0);
+        Self {
+            row,
+            node: service.map_or(0, |s| s.node),
+            fate,
+            op: number.or(service.map(|s| s.other_op)).unwrap_or(0),
+            error: identity.errors.get(row.error as usize).map_or(0, |(number, _)| *number),
+            peer: identity.peers.get(row.peer as usize),
+            parent: Parent::Root,
+        }
+    }
+
+    pub(super) fn kept(&self) -> bool {
+        self.fate == Fate::Kept
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.row.flags.has(SpanFlags::ERROR)
+    }
+
+    pub(super) fn weight(&self) -> Weight {
+        Weight::from_micro(self.row.weight)
+    }
+
+    /// Nanoseconds; `None` when the span has no usable end.
+    pub(super) fn duration(&self) -> Option<u64> {
+        let known = !self.row.flags.has(SpanFlags::NO_DURATION) && self.row.start > 0;
+        known.then(|| self.row.end.saturating_sub(self.row.start))
+    }
+
+    pub(super) fn end(&self) -> Option<u64> {
+        self.duration().map(|_| self.row.end)
+    }
+}
+
+/// Hashes of everything a span refers to: its content without any number of this run.
+fn content(row: &StoredSpan, identity: &Identity) -> [u64; 5] {
+    [
+        identity.services.get(row.service as usize).map_or(0, |s| s.hash),
+        identity.ops.get(row.op as usize).map_or(0, |op| op.hash),
+        identity.resource_hashes.get(row.resource as usize).copied().unwrap_or(0),
+        identity.peers.get(row.peer as usize).map_or(0, |p| p.hash),
+        identity.errors.get(row.error as usize).map_or(0, |(_, hash)| *hash),
+    ]
+}
+
+/// The span's share of the snapshot's digest.
+#[allow(clippy::cast_possible_truncation, reason = "the halves of the trace id")]
+pub(super) fn digest(row: &StoredSpan, identity: &Identity) -> u128 {
+    let [service, op, resource, peer, error] = content(row, identity);
+    hash::wide(&[
+        row.trace as u64,
+        (row.trace >> 64) as u64,
+        row.span,
+        row.parent,
+        row.start,
+        row.end,
+        row.weight,
+        service,
+        op,
+        resource,
+        peer,
+        error,
+        u64::from(row.flags.0) << 8 | row.kind as u64,
+    ])
+}
+
+/// Which of two copies survives: the one that ran to its latest end, then whatever their contents decide.
+fn preference(row: &StoredSpan, identity: &Identity) -> impl Ord + use<> {
+    (
+        row.flags.has(SpanFlags::NO_DURATION),
+        std::cmp::Reverse(row.end),
+        row.start,
+        row.kind,
+        row.parent,
+        row.flags,
+        row.weight,
+        content(row, identity),
+    )
+}
+
+/// Sorts links so that copies stand together, the preferred one first, and of several spans of one service and trace that
+/// link to one span the earliest comes first.
+pub(super) fn sort_links(links: &mut [StoredLink], identity: &Identity) {
+    links.sort_unstable_by_key(|link| {
+        let service = identity.services.get(link.from.service as usize).map_or(0, |s| s.hash);
+        let start = link.from.start;
+        (
+            link.linked_span,
+            link.from.trace,
+            service,
+            start,
+            link.from.span,
+            link.from.kind,
+            preference(&link.from, identity),
+        )
+    });
+}
+
+/// The rows of one trace, sorted by span id, as spans without duplicates; returns how many were removed.
+///
+/// Rows of one id are copies of one span, except that a calling and a called span may share an id (Zipkin's shared
+/// spans): of each side one is kept, the calling one first.
+pub(super) fn unite<'a>(rows: &mut [StoredSpan], identity: &'a Identity, spans: &mut Vec<Span<'a>>) -> u64 {
+    spans.clear();
+    for copies in rows.chunk_by_mut(|a, b| a.span == b.span) {
+        if copies.len() > 1 {
+            let called = copies.iter().any(|row| row.kind.is_called());
+            let sides = called && copies.iter().any(|row| row.kind.calls_out());
+            copies.sort_unstable_by_key(|row| preference(row, identity));
+            let keep = |calling: bool| {
+                copies.iter().find(|r| r.kind.calls_out() == calling && (calling || r.kind.is_called()))
+            };
+            if sides {
+                spans.extend([keep(true), keep(false)].into_iter().flatten().map(|row| Span::new(*row, identity)));
+                continue;
+            }
+        }
+        spans.extend(copies.first().map(|row| Span::new(*row, identity)));
+    }
+    let removed = rows.len() - spans.len();
+    for at in 0..spans.len() {
+        let parent = find_parent(spans, at);
+        if let Some(span) = spans.get_mut(at) {
+            span.parent = parent;
+        }
+    }
+    removed as u64
+}
+
+/// Positions of the spans with this id: none, one, or a calling and a called one.
+pub(super) fn positions(spans: &[Span<'_>], id: u64) -> std::ops::Range<usize> {
+    let first = spans.partition_point(|span| span.row.span < id);
+    let count = spans.get(first..).unwrap_or(&[]).iter().take(2).take_while(|span| span.row.span == id).count();
+    first..first + count
+}
+
+fn find_parent(spans: &[Span<'_>], at: usize) -> Parent {
+    let Some(span) = spans.get(at) else { return Parent::Root };
+    // The called half of a shared span hangs below the calling half.
+    if let Some(before) = at.checked_sub(1)
+        && spans.get(before).is_some_and(|other| other.row.span == span.row.span)
+    {
+        return Parent::At(before);
+    }
+    if span.row.parent == 0 {
+        return Parent::Root;
+    }
+    if span.row.parent == span.row.span {
+        return Parent::Lost;
+    }
+    let found = positions(spans, span.row.parent);
+    let same_service = found.clone().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
+    match (same_service, found.last()) {
+        (Some(p), _) | (None, Some(p)) => Parent::At(p),
+        (None, None) => Parent::Lost,
+    }
+}

@@ -11,6 +11,7 @@
 pub mod diag;
 pub mod diff;
 pub mod findings;
+pub mod output;
 pub mod render;
 pub mod runbook;
 pub mod slo;

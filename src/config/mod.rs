@@ -267,31 +267,37 @@ fn check_links(document: &Document<'_>, links: &LinksConfig, services: &BTreeMap
     }
 }
 
-/// The files of the user's template directory, sorted by name.
+/// The files of the user's template directory, named by their path in it (`runbook/page.md`), sorted by name.
 fn templates(document: &Document<'_>, base: &Path) -> Vec<(String, String)> {
-    let Some(dir) = not_empty(document, "templates") else { return Vec::new() };
-    let missing = |message: String| {
-        document.report(
-            problem("config-templates", "templates", message)
-                .help("name a directory, relative to the configuration file"),
-        );
-        Vec::new()
-    };
-    let entries = match fs::read_dir(base.join(&dir)) {
-        Ok(entries) => entries,
-        Err(e) => return missing(format!("cannot read the template directory `{dir}`: {e}")),
-    };
+    let Some(root) = not_empty(document, "templates") else { return Vec::new() };
     let mut found = Vec::new();
-    for entry in entries.filter_map(Result::ok).filter(|e| e.path().is_file()) {
-        // Editors leave `.swp` and `~` files; nothing hidden is a template.
-        let Some(name) =
-            entry.file_name().to_str().filter(|n| !n.starts_with('.') && !n.ends_with('~')).map(str::to_owned)
-        else {
-            continue;
+    // Two levels are all there are: `runbook/page.md`.
+    let mut todo = vec![(base.join(&root), String::new())];
+    while let Some((dir, prefix)) = todo.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(e) => {
+                let message = format!("cannot read the template directory `{root}/{prefix}`: {e}");
+                document.report(
+                    problem("config-templates", "templates", message)
+                        .help("name a directory, relative to the configuration file"),
+                );
+                continue;
+            }
         };
-        match read_bounded(&entry.path(), &format!("{dir}/{name}"), "config-templates") {
-            Ok(text) => found.push((name, text)),
-            Err(e) => document.report(e.help("take it out of the directory, or make it readable")),
+        for entry in entries.filter_map(Result::ok) {
+            // Editors leave `.swp` and `~` files; nothing hidden is a template.
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|n| !n.starts_with('.') && !n.ends_with('~')) else { continue };
+            let path = entry.path();
+            if path.is_dir() && prefix.is_empty() {
+                todo.push((path, format!("{name}/")));
+            } else if path.is_file() {
+                match read_bounded(&path, &format!("{root}/{prefix}{name}"), "config-templates") {
+                    Ok(text) => found.push((format!("{prefix}{name}"), text)),
+                    Err(e) => document.report(e.help("take it out of the directory, or make it readable")),
+                }
+            }
         }
     }
     found.sort();
@@ -329,8 +335,8 @@ mod tests {
     #[test]
     fn every_section_reaches_its_stage() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("t")).unwrap();
-        fs::write(dir.path().join("t/runbook.md"), "x").unwrap();
+        fs::create_dir_all(dir.path().join("t/runbook")).unwrap();
+        fs::write(dir.path().join("t/runbook/page.md"), "x").unwrap();
         fs::write(dir.path().join("t/.runbook.md.swp"), "y").unwrap();
         let text = r##"
 project: AiSOC
@@ -362,7 +368,7 @@ toc: [ { file: docs/operations/multi-region.md } ]
             settings.services["api"].facts.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(facts, [("on", "true"), ("port", "080"), ("version", "1.10")]);
         assert_eq!((settings.escalation[1].after.as_str(), settings.packs.len()), ("15m", 2));
-        assert_eq!(config.templates, [("runbook.md".to_owned(), "x".to_owned())]);
+        assert_eq!(config.templates, [("runbook/page.md".to_owned(), "x".to_owned())]);
         assert_eq!(config.toc, ["docs/operations/multi-region.md"]);
     }
 
@@ -402,7 +408,7 @@ toc: [ { file: docs/operations/multi-region.md } ]
         assert_eq!(got[2], (3, "topology.max_services", "expected a whole number in range, found a text"));
         assert_eq!(got[4], (5, "scenarios[0]", "the key `title` is missing"));
         assert_eq!(got[5], (6, "packs", "expected a list, found a text"));
-        assert!(got[7].2.starts_with("cannot read the template directory `nowhere`"));
+        assert!(got[7].2.starts_with("cannot read the template directory `nowhere/`"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Comparison {
         self.files
             .iter()
             .filter(|f| matches!(f.state, State::Missing | State::Changed { .. }))
-            .map(|f| Write { target: f.target.clone(), text: f.text.clone() })
+            .map(|f| Write { target: f.target.clone(), bytes: f.text.clone().into_bytes() })
             .collect()
     }
 

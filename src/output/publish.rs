@@ -19,8 +19,8 @@ use crate::diag::{Diagnostic, Location};
 pub struct Write {
     /// Where.
     pub target: PathBuf,
-    /// Whole text.
-    pub text: String,
+    /// Whole contents.
+    pub bytes: Vec<u8>,
 }
 
 /// Looks, before any work is done, whether publishing into the directory could succeed.
@@ -29,6 +29,7 @@ pub struct Write {
 /// `publish-interrupted` when an earlier publish was cut short; with `writable`, also `output-not-a-directory`,
 /// `output-read-only`, `output-no-space` or `output-failed`.
 pub fn preflight(dir: &Path, writable: bool) -> Result<(), Diagnostic> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     match Journal::read(dir) {
         Ok(None) => {}
         Ok(Some(journal)) => {
@@ -117,16 +118,27 @@ pub fn recover(dir: &Path) -> Result<Option<usize>, Diagnostic> {
     Ok(Some(moved))
 }
 
+/// Refuses a path where something stands already.
+///
+/// # Errors
+/// `output-exists`.
+pub fn refuse_existing(path: &Path) -> Result<(), Diagnostic> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    Err(Diagnostic::error("output-exists", "this file is there already and is not overwritten")
+        .at(Location::file(path.display().to_string()))
+        .help("move it away, or choose another name"))
+}
+
 /// Writes one new file, in one piece; refuses when it is there already unless `replace`.
 ///
 /// # Errors
 /// `output-exists`, or as the file system says; nothing is left behind.
 pub fn write_new(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Diagnostic> {
     let failed = |e: &io::Error| diagnose(path, "write this file", e);
-    if !replace && fs::symlink_metadata(path).is_ok() {
-        return Err(Diagnostic::error("output-exists", "this file is there already and is not overwritten")
-            .at(Location::file(path.display().to_string()))
-            .help("move it away, or choose another name"));
+    if !replace {
+        refuse_existing(path)?;
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| failed(&e))?;
@@ -199,7 +211,7 @@ impl Publication<'_> {
         self.stage_directory(&parent)?;
         let failed = |e: &io::Error| diagnose(&target, "write this file", e);
         let mut file = fs::File::create_new(&staged).map_err(|e| failed(&e))?;
-        file.write_all(write.text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
+        file.write_all(&write.bytes).and_then(|()| file.sync_all()).map_err(|e| failed(&e))?;
         let backup = staged.with_extension("old");
         match fs::metadata(&target) {
             Ok(meta) if meta.is_file() => {
@@ -293,7 +305,7 @@ mod tests {
     }
 
     fn write(target: PathBuf, text: &str) -> Write {
-        Write { target, text: text.into() }
+        Write { target, bytes: text.into() }
     }
 
     #[test]

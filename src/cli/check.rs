@@ -60,7 +60,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global, around: &Surroundings, io: 
     match args.format {
         TextOrJson::Json => io.data(&json(&findings)?)?,
         TextOrJson::Text => {
-            let text: String = findings.iter().map(|f| format!("{}\n", shown(f, false))).collect();
+            let color = io.color_data;
+            let text: String = findings.iter().map(|f| format!("{}\n", shown(f, color))).collect();
             io.data(&text)?;
             if findings.is_empty() {
                 io.say("up to date");

@@ -47,6 +47,6 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
     };
     let (base, head) = (read(&args.base)?, read(&args.head)?);
     let diff = diff::diff(&base, &head);
-    io.data(&stages::diff_report(&diff, args.format))?;
+    io.data(&stages::diff_report(&diff, args.format, io.color_data))?;
     Ok(Exit::findings_if(diff.changes.iter().any(|c| fails(c.severity, args.fail_on))))
 }

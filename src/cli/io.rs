@@ -33,6 +33,8 @@ pub(super) struct Io<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     color: bool,
+    /// Whether data may be coloured.
+    pub(super) color_data: bool,
     /// Least severity that is said.
     least: Severity,
     quiet: bool,
@@ -42,15 +44,17 @@ pub(super) struct Io<'a> {
 
 impl<'a> Io<'a> {
     pub(super) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, global: &Global, around: &Surroundings) -> Self {
-        let wanted = around.terminal && around.env.get("NO_COLOR").is_none_or(String::is_empty);
+        let allowed = around.env.get("NO_COLOR").is_none_or(String::is_empty);
+        let color = |terminal: bool| match global.color {
+            Color::Auto => terminal && allowed,
+            Color::Always => true,
+            Color::Never => false,
+        };
         Self {
             out,
             err,
-            color: match global.color {
-                Color::Auto => wanted,
-                Color::Always => true,
-                Color::Never => false,
-            },
+            color: color(around.terminal),
+            color_data: color(around.terminal_data),
             least: if global.quiet {
                 Severity::Error
             } else if global.verbose > 0 {

@@ -45,6 +45,8 @@ pub struct Surroundings {
     pub now: UnixNanos,
     /// Whether progress may be drawn on the terminal behind standard error.
     pub terminal: bool,
+    /// Whether standard output is a terminal.
+    pub terminal_data: bool,
 }
 
 impl Surroundings {
@@ -60,6 +62,7 @@ impl Surroundings {
                 .collect(),
             now: UnixNanos(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)),
             terminal: std::io::stderr().is_terminal(),
+            terminal_data: std::io::stdout().is_terminal(),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: &SloArgs, global: &Global, around: &Surroundings, io: &m
         input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
     let snapshot = input::read(&froms, &request, io)?;
     let statuses = stages::objectives(&snapshot, &config);
-    io.data(&stages::slo_report(&statuses, args.format))?;
+    io.data(&stages::slo_report(&statuses, args.format, io.color_data))?;
     if config.default_objectives {
         io.say("these are the default objectives; set your own under `objectives:` in tracebook.yaml");
     }

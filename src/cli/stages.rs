@@ -65,18 +65,18 @@ pub(super) fn objectives(snapshot: &Snapshot, config: &Config) -> Vec<ObjectiveS
 }
 
 /// Objective statuses in a format.
-pub(super) fn slo_report(statuses: &[ObjectiveStatus], format: ReportFormat) -> String {
+pub(super) fn slo_report(statuses: &[ObjectiveStatus], format: ReportFormat, colour: bool) -> String {
     match format {
-        ReportFormat::Text => report::slo_text(statuses),
+        ReportFormat::Text => report::slo_text(statuses, colour),
         ReportFormat::Markdown => report::slo_markdown(statuses),
         ReportFormat::Json => report::slo_json(statuses),
     }
 }
 
 /// A comparison in a format.
-pub(super) fn diff_report(diff: &Diff, format: ReportFormat) -> String {
+pub(super) fn diff_report(diff: &Diff, format: ReportFormat, colour: bool) -> String {
     match format {
-        ReportFormat::Text => report::diff_text(diff),
+        ReportFormat::Text => report::diff_text(diff, colour),
         ReportFormat::Markdown => report::diff_markdown(diff),
         ReportFormat::Json => report::diff_json(diff),
     }

@@ -56,7 +56,7 @@ fn objectives(out: &mut String, snapshot: &Snapshot) {
     }
     for node in nodes.iter().take(MOST) {
         let service = scalar(&node.id.0);
-        let p99 = node.handled.durations.quantile(0.99);
+        let p99 = node.handled.durations.quantile(0.99).map(|nanos| nanos / 1e9);
         let ratio = node.handled.error_ratio().unwrap_or(0.0);
         let latency = p99.map_or_else(|| "unknown".to_owned(), |s| format!("{:.1} ms", s * 1e3));
         let _ = writeln!(

@@ -274,7 +274,7 @@ impl<'t> Document<'t> {
 /// The known key that differs least, if any is close enough to be a slip.
 fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let (distance, best) = known.iter().map(|k| (edit_distance(key, k), *k)).min()?;
-    (distance <= (best.len() / 3).max(1)).then_some(best)
+    (distance <= (best.len().max(key.len().min(64)) / 3).max(1)).then_some(best)
 }
 
 /// Levenshtein distance in characters; long texts are simply far apart.

@@ -7,19 +7,19 @@ use crate::diag::{Diagnostic, Location};
 
 /// What a failed file operation means for the user, and what to do next.
 pub(super) fn diagnose(path: &Path, doing: &str, error: &io::Error) -> Diagnostic {
-    let (code, help) = match error.kind() {
+    let message = format!("cannot {doing}: {error}");
+    let diagnostic = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            ("output-read-only", "make the directory writable for this user, or choose another with --output")
+            Diagnostic::error("output-read-only", message)
+                .help("make the directory writable for this user, or choose another with --output")
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ("output-no-space", "free some space, or choose another directory with --output")
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Diagnostic::error("output-no-space", message)
+            .help("free some space, or choose another directory with --output"),
+        io::ErrorKind::NotADirectory => Diagnostic::error("output-not-a-directory", message)
+            .help("a file stands where a directory is needed: choose another with --output"),
+        _ => {
+            Diagnostic::error("output-failed", message).help("check the path and its permissions; nothing was changed")
         }
-        io::ErrorKind::NotADirectory => {
-            ("output-not-a-directory", "a file stands where a directory is needed: choose another with --output")
-        }
-        _ => ("output-failed", "check the path and its permissions; nothing was changed"),
     };
-    Diagnostic::error(code, format!("cannot {doing}: {error}"))
-        .at(Location::file(path.display().to_string()))
-        .help(help)
+    diagnostic.at(Location::file(path.display().to_string()))
 }

@@ -48,7 +48,7 @@ pub mod graph {
 pub mod report {
     use crate::diff::Diff;
     use crate::slo::ObjectiveStatus;
-    pub fn diff_text(_: &Diff) -> String {
+    pub fn diff_text(_: &Diff, _colour: bool) -> String {
         String::new()
     }
     pub fn diff_markdown(_: &Diff) -> String {
@@ -57,7 +57,7 @@ pub mod report {
     pub fn diff_json(_: &Diff) -> String {
         "{}\n".into()
     }
-    pub fn slo_text(_: &[ObjectiveStatus]) -> String {
+    pub fn slo_text(_: &[ObjectiveStatus], _colour: bool) -> String {
         String::new()
     }
     pub fn slo_markdown(_: &[ObjectiveStatus]) -> String {

@@ -186,6 +186,10 @@ fn test_files(all: &[PathBuf]) -> BTreeSet<PathBuf> {
         let text = fs::read_to_string(path).unwrap();
         for rest in text.split("#[cfg(test)]\n").skip(1) {
             let line = rest.lines().next().unwrap_or_default().trim();
+            if let Some(name) = line.strip_prefix("#[path = \"").and_then(|l| l.strip_suffix("\"]")) {
+                tests.insert(path.parent().unwrap().join(name));
+                continue;
+            }
             let name =
                 line.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").trim_start_matches("pub ");
             let Some(name) = name.strip_prefix("mod ").and_then(|l| l.strip_suffix(';')) else { continue };

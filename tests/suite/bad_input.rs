@@ -50,7 +50,12 @@ fn a_configuration_that_is_no_yaml_or_not_there() {
 #[test]
 fn an_objective_that_cannot_be_read_has_its_line() {
     let config = "objectives:\n  - { service: api, sli: latency_p99, target: '< 500 parsecs' }\n";
-    fails(case().file("tracebook.yaml", config), "slo --from s.snapshot.json", "objective", &["tracebook.yaml:2"]);
+    fails(
+        case().file("tracebook.yaml", config),
+        "slo --from s.snapshot.json",
+        "objective-target",
+        &["tracebook.yaml:2"],
+    );
 }
 
 #[test]
@@ -178,7 +183,7 @@ fn zero_spans_change_nothing() {
         .expect_stderr("help: ")
         .expect_tree(&tree);
     let past = case().file("t.jsonl", shop::traces().join("\n"));
-    fails(past, "generate --from t.jsonl --end 2020-01-01T00:00:00Z", "no-spans", &["--lookback"]);
+    fails(past, "generate --from t.jsonl --end 2020-01-01T00:00:00Z", "no-spans-in-window", &["--lookback"]);
 }
 
 #[test]

@@ -179,6 +179,16 @@ fn traces_become_runbooks_and_check_agrees() {
     drop(case);
 }
 
+/// `TRACEBOOK_TESTS=overwrite` accepts a change of the pages.
+#[test]
+fn the_directory_of_the_shop_is_as_reviewed() {
+    Case::new("generate/shop")
+        .file("traces.jsonl", shop::traces().join("\n") + "\n")
+        .run("generate --from traces.jsonl --output runbooks")
+        .expect_exit(0)
+        .check_dir("runbooks");
+}
+
 #[test]
 fn bytes_do_not_depend_on_threads_order_or_whether_traces_or_their_snapshot_are_read() {
     let lines = shop::traces();

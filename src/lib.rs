@@ -8,9 +8,12 @@
 //! snapshot on every stage is a pure function, so the same snapshot and configuration give the same bytes. [`output`]
 //! writes, [`cli`] prints, and nobody else does. `tests/architecture.rs` enforces who may import whom.
 
+pub mod cli;
+pub mod config;
 pub mod diag;
 pub mod diff;
 pub mod findings;
+pub mod output;
 pub mod render;
 pub mod runbook;
 pub mod slo;

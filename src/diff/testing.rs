@@ -74,6 +74,7 @@ pub(crate) fn node(id: &str, handled: Stats) -> Node {
         instrumented: kind == NodeKind::Service,
         attributes: Default::default(),
         handled,
+        entry_traces: Default::default(),
     }
 }
 

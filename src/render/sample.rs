@@ -281,6 +281,7 @@ fn topology_node(id: &str, kind: NodeKind) -> Node {
         instrumented: kind == NodeKind::Service,
         attributes: std::collections::BTreeMap::new(),
         handled: stats(3),
+        entry_traces: Weight::ZERO,
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) fn node(id: &str, kind: NodeKind, handled: Stats) -> Node {
         instrumented: kind == NodeKind::Service,
         attributes: BTreeMap::new(),
         handled,
+        entry_traces: Default::default(),
     }
 }
 
@@ -225,6 +226,8 @@ pub(super) fn status(
         n: if value.is_some() { 3_600 } else { 0 },
         certain: true,
         budget_remaining: value.map(|v| 1.0 - v / target),
+        note: String::new(),
+        burn: Vec::new(),
         reason: if value.is_some() { String::new() } else { "no spans of this service".into() },
     }
 }

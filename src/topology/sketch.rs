@@ -184,7 +184,7 @@ impl Sketch {
 
     /// The bins in rising order: the middle in nanoseconds, the same for every sketch, and the calls in it.
     pub fn bins(&self) -> impl Iterator<Item = (f64, Weight)> + '_ {
-        self.bins.iter().map(|(index, weight)| (Self::value(*index), *weight))
+        self.bins.iter().map(|(index, weight)| (Self::value(index), weight))
     }
 }
 

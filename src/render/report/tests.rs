@@ -69,6 +69,8 @@ fn status(state: ObjectiveState) -> ObjectiveStatus {
         n: if has_data { 1_204 } else { 0 },
         certain: has_data,
         budget_remaining: has_data.then_some(-1.5),
+        note: String::new(),
+        burn: Vec::new(),
         reason: if has_data { String::new() } else { "no spans of api".into() },
     }
 }

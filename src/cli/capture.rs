@@ -1,0 +1,71 @@
+//! `capture`: any source → a snapshot.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::io::{Io, Stop};
+use super::{Exit, Surroundings, input};
+use crate::config;
+use crate::diag::Diagnostic;
+use crate::output;
+use crate::topology::{Snapshot, codec};
+
+const AFTER: &str = "\
+Examples:
+  tracebook capture --from tempo://tempo:9095 --lookback 1d --output today.snapshot.json
+  tracebook capture --from traces/ > release-1.4.snapshot.json
+
+A snapshot is all that the other commands need. It holds no span payloads beyond names and a few exemplar ids, and is fit
+to commit.";
+
+/// Read traces and write a snapshot of the topology
+#[derive(Debug, Args)]
+#[command(after_help = AFTER)]
+pub(super) struct CaptureArgs {
+    #[command(flatten)]
+    from: FromArgs,
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    /// File to write, replaced if it is there (compressed if it ends in .zst) [default: standard output]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
+    let config = config::load(global.config.as_deref(), &around.dir)?;
+    let output = args.output.as_ref().map(|p| around.dir.join(p));
+    if let Some(parent) = output.as_deref().and_then(Path::parent) {
+        output::preflight(parent, true)?;
+    }
+    let froms = input::sources(&args.from, &config, around);
+    let request =
+        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
+    let snapshot = input::read(&froms, &request, io)?;
+    match output {
+        Some(path) => {
+            output::write_new(&path, &snapshot_bytes(&snapshot, &path)?, true)?;
+            let (nodes, edges) = (snapshot.nodes.len(), snapshot.edges.len());
+            io.say(&format!(
+                "{}: {} span(s), {nodes} node(s), {edges} edge(s)",
+                path.display(),
+                snapshot.coverage.spans
+            ));
+        }
+        None => io.bytes(&codec::encode(&snapshot)?)?,
+    }
+    Ok(Exit::Nothing)
+}
+
+/// The snapshot as it goes into a file of this name.
+pub(super) fn snapshot_bytes(snapshot: &Snapshot, path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let bytes = codec::encode(snapshot)?;
+    if path.extension().is_some_and(|e| e == "zst") {
+        return zstd::encode_all(&bytes[..], 12)
+            .map_err(|e| Diagnostic::error("snapshot-encode", format!("cannot compress the snapshot: {e}")));
+    }
+    Ok(bytes)
+}

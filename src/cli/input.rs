@@ -1,0 +1,362 @@
+//! From what `--from` names to a snapshot: reads one, or captures spans into one.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Surroundings;
+use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::io::{Io, Stop};
+use super::progress::Bar;
+use crate::config::Config;
+use crate::diag::{Diagnostic, Location};
+use crate::source::{self, SourceOptions, SpanSink, Transport};
+use crate::spans::{SpanBatch, UnixNanos};
+use crate::topology::{Builder, Intake, Snapshot, SnapshotKind, codec};
+
+/// File name of the snapshot in a runbook directory.
+pub(super) const SNAPSHOT: &str = "topology.snapshot.json";
+
+/// How far back a backend is asked when nothing says so.
+const DEFAULT_LOOKBACK: u64 = 7 * 86_400;
+
+/// Everything that decides what is read.
+pub(super) struct Request<'a> {
+    pub(super) around: &'a Surroundings,
+    pub(super) global: &'a Global,
+    pub(super) config: &'a Config,
+    pub(super) window: &'a WindowArgs,
+    pub(super) connection: &'a ConnectionArgs,
+}
+
+/// Threads to use.
+fn threads(global: &Global) -> usize {
+    global.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}
+
+/// Whether the source is a file or directory, not a URL or standard input.
+fn is_path(from: &str) -> bool {
+    from != "-" && !from.contains("://")
+}
+
+/// A source named in some directory, as seen from where the process runs.
+fn in_dir(from: &str, dir: &Path) -> String {
+    if is_path(from) { dir.join(from).display().to_string() } else { from.to_owned() }
+}
+
+/// What to read: flags, else the environment, else the configuration. Empty when nothing says so.
+pub(super) fn sources(args: &FromArgs, config: &Config, around: &Surroundings) -> Vec<String> {
+    if !args.from.is_empty() {
+        return args.from.iter().map(|f| in_dir(f, &around.dir)).collect();
+    }
+    if let Some(endpoint) = around.env.get("OTEL_ENDPOINT").filter(|e| !e.trim().is_empty()) {
+        return vec![in_dir(endpoint.trim(), &around.dir)];
+    }
+    config.from.iter().map(|f| in_dir(f, &config.base)).collect()
+}
+
+/// Nothing says what to read.
+pub(super) fn no_source() -> Diagnostic {
+    Diagnostic::error("no-source", "nothing says where to read traces from")
+        .help("give --from tempo://host:9095 or --from FILE, set OTEL_ENDPOINT, or put `from:` into tracebook.yaml")
+}
+
+/// The snapshot file a source names: a file that is one, or a runbook directory that holds one.
+fn snapshot_file(from: &str) -> Option<PathBuf> {
+    if !is_path(from) {
+        return None;
+    }
+    let path = PathBuf::from(from);
+    if path.is_dir() {
+        return Some(path.join(SNAPSHOT)).filter(|p| p.is_file());
+    }
+    // By name too: a damaged snapshot must be called a damaged snapshot, not a file without spans.
+    let named = from.ends_with(".snapshot.json") || from.ends_with(".snapshot.json.zst");
+    (named || looks_like_snapshot(&path)).then_some(path)
+}
+
+/// Looks at the first bytes, through zstd if need be.
+fn looks_like_snapshot(path: &Path) -> bool {
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let head = |reader: &mut dyn std::io::Read| {
+        let mut bytes = Vec::new();
+        // A cut-off stream still yields its beginning.
+        let _ = reader.take(512).read_to_end(&mut bytes);
+        bytes
+    };
+    // Opening a pipe would wait for its writer, and what is read here would be lost to the source.
+    if !path.is_file() {
+        return false;
+    }
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut bytes = head(&mut file);
+    if bytes.starts_with(&MAGIC) {
+        let Ok(file) = File::open(path) else { return false };
+        let Ok(mut decoder) = zstd::stream::read::Decoder::new(file) else { return false };
+        bytes = head(&mut decoder);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('{')
+        && text.contains("\"tracebook.snapshot/")
+}
+
+/// Reads a snapshot file.
+pub(super) fn read_snapshot(path: &Path) -> Result<Snapshot, Diagnostic> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|e| {
+        Diagnostic::error("snapshot-unreadable", format!("cannot read the snapshot: {e}")).at(Location::file(&shown))
+    })?;
+    codec::decode(&bytes).map_err(|mut e| {
+        e.location.file.get_or_insert(shown);
+        e
+    })
+}
+
+/// Reads every source into one snapshot.
+pub(super) fn read(froms: &[String], request: &Request<'_>, io: &mut Io<'_>) -> Result<Snapshot, Stop> {
+    let snapshots: Vec<PathBuf> = froms.iter().filter_map(|f| snapshot_file(f)).collect();
+    let snapshot = match (snapshots.as_slice(), froms.len()) {
+        (_, 0) => return Err(no_source().into()),
+        ([path], 1) => read_snapshot(path)?,
+        ([], _) => capture(froms, request, io)?,
+        _ => {
+            return Err(Diagnostic::error("from-mixed", "a snapshot cannot be read together with another source")
+                .help("give either one snapshot, or any number of sources of spans")
+                .into());
+        }
+    };
+    if snapshot.provenance.kind == SnapshotKind::Spans && snapshot.coverage.spans == 0 {
+        return Err(no_spans(Diagnostic::error("no-spans", "there is not a single span")).into());
+    }
+    Ok(snapshot)
+}
+
+fn no_spans(diagnostic: Diagnostic) -> Diagnostic {
+    if diagnostic.code == "no-spans" && diagnostic.help.is_empty() {
+        return diagnostic.help(
+            "check the source, the window (--lookback, --start, --end), the tenant and the filter; nothing was changed",
+        );
+    }
+    diagnostic
+}
+
+/// A builder as a sink.
+struct Sink<'a>(&'a Builder);
+
+impl SpanSink for Sink<'_> {
+    fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
+        self.0.push(batch)
+    }
+}
+
+fn capture(froms: &[String], request: &Request<'_>, io: &mut Io<'_>) -> Result<Snapshot, Stop> {
+    let threads = threads(request.global);
+    let builder = Builder::new(request.config.topology.clone());
+    let mut intake = Intake::default();
+    let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
+    for from in froms {
+        let options = options(from, request, threads)?;
+        let mut source = source::open(from, &options)?;
+        intake.sources.push(source.describe());
+        let report = {
+            let bar = Bar::new(io.progress);
+            source.read(&Sink(&builder), &bar)?
+        };
+        io.diagnostics(&report.diagnostics);
+        for (code, n) in report.rejected {
+            let count = rejected.entry(code).or_default();
+            *count = count.saturating_add(n);
+        }
+        intake.partial_traces = intake.partial_traces.saturating_add(report.partial_traces);
+        intake.window = match (intake.window, report.window) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (a, b) => a.or(b),
+        };
+    }
+    intake.rejected = rejected;
+    intake.sources.sort();
+    intake.sources.dedup();
+    Ok(builder.finish(intake, threads).map_err(no_spans)?)
+}
+
+fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
+    let connection = request.connection;
+    Ok(SourceOptions {
+        window: window(from, request)?,
+        threads,
+        timeout: Duration::from_secs(connection.timeout),
+        query: connection.query.clone(),
+        rate_attribute: connection.rate_attribute.clone(),
+        transport: transport(request)?,
+        ..SourceOptions::default()
+    })
+}
+
+/// The window asked for. Files are read whole unless a window was typed: what is in them need not be recent.
+fn window(from: &str, request: &Request<'_>) -> Result<Option<(UnixNanos, UnixNanos)>, Diagnostic> {
+    let args = request.window;
+    let typed = args.lookback.or(args.lookback_hours.map(|h| u64::from(h).saturating_mul(3_600)));
+    let local = is_path(from) || from == "-";
+    if local && typed.is_none() && args.start.is_none() && args.end.is_none() {
+        return Ok(None);
+    }
+    let end = args.end.unwrap_or(request.around.now.0);
+    let start = match (args.start, typed) {
+        (Some(start), _) => start,
+        // A file up to `--end`.
+        (None, None) if local => 0,
+        (None, typed) => {
+            let seconds = typed.or(request.config.lookback_seconds).unwrap_or(DEFAULT_LOOKBACK);
+            end.saturating_sub(seconds.saturating_mul(1_000_000_000))
+        }
+    };
+    if start >= end {
+        return Err(
+            Diagnostic::error("window-empty", "the window ends before it starts").help("check --start and --end")
+        );
+    }
+    Ok(Some((UnixNanos(start), UnixNanos(end))))
+}
+
+/// Credentials from the environment, the rest from flags. No message repeats a value.
+fn transport(request: &Request<'_>) -> Result<Transport, Diagnostic> {
+    let env = |name: &str| request.around.env.get(name).filter(|v| !v.is_empty()).cloned();
+    let args = request.connection;
+    let basic =
+        match env("TRACEBOOK_BASIC_AUTH").map(|text| text.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))) {
+            None => None,
+            Some(Some(pair)) => Some(pair),
+            Some(None) => {
+                return Err(Diagnostic::error(
+                    "credentials-malformed",
+                    "TRACEBOOK_BASIC_AUTH is not of the form user:password",
+                )
+                .help("set it to the user, a colon and the password"));
+            }
+        };
+    let bearer = env("TRACEBOOK_BEARER_TOKEN").map(|t| t.trim().to_owned());
+    if bearer.is_some() && basic.is_some() {
+        return Err(Diagnostic::error(
+            "credentials-malformed",
+            "both TRACEBOOK_BEARER_TOKEN and TRACEBOOK_BASIC_AUTH are set",
+        )
+        .help("unset one of them"));
+    }
+    let headers = args
+        .header
+        .iter()
+        .enumerate()
+        .map(|(i, header)| {
+            let pair = header.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+            pair.map(|(name, value)| (name.trim().to_owned(), value.to_owned())).ok_or_else(|| {
+                let which = i.saturating_add(1);
+                Diagnostic::error("header-malformed", format!("--header number {which} is not of the form NAME=VALUE"))
+                    .help("write it like --header X-Team=sre")
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let dir = &request.around.dir;
+    Ok(Transport {
+        bearer,
+        basic,
+        tenant: args.tenant.clone().or_else(|| env("TRACEBOOK_TENANT")),
+        headers,
+        ca_file: args.ca_file.as_ref().map(|p| dir.join(p)),
+        client_cert: args.client_cert.as_ref().zip(args.client_key.as_ref()).map(|(c, k)| (dir.join(c), dir.join(k))),
+        server_name: args.server_name.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+    use clap::Parser as _;
+
+    /// Runs `check` on the request that a command line makes.
+    fn with<T>(args: &[&str], env: &[(&str, &str)], check: impl FnOnce(&Request<'_>) -> T) -> T {
+        let cli = Cli::try_parse_from([&["tracebook", "capture"], args].concat()).unwrap();
+        let Command::Capture(capture) = &cli.command else { panic!("not capture") };
+        let around = Surroundings {
+            env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            now: UnixNanos(1_000_000 * 1_000_000_000),
+            ..Surroundings::default()
+        };
+        let config = Config { lookback_seconds: Some(60), ..Config::default() };
+        check(&Request {
+            around: &around,
+            global: &cli.global,
+            config: &config,
+            window: &capture.window,
+            connection: &capture.connection,
+        })
+    }
+
+    fn seconds(args: &[&str], from: &str) -> Option<(u64, u64)> {
+        with(args, &[], |r| window(from, r).unwrap()).map(|(a, b)| (a.0 / 1_000_000_000, b.0 / 1_000_000_000))
+    }
+
+    #[test]
+    fn files_are_read_whole_and_backends_for_a_window() {
+        assert_eq!(seconds(&[], "a.jsonl"), None);
+        assert_eq!(seconds(&[], "tempo://t"), Some((999_940, 1_000_000)), "lookback of the configuration");
+        assert_eq!(seconds(&["--lookback", "1h"], "a.jsonl"), Some((996_400, 1_000_000)));
+        assert_eq!(seconds(&["--lookback-hours", "168"], "tempo://t"), Some((395_200, 1_000_000)));
+        assert_eq!(seconds(&["--end", "1970-01-02T00:00:00Z"], "a.jsonl"), Some((0, 86_400)));
+        let both = ["--start", "1970-01-01T00:00:01Z", "--end", "1970-01-01T00:00:02+00:00"];
+        assert_eq!(seconds(&both, "tempo://t"), Some((1, 2)));
+        let empty = with(&["--start", "2026-01-01T00:00:00Z"], &[], |r| window("tempo://t", r).unwrap_err());
+        assert_eq!(empty.code, "window-empty");
+    }
+
+    #[test]
+    fn credentials_come_from_the_environment_and_are_never_repeated() {
+        let env = [("TRACEBOOK_BASIC_AUTH", "ann:s3cret:x"), ("TRACEBOOK_TENANT", "shop")];
+        let got = with(&["--header", "X-A= b=c"], &env, |r| transport(r).unwrap());
+        assert_eq!(got.basic, Some(("ann".into(), "s3cret:x".into())));
+        assert_eq!(
+            (got.tenant.as_deref(), got.headers.as_slice()),
+            (Some("shop"), &[("X-A".into(), " b=c".into())][..])
+        );
+        assert_eq!(with(&["--tenant", "x"], &env, |r| transport(r).unwrap()).tenant.as_deref(), Some("x"));
+        for (args, env) in [
+            (vec!["--header", "s3cret"], vec![]),
+            (vec![], vec![("TRACEBOOK_BASIC_AUTH", "s3cret")]),
+            (vec![], vec![("TRACEBOOK_BASIC_AUTH", "a:s3cret"), ("TRACEBOOK_BEARER_TOKEN", "s3cret")]),
+        ] {
+            let error = with(&args, &env, |r| transport(r).unwrap_err());
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn sources_are_layered_flag_over_environment_over_file() {
+        let config = Config { from: Some("file.jsonl".into()), base: "base".into(), ..Config::default() };
+        let mut around = Surroundings { dir: "here".into(), ..Surroundings::default() };
+        let flags = |from: &[&str]| FromArgs { from: from.iter().map(|f| (*f).to_owned()).collect() };
+        assert_eq!(sources(&flags(&[]), &config, &around), ["base/file.jsonl"]);
+        around.env.insert("OTEL_ENDPOINT".into(), "http://tempo:4317".into());
+        assert_eq!(sources(&flags(&[]), &config, &around), ["http://tempo:4317"]);
+        assert_eq!(sources(&flags(&["a", "-"]), &config, &around), ["here/a", "-"]);
+    }
+
+    #[test]
+    fn snapshots_are_known_by_content_name_or_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path.display().to_string()
+        };
+        let json = b"\n{ \"schema\": \"tracebook.snapshot/1\" }";
+        assert!(snapshot_file(&put("a.json", json)).is_some());
+        assert!(snapshot_file(&put("a.bin", &zstd::encode_all(&json[..], 3).unwrap())).is_some());
+        assert!(snapshot_file(&put("b.snapshot.json", b"")).is_some());
+        assert!(snapshot_file(&put("c.json", b"{\"resourceSpans\":[]}")).is_none());
+        assert!(snapshot_file(&dir.path().display().to_string()).is_none());
+        put(SNAPSHOT, b"");
+        assert!(snapshot_file(&dir.path().display().to_string()).is_some());
+    }
+}

@@ -1,0 +1,17 @@
+//! Documents onto the disk: managed regions, comparison, atomic publishing.
+//!
+//! Purpose: the only module that writes files; keeps what people wrote and never leaves a directory half-written.
+//! Input: rendered [`crate::render::Document`]s and a directory. Output: a [`Comparison`], or changed files.
+//! Must not: print, decide what a page says, follow links out of the directory, or touch files it does not know.
+
+mod compare;
+mod failure;
+mod journal;
+mod publish;
+pub mod regions;
+
+pub use compare::{Comparison, FileComparison, State, compare, compare_file, read_text, unified};
+pub use publish::{Write, preflight, publish, recover, refuse_existing, write_new};
+
+/// The directory that holds new files until all of them can be put in place.
+pub const STAGING: &str = ".tracebook-staging";

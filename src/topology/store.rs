@@ -12,7 +12,7 @@ use super::dicts::{Dicts, NONE, Remap, Usage};
 use super::hash;
 use super::row::{StoredLink, StoredSpan};
 use crate::diag::Diagnostic;
-use crate::spans::{SpanBatch, SpanRow};
+use crate::spans::{SpanBatch, SpanFlags, SpanRow};
 
 /// How many partitions: a power of two, so that at 100 million spans one partition is some 30 MB.
 pub(super) const PARTITIONS: usize = 256;
@@ -77,19 +77,24 @@ impl Store {
     pub(super) fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
         let usage = Usage::of(batch);
         let remap = lock(&self.dicts).remap(batch, &usage);
+        let mut linked = vec![false; batch.rows.len()];
+        for link in &batch.links {
+            linked.get_mut(link.row as usize).into_iter().for_each(|flag| *flag = true);
+        }
+        let stored = |at: usize| stored(batch, &remap, at, linked.get(at) == Some(&true));
         let mut scattered: Vec<(usize, usize)> =
             batch.rows.iter().enumerate().map(|(at, row)| (partition_of(row.trace_id.0), at)).collect();
         scattered.sort_unstable();
         for group in scattered.chunk_by(|a, b| a.0 == b.0) {
             let Some(partition) = group.first().and_then(|(p, _)| self.partitions.get(*p)) else { continue };
             let heap = &mut lock(partition).spans;
-            for row in group.iter().filter_map(|(_, at)| stored(batch, &remap, *at)) {
+            for row in group.iter().filter_map(|(_, at)| stored(*at)) {
                 self.make_room(heap, StoredSpan::BYTES)?;
                 row.put(&mut heap.bytes);
             }
         }
         for link in &batch.links {
-            let Some(from) = stored(batch, &remap, link.row as usize) else { continue };
+            let Some(from) = stored(link.row as usize) else { continue };
             let Some(partition) = self.partitions.get(partition_of(link.trace_id.0)) else { continue };
             let heap = &mut lock(partition).links;
             self.make_room(heap, StoredLink::BYTES)?;
@@ -126,9 +131,14 @@ impl Store {
     }
 }
 
-fn stored(batch: &SpanBatch, remap: &Remap, at: usize) -> Option<StoredSpan> {
+/// A row in the run's numbers. Whether it has links is what the batch's links say, not what its flag does.
+fn stored(batch: &SpanBatch, remap: &Remap, at: usize, linked: bool) -> Option<StoredSpan> {
     let row: &SpanRow = batch.rows.get(at)?;
     let (service, resource, op) = remap.pairs.get(*remap.row_pair.get(at)? as usize).copied()?;
+    let mut flags = SpanFlags(row.flags.0 & !SpanFlags::LINKED.0);
+    if linked {
+        flags.set(SpanFlags::LINKED);
+    }
     Some(StoredSpan {
         trace: row.trace_id.0,
         span: row.span_id.0,
@@ -142,7 +152,7 @@ fn stored(batch: &SpanBatch, remap: &Remap, at: usize) -> Option<StoredSpan> {
         peer: remap.peers.get(row.peer.0 as usize).copied().unwrap_or(NONE),
         error: remap.errors.get(row.error.0 as usize).copied().unwrap_or(NONE),
         kind: row.kind,
-        flags: row.flags,
+        flags,
     })
 }
 

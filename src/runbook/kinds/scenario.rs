@@ -195,7 +195,8 @@ fn traces_say(context: &Context<'_>, node: &Target<'_>) -> Option<Step> {
     };
     let mut step = steps::traceql(context, Text::words("See what the traces say about ").code(node.label()), query);
     step.detail = step.detail.append(steps::normal(context, node));
-    let promised = context.statuses(&node.id).iter().filter(|s| s.objective.sli == Sli::ErrorRate).map(|s| s.objective.target);
+    let promised =
+        context.statuses(&node.id).iter().filter(|s| s.objective.sli == Sli::ErrorRate).map(|s| s.objective.target);
     step.expect = match (node.handled(), promised.min_by(f64::total_cmp)) {
         (Some(s), Some(limit)) => {
             Text::words("About ").rate(context.rate(s.calls.as_f64())).and(", errors below ").ratio(limit).and(".")

@@ -281,7 +281,8 @@ mod tests {
                 assert!(recipe.slot == Slot::Fix || !recipe.otherwise.is_empty(), "{what}: says where to go next");
                 // JMESPath may end in }} of its own.
                 assert!(recipe.command.matches("{{").count() <= recipe.command.matches("}}").count(), "{what}");
-                let placeholder = recipe.command.split('<').skip(1).any(|s| s.starts_with(|c: char| c.is_ascii_alphabetic()));
+                let placeholder =
+                    recipe.command.split('<').skip(1).any(|s| s.starts_with(|c: char| c.is_ascii_alphabetic()));
                 assert!(!placeholder, "{what}: no placeholder");
                 // Only the shell's quoting is known here.
                 assert!(recipe.language == "bash" || !recipe.command.contains("{{"), "{what}");

@@ -256,17 +256,22 @@ fn declared<'a>(
 ) -> (Item<'a>, Wanted) {
     let place = format!("scenarios[{index}]");
     let mut nodes: Vec<Target<'a>> = Vec::new();
-    for (n, name) in scenario.nodes.iter().enumerate() {
+    let mut unmatched: Vec<String> = Vec::new();
+    for name in &scenario.nodes {
         let found = context.resolve(name, &[]);
         if found.is_empty() {
-            warnings.push(
-                Diagnostic::warning("scenario-node-unmatched", format!("nothing in this window is called `{name}`"))
-                    .at(Location::default().at_key(format!("{place}.nodes[{n}]")))
-                    .help("check the name against `tracebook graph` or widen the window"),
-            );
+            unmatched.push(format!("`{name}`"));
             nodes.push(context.target(&NodeId(name.clone())));
         }
         nodes.extend(found.into_iter().map(|id| context.target(id)));
+    }
+    if !unmatched.is_empty() {
+        let message = format!("nothing in this window is called {}", unmatched.join(" or "));
+        warnings.push(
+            Diagnostic::warning("scenario-node-unmatched", message)
+                .at(Location::default().at_key(format!("{place}.nodes")))
+                .help("check the names against `tracebook graph` or widen the window"),
+        );
     }
     if let Some(kind) = scenario.kind.as_deref().filter(|k| !super::kinds_of_scenarios().contains(k)) {
         errors.push(

@@ -147,6 +147,22 @@ impl<'a> Context<'a> {
         self.entries.iter().take(ENTRIES).enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, e)| *e).collect()
     }
 
+    /// The largest share of the requests from outside that can touch a node, 0..=1: each that does calls it at least once.
+    pub(super) fn entry_share(&self, id: &NodeId) -> f64 {
+        if self.entry_calls <= 0.0 {
+            return 0.0;
+        }
+        let callers = |id: &NodeId| self.callers.get(id).cloned().unwrap_or_default();
+        let bound = |edges: &[&Edge]| edges.iter().map(|e| e.calls.as_f64()).sum::<f64>() / self.entry_calls;
+        // Nor can more get there than reach its callers; what enters counts as it is.
+        let edges = callers(id);
+        let before = edges.iter().map(|e| match e.kind {
+            EdgeKind::Entry => e.calls.as_f64() / self.entry_calls,
+            _ => bound(&callers(&e.source)).min(1.0),
+        });
+        before.sum::<f64>().min(bound(&edges)).min(1.0)
+    }
+
     /// How many times a second.
     pub(super) fn rate(&self, calls: f64) -> f64 {
         calls / self.seconds

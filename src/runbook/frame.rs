@@ -121,13 +121,14 @@ fn urgency(item: &Item<'_>) -> String {
 }
 
 fn severity(context: &Context<'_>, item: &Item<'_>, state: RunbookState, urgency: &str) -> Severity {
-    let found = item.nodes.iter().flat_map(|n| context.findings(&n.id)).map(|f| f.severity).max();
-    let missed = match (state, urgency) {
+    let found = || item.nodes.iter().flat_map(|n| context.findings(&n.id)).map(|f| f.severity).max();
+    match (state, urgency) {
         (RunbookState::Breached, "page") => Severity::Error,
         (RunbookState::Breached, _) => Severity::Warning,
-        _ => Severity::Info,
-    };
-    found.map_or(missed, |f| f.max(missed))
+        // A finding about something else of the same node does not make a page that is fine look bad.
+        (RunbookState::Ok | RunbookState::Retired, _) => Severity::Info,
+        (RunbookState::Unknown, _) => found().unwrap_or(Severity::Info).min(Severity::Warning),
+    }
 }
 
 fn owner(item: &Item<'_>) -> String {

@@ -16,13 +16,14 @@ const NAMED: usize = 5;
 pub(super) fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
     let waiting = context.entries_reaching(&target.id, true);
     if let Some(first) = waiting.first() {
-        let share: f64 = waiting.iter().map(|e| e.calls).sum::<f64>() / context.entry_calls.max(f64::MIN_POSITIVE);
+        let entering: f64 = waiting.iter().map(|e| e.calls).sum::<f64>() / context.entry_calls.max(f64::MIN_POSITIVE);
+        let share = context.entry_share(&target.id).min(entering);
         let text = Text::words("Who is hit: requests that enter at ").code(name_of(context, first.service));
         let text = match waiting.len() - 1 {
             0 => text,
             more => text.and(" and ").piece(items(more)).and(" more places"),
         };
-        return Some(text.and(" can wait for it (").ratio(share.min(1.0)).and(" of what enters)."));
+        return Some(text.and(" and need it, up to ").ratio(share).and(" of all that enters."));
     }
     if !context.entries_reaching(&target.id, false).is_empty() {
         return Some(Text::words(
@@ -72,9 +73,16 @@ fn entries(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
                 .and(", ")
                 .ratio(entry.calls / context.entry_calls.max(f64::MIN_POSITIVE))
                 .and(" of all that enters; ");
+            // One request in some of them is all that can be said where calls are few.
+            let rare = *entry.service != target.id && context.entry_share(&target.id) < 1.0;
+            let text = if rare && waiting {
+                text.and("up to ").ratio(context.entry_share(&target.id)).and(" of all requests get this far, and ")
+            } else {
+                text
+            };
             out.push(text.and(match (*entry.service == target.id, waiting) {
                 (true, _) => "users notice at once.",
-                (false, true) => "those that need this node wait for it or fail with it.",
+                (false, true) => "those that need it wait for it or fail with it.",
                 (false, false) => "accepted at once, but their effect is late or missing.",
             }));
         }

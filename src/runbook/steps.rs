@@ -15,7 +15,7 @@ use crate::topology::{Edge, Exemplar, Node};
 /// Edges with less than this share of the time or the errors get no step of their own.
 const WORTH_A_STEP: f64 = 0.05;
 /// Most edges with a step of their own.
-pub(super) const EDGES: usize = 5;
+const EDGES: usize = 5;
 
 /// A TraceQL query to paste, with a link that runs it where Grafana is configured.
 pub(super) fn traceql(context: &Context<'_>, title: Text, query: String) -> Step {
@@ -181,8 +181,8 @@ fn ranked(mut shares: Vec<Share<'_>>) -> Vec<Share<'_>> {
     shares.sort_by(|a, b| {
         b.share.total_cmp(&a.share).then((&a.edge.target, a.edge.kind).cmp(&(&b.edge.target, b.edge.kind)))
     });
-    let some = shares.iter().filter(|s| s.share >= WORTH_A_STEP).count();
-    shares.truncate(some.clamp(1, EDGES));
+    shares.retain(|s| s.share >= WORTH_A_STEP);
+    shares.truncate(EDGES);
     shares
 }
 

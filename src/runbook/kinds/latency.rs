@@ -26,6 +26,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
     diagnosis.extend(operations(context, target));
+    diagnosis.extend(on_the_way(context, target));
     // Evidence decides whether the callees or the service itself come first.
     let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
     let own_step = own.map(|own| own_work(context, target, own));
@@ -56,7 +57,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         title: Text::default().code(target.label()).and(" is slow"),
         state: state(&item.statuses),
         headline: headline(&item.statuses, target),
-        first: first(context, &shares, own),
+        first: first(context, target, &shares, own),
         trigger: super::trigger(item, Text::words("Latency of ").code(target.label()).and(" is above its objective")),
         trigger_detail: super::objectives(context, item, |s| alert(target, s)),
         impact: impact(context, target),
@@ -75,7 +76,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     }
 }
 
-fn first(context: &Context<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
+fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
     let Some(own) = own else { return Text::default() };
     match shares.first() {
         Some(s) if s.share >= own => Text::words("Look first at the calls to ")
@@ -83,6 +84,9 @@ fn first(context: &Context<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text 
             .and(": they take ")
             .ratio(s.share.min(1.0))
             .and(" of the time."),
+        _ if context.callees(&target.id).is_empty() => {
+            Text::words("Look first at the service itself: it calls nothing that the traces show.")
+        }
         _ => Text::words("Look first at the service itself: ")
             .ratio(own)
             .and(" of the time is not explained by its calls."),
@@ -186,6 +190,29 @@ fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     step.expect = Text::words("The same operations in about the same order, with these p99.");
     step.otherwise = Text::words(
         "One operation apart: its code path or its data; the others are fine. All of them slower: something they share, an instance, a dependency or the load.",
+    );
+    Some(step)
+}
+
+/// Whether callers wait longer than the service takes: its own figures do not show that.
+fn on_the_way(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let callers = context.callers(&target.id);
+    let waiting: Vec<_> =
+        callers.iter().filter(|e| steps::gap_share(e).is_some_and(|gap| gap >= 0.5)).take(3).collect();
+    waiting.first()?;
+    let title = Text::words("See whether callers wait longer than ").code(target.label()).and(" takes");
+    let mut step = steps::promql(title, queries::prom_edge_latency(target));
+    let mut text = Text::default();
+    for edge in waiting {
+        text = text.sep(" ").code(name_of(context, &edge.source)).and(" waits ");
+        text = text.append(quantiles(&edge.client).unwrap_or_default()).and(", of which ");
+        text = text.append(quantiles(&edge.gap).unwrap_or_default()).and(" pass between the two (n ");
+        text = text.piece(count(edge.gap.n())).and(").");
+    }
+    step.detail = text;
+    step.expect = Text::words("p99 as the callers saw it in the window.");
+    step.otherwise = Text::words(
+        "Longer, while the service itself takes no longer than before: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them.",
     );
     Some(step)
 }

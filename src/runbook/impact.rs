@@ -15,6 +15,9 @@ const NAMED: usize = 5;
 /// Who is hit in one short sentence, the first of every list.
 fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
     let waiting = context.entries_reaching(&target.id, true);
+    if waiting.iter().any(|e| *e.service == target.id) {
+        return None; // Said with its rate below.
+    }
     if let Some(first) = waiting.first() {
         let entering: f64 = waiting.iter().map(|e| e.calls).sum::<f64>() / context.entry_calls.max(f64::MIN_POSITIVE);
         let share = context.entry_share(&target.id).min(entering);

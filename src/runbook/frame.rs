@@ -10,7 +10,7 @@ use super::context::{Context, Target};
 use super::document::{Diagram, EscalationStep, Evidence, Runbook, RunbookKind, RunbookState, Text};
 use super::kinds::{self, Item};
 use super::ledger::{Entry, moved_key};
-use super::{evidence, impact, steps, unknowns};
+use super::{evidence, steps, unknowns};
 use crate::diag::Severity;
 use crate::topology::NodeId;
 
@@ -24,8 +24,8 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
     let team = item.pin.map(|p| &p.steps).or(item.scenario.map(|s| &s.steps)).unwrap_or(&empty);
     let urgency = urgency(item);
     let mut summary = body.headline;
-    for more in [impact::hit(context, &item.target), Some(body.first)].into_iter().flatten().filter(|t| !t.is_empty()) {
-        summary = summary.and(" ").append(more);
+    if !body.first.is_empty() {
+        summary = summary.and(" ").append(body.first);
     }
     let mut unknowns = body.unknowns;
     unknowns.extend(item.nodes.iter().flat_map(unknowns::of_node));

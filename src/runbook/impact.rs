@@ -12,13 +12,16 @@ use crate::topology::{Edge, EdgeKind, NodeId, NodeKind};
 /// Callers named one by one.
 const NAMED: usize = 5;
 
-/// One short sentence for the top of the page.
-pub(super) fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+/// Who is hit in one short sentence, the first of every list.
+fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
     let waiting = context.entries_reaching(&target.id, true);
+    if waiting.iter().any(|e| *e.service == target.id) {
+        return None; // Said with its rate below.
+    }
     if let Some(first) = waiting.first() {
         let entering: f64 = waiting.iter().map(|e| e.calls).sum::<f64>() / context.entry_calls.max(f64::MIN_POSITIVE);
         let share = context.entry_share(&target.id).min(entering);
-        let text = Text::words("Who is hit: requests that enter at ").code(name_of(context, first.service));
+        let text = Text::words("Requests that enter at ").code(name_of(context, first.service));
         let text = match waiting.len() - 1 {
             0 => text,
             more => text.and(" and ").piece(items(more)).and(" more places"),
@@ -26,18 +29,20 @@ pub(super) fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
         return Some(text.and(" and need it, up to ").ratio(share).and(" of all that enters."));
     }
     if !context.entries_reaching(&target.id, false).is_empty() {
-        return Some(Text::words(
-            "Who is hit: no request waits for it, but what was accepted earlier is finished late.",
-        ));
+        return Some(Text::words("No request waits for it, but what was accepted earlier is finished late."));
     }
     let callers = context.callers(&target.id);
     let first = callers.iter().find(|e| e.kind != EdgeKind::Entry)?;
-    Some(Text::words("Who is hit: ").code(name_of(context, &first.source)).and(" and whoever waits for it."))
+    Some(Text::default().code(name_of(context, &first.source)).and(" and whoever waits for it."))
 }
 
 /// All that is known about who is hit.
 pub(super) fn impact(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
-    let mut out = Vec::new();
+    if target.node.is_none() {
+        let text = Text::words("Who calls ").code(target.label()).and(" is not known: it was not seen in this window.");
+        return [Some(text), criticality_line(target)].into_iter().flatten().collect();
+    }
+    let mut out: Vec<Text> = hit(context, target).into_iter().collect();
     entries(context, target, &mut out);
     let callers: Vec<&Edge> = context.callers(&target.id).into_iter().filter(|e| e.kind != EdgeKind::Entry).collect();
     out.extend(callers.iter().take(NAMED).map(|edge| caller(context, edge)));
@@ -45,13 +50,15 @@ pub(super) fn impact(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
         out.push(Text::default().piece(items(callers.len() - NAMED)).and(" more callers are in the table below."));
     }
     downstream(context, target, &mut out);
-    if let Some(criticality) = criticality(target) {
-        out.push(Text::words("Criticality: ").code(label(criticality)).and("."));
-    }
+    out.extend(criticality_line(target));
     if out.is_empty() {
         out.push(Text::words("Nobody is seen to call ").code(target.label()).and(" in this window."));
     }
     out
+}
+
+fn criticality_line(target: &Target<'_>) -> Option<Text> {
+    criticality(target).map(|c| Text::words("Criticality: ").code(label(c)).and("."))
 }
 
 /// As configured, else as the spans say.
@@ -61,8 +68,13 @@ fn criticality<'a>(target: &'a Target<'_>) -> Option<&'a str> {
 }
 
 fn entries(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
+    let all = |waiting| context.entries_reaching(&target.id, waiting);
+    // A single entry elsewhere is what the first sentence already says.
+    if all(true).len() + all(false).len() == 1 && !all(true).iter().any(|e| *e.service == target.id) {
+        return;
+    }
     for waiting in [true, false] {
-        for entry in context.entries_reaching(&target.id, waiting).iter().take(NAMED) {
+        for entry in all(waiting).iter().take(NAMED) {
             let text = if *entry.service == target.id {
                 Text::words("Requests enter the system here: ")
             } else {
@@ -73,13 +85,6 @@ fn entries(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
                 .and(", ")
                 .ratio(entry.calls / context.entry_calls.max(f64::MIN_POSITIVE))
                 .and(" of all that enters; ");
-            // One request in some of them is all that can be said where calls are few.
-            let rare = *entry.service != target.id && context.entry_share(&target.id) < 1.0;
-            let text = if rare && waiting {
-                text.and("up to ").ratio(context.entry_share(&target.id)).and(" of all requests get this far, and ")
-            } else {
-                text
-            };
             out.push(text.and(match (*entry.service == target.id, waiting) {
                 (true, _) => "users notice at once.",
                 (false, true) => "those that need it wait for it or fail with it.",

@@ -12,7 +12,7 @@ pub(super) use scenario::KINDS as SCENARIO_KINDS;
 
 use super::cfg::{Pin, ScenarioConfig};
 use super::context::{Context, Target};
-use super::document::{EvidenceTable, RunbookKind, RunbookState, Step, Text, TraceRef};
+use super::document::{EvidenceTable, Piece, RunbookKind, RunbookState, Step, Text, TraceRef};
 use crate::slo::ObjectiveStatus;
 
 /// A runbook that exists, before it is filled.
@@ -104,10 +104,10 @@ fn objectives(context: &Context<'_>, item: &Item<'_>, alert: impl Fn(&ObjectiveS
                 }
             }
         };
-        out.push(text);
-        if !o.description.is_empty() {
-            out.push(Text::markdown(&o.description));
-        }
+        out.push(match o.description.as_str() {
+            "" => text,
+            description => text.and(" ").piece(Piece::Markdown(description.to_owned())),
+        });
         if let Some(condition) = alert(status) {
             out.push(Text::words("As an alert on span metrics, for 5 minutes: ").code(condition));
         }

@@ -161,18 +161,11 @@ fn trigger_detail(context: &Context<'_>, item: &Item<'_>, query: Option<&str>) -
 
 fn all_impact(context: &Context<'_>, nodes: &[Target<'_>]) -> Vec<Text> {
     let mut out = Vec::new();
-    for node in nodes.iter().filter(|n| n.node.is_some()) {
-        if nodes.len() > 1 {
-            out.push(Text::words("When ").code(node.label()).and(" is hit:"));
-        }
-        out.extend(impact(context, node));
-    }
-    for node in nodes.iter().filter(|n| n.node.is_none()) {
-        out.push(
-            Text::default()
-                .code(node.label())
-                .and(" was not seen in this window: who depends on it is not known from traces."),
-        );
+    for node in nodes {
+        out.extend(impact(context, node).into_iter().map(|text| match nodes.len() {
+            1 => text,
+            _ => Text::default().code(node.label()).and(": ").append(text),
+        }));
     }
     out
 }

@@ -5,6 +5,7 @@
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
 mod mapper;
+pub mod tempo;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +134,8 @@ impl Default for SourceOptions {
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.
 pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
-    let _ = options;
+    if tempo::claims(from) {
+        return tempo::open(from, options);
+    }
     Err(Diagnostic::error("source-unknown", format!("`{from}` is not a source tracebook knows")))
 }

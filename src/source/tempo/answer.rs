@@ -81,12 +81,28 @@ pub(super) fn is_whole(trace: &TraceSearchMetadata, known: Brief) -> bool {
     for span in &set.spans {
         let Some(facts) = Facts::of(span) else { return false };
         let (Some(id), Some(parent)) = (span_id(&span.span_id), facts.parent) else { return false };
-        if facts.linked || facts.status == 2 || !ids.insert(id) {
+        if facts.linked || facts.status == 2 || blames_server(span) || !ids.insert(id) {
             return false;
         }
         parents.push(parent);
     }
     parents.iter().any(|p| p.is_none()) && parents.iter().all(|p| p.is_none() || ids.contains(p))
+}
+
+/// A span that may count as failed though its status is unset: HTTP 5xx or a gRPC status other than OK.
+fn blames_server(span: &Span) -> bool {
+    values(span).any(|(key, value)| {
+        let number = match value {
+            Value::Int(n) => n,
+            Value::Str(text) => text.parse().unwrap_or(i64::from(text.eq_ignore_ascii_case("ok")) - 1),
+            _ => 0,
+        };
+        match key {
+            "http.response.status_code" | "http.status_code" => number >= 500,
+            "rpc.grpc.status_code" | "rpc.response.status_code" => number != 0,
+            _ => false,
+        }
+    })
 }
 
 /// Appends the spans of a trace that [`is_whole`].

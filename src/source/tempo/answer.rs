@@ -200,3 +200,97 @@ fn values(span: &Span) -> impl Iterator<Item = (&str, Value<'_>)> {
         Some((attribute.key.as_str(), value))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    fn recorded(name: &str) -> Vec<SearchResponse> {
+        let path = format!("{}/tests/data/tempo/{name}.binpb", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(path).unwrap();
+        let mut rest = bytes.as_slice();
+        let mut messages = Vec::new();
+        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+            let (message, tail) = tail.split_at(u32::from_be_bytes(*length) as usize);
+            messages.push(SearchResponse::decode(message).unwrap());
+            rest = tail;
+        }
+        messages
+    }
+
+    fn found(name: &str) -> Found {
+        let mut found = Found::new();
+        for message in recorded(name) {
+            assert!(merge(&mut found, message));
+        }
+        found
+    }
+
+    fn whole(trace: &TraceSearchMetadata) -> bool {
+        is_whole(trace, brief(trace))
+    }
+
+    #[test]
+    fn a_stream_that_repeats_its_state_counts_each_trace_once() {
+        let messages = recorded("search_stream_diff_then_final");
+        let last = messages.last().unwrap().traces.len();
+        assert!(messages.len() > 1 && messages.iter().map(|m| m.traces.len()).sum::<usize>() > last);
+        assert_eq!(found("search_stream_diff_then_final").len(), last);
+    }
+
+    #[test]
+    fn ids_without_leading_zeros_are_padded() {
+        let found = found("search_select_topology_3min");
+        let written: Vec<String> = recorded("search_select_topology_3min")
+            .iter()
+            .flat_map(|m| &m.traces)
+            .map(|t| format!("{:0>32}", t.trace_id))
+            .collect();
+        assert!(written.iter().any(|id| id.starts_with('0')));
+        assert!(found.keys().map(ToString::to_string).all(|id| written.contains(&id)));
+        for bad in ["", "0", "xyz", "123456789012345678901234567890123", "+1", "é"] {
+            assert_eq!(trace_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bulk_answer_is_used_only_for_traces_that_are_whole_in_it() {
+        let all = found("search_select_topology_3min");
+        let fit = all.values().filter(|t| whole(t)).count();
+        assert!(fit > all.len() / 2 && fit < all.len(), "{fit} of {}", all.len());
+        for trace in all.values().filter(|t| whole(t)) {
+            let known = brief(trace);
+            assert!(!known.failed && known.spans as usize == trace.span_sets[0].spans.len());
+            assert!(!is_whole(trace, Brief { spans: known.spans + 1, ..known }), "another part elsewhere");
+            assert!(!is_whole(trace, Brief { start: known.start - 1, ..known }), "an earlier part elsewhere");
+            let mut cut = trace.clone();
+            cut.span_sets[0].spans.pop();
+            assert!(!is_whole(&cut, known), "cut off");
+        }
+        for name in ["search_big_trace_truncated_spss100", "search_rootless", "search_links"] {
+            assert!(found(name).values().all(|t| !whole(t)), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_that_stand_for_nothing_are_left_out_and_the_others_keep_their_type() {
+        let all = found("search_select_topology_3min");
+        let spans = || all.values().flat_map(|t| &t.span_sets).flat_map(|s| &s.spans);
+        let raw = spans().flat_map(|s| &s.attributes).filter(|a| {
+            matches!(a.value.as_ref().and_then(|v| v.value.as_ref()), Some(Any::StringValue(t)) if t == "nil")
+        });
+        assert!(raw.count() > 0);
+        assert!(spans().flat_map(values).all(|(_, value)| !matches!(value, Value::Str("nil" | ""))));
+        assert!(spans().all(|s| Facts::of(s).is_some_and(|f| f.parent.is_some() && (0..=5).contains(&f.kind))));
+    }
+
+    #[test]
+    fn an_attribute_named_like_an_intrinsic_makes_the_answer_unusable() {
+        let mut trace = found("search_select_topology_3min").into_values().find(whole).unwrap();
+        let kind = trace.span_sets[0].spans[0].attributes.iter().find(|a| a.key == "kind").unwrap().clone();
+        trace.span_sets[0].spans[0].attributes.push(kind);
+        assert!(!whole(&trace));
+    }
+}

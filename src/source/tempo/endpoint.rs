@@ -9,7 +9,8 @@
 //! | `…:9095` with TLS or `tempo+http` | 9095 | port 3200 of the same host |
 //! | `http://host:3200`, `https://host:9095` … | as `tempo+http`, `tempo+https` | |
 //!
-//! `?http=host:port` or `?http=https://host/prefix` names the HTTP side; `?limit=N` lowers the search limit. A user and
+//! `?http=host:port` or `?http=https://host/prefix` names the HTTP side; `?limit=N` lowers the search limit;
+//! `?traces=by-id` fetches every trace over HTTP (slow, for comparison and for servers without `select`). A user and
 //! password in the URL become Basic authentication and are never shown.
 
 use url::Url;
@@ -30,6 +31,8 @@ pub(super) struct Endpoint {
     pub(super) basic: Option<(String, String)>,
     /// `?limit=`: the most traces to ask for in one search.
     pub(super) limit: Option<u32>,
+    /// `?traces=by-id`: fetch every trace over HTTP, none in bulk.
+    pub(super) by_id: bool,
     /// For people: scheme, host and port, nothing else.
     pub(super) shown: String,
 }
@@ -94,6 +97,7 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     }
     let mut http = None;
     let mut limit = None;
+    let mut by_id = false;
     for (key, value) in url.query_pairs() {
         match key.as_ref() {
             "http" => http = Some(http_base(&value, tls).ok_or_else(|| bad("has an `http=` that is no address"))?),
@@ -101,6 +105,7 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
                 let n = value.parse().ok().filter(|n| *n > 0);
                 limit = Some(n.ok_or_else(|| bad("has a `limit=` that is no positive number"))?);
             }
+            "traces" if value == "by-id" => by_id = true,
             other => return Err(bad(&format!("has the unknown parameter `{}`", other.escape_debug()))),
         }
     }
@@ -111,7 +116,7 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let basic = (!url.username().is_empty()).then(|| {
         (decode(url.username()), decode(url.password().unwrap_or_default()))
     });
-    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic, limit, shown })
+    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic, limit, by_id, shown })
 }
 
 /// The url crate hides a port that equals the scheme's default.

@@ -93,6 +93,7 @@ impl TempoSource {
         probe(&ask).await?;
         let mut pull = Pull {
             ask,
+            all_by_id: endpoint.by_id,
             window,
             timeout: options.timeout,
             at: at.to_owned(),

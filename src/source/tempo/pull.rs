@@ -49,6 +49,8 @@ pub(super) struct Requests {
 /// One pull; made by `TempoSource`.
 pub(super) struct Pull<'a> {
     pub(super) ask: Requests,
+    /// Nothing in bulk.
+    pub(super) all_by_id: bool,
     /// As asked for, in nanoseconds.
     pub(super) window: (UnixNanos, UnixNanos),
     /// Deadline of one request.
@@ -116,7 +118,7 @@ impl Pull<'_> {
         let most = self.ask.client.spans_per_set();
         let suspicious = counted.mine.iter().filter(|(_, b)| b.failed || b.spans > most);
         let mut by_id: BTreeSet<TraceId> = suspicious.map(|(id, _)| *id).collect();
-        if self.sampled(&counted.samples).await? {
+        if self.all_by_id || self.sampled(&counted.samples).await? {
             by_id.extend(counted.mine.keys());
         }
         let expected: u64 = counted.mine.values().map(|b| u64::from(b.spans)).sum();

@@ -68,7 +68,7 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
     if has("tenant ID") || has("org id") {
         return Trouble::Fatal(say("tempo-tenant-invalid", "Tempo refuses the tenant", TENANT));
     }
-    if has("parse error") || has("invalid TraceQL query") || has("TraceQL expression exceeds") || has("not a metrics query") {
+    if has("parse error") || has("compiling query") || has("invalid TraceQL query") || has("TraceQL expression exceeds") || has("not a metrics query") {
         return Trouble::Refused(say("tempo-query-refused", "Tempo does not understand the query", QUERY));
     }
     if has("empty ring") {
@@ -240,7 +240,7 @@ mod tests {
             "UNAVAILABLE" => Code::Unavailable,
             "RESOURCE_EXHAUSTED" => Code::ResourceExhausted,
             "UNIMPLEMENTED" => Code::Unimplemented,
-            "NOT_FOUND" => Code::NotFound,
+            "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
             other => panic!("{other}"),
         }
     }

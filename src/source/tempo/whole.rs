@@ -105,3 +105,56 @@ fn trace_id(bytes: &[u8]) -> TraceId {
 fn span_id(bytes: &[u8]) -> SpanId {
     if bytes.len() > 8 { SpanId::NONE } else { SpanId(bytes.iter().fold(0, |id, b| (id << 8) | u64::from(*b))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/tests/data/tempo/traces/{name}.pb", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    fn decoded(name: &str) -> Whole {
+        Whole::decode(&body(name), name.starts_with("v2")).unwrap()
+    }
+
+    #[test]
+    fn recorded_bodies_of_both_versions_decode_to_the_same_trace() {
+        let (v1, v2) = (decoded("v1_home"), decoded("v2_home"));
+        assert_eq!((v1.spans(), v2.spans()), (9, 9));
+        assert_eq!(v1.data, v2.data);
+        assert!(!v2.partial && !v2.sampled());
+    }
+
+    #[test]
+    fn a_large_trace_comes_whole_and_an_unknown_one_empty() {
+        assert_eq!(decoded("v2_big_326_spans").spans(), 326);
+        let unknown = decoded("v2_unknown_id");
+        assert_eq!((unknown.spans(), unknown.start()), (0, None));
+    }
+
+    #[test]
+    fn links_events_and_padded_ids_reach_the_view() {
+        let links = decoded("v2_fraud_links");
+        assert!(links.each().map(view).any(|span| !span.links.is_empty() && span.links.iter().all(|(t, s)| t.0 != 0 && !s.is_none())));
+        let error = decoded("v2_checkout_payment_error");
+        let events: Vec<_> = error.each().map(view).filter(|s| s.status_code == 2).flat_map(|s| s.events).collect();
+        assert!(events.iter().any(|e| e.name == "exception" && e.attributes.iter().any(|(k, _)| *k == "exception.type")));
+        let short = decoded("v2_short_id");
+        assert!(short.each().map(view).all(|span| span.trace_id.to_string().starts_with('0')));
+    }
+
+    #[test]
+    fn a_body_cut_short_is_an_error() {
+        let body = body("v2_home");
+        assert!(Whole::decode(&body[..body.len() / 2], true).is_err());
+    }
+
+    #[test]
+    fn a_threshold_in_the_trace_state_is_seen() {
+        let mut whole = decoded("v2_home");
+        let span = &mut whole.data.resource_spans[0].scope_spans[0].spans[0];
+        span.trace_state = "vendor=x,ot=rv:ab;th:8".to_owned();
+        assert!(whole.sampled());
+    }
+}

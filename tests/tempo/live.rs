@@ -31,7 +31,13 @@ fn with(url: &str, parameter: &str) -> String {
 }
 
 fn check(name: &str, peer: &Peer, got: &Collected, report: &tracebook::source::SourceReport) {
-    println!("{name}: {} traces, {} spans, {} duplicates; {:?}", got.traces().len(), got.spans(), got.duplicates(), report.diagnostics);
+    println!(
+        "{name}: {} traces, {} spans, {} duplicates; {:?}",
+        got.traces().len(),
+        got.spans(),
+        got.duplicates(),
+        report.diagnostics
+    );
     assert_eq!((got.traces().len(), got.spans()), peer.expect, "{name}");
     assert_eq!(got.duplicates(), 0, "{name}");
     assert_eq!(report.partial_traces, 0, "{name}");

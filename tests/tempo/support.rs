@@ -9,9 +9,16 @@ use tracebook::source::{NoProgress, SourceOptions, SourceReport, SpanSink, open}
 use tracebook::spans::{SpanBatch, SpanId, TraceId, UnixNanos};
 
 /// Spans as text, so that answers of different origin can be compared: by trace and span id.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Collected {
     rows: BTreeMap<(TraceId, SpanId), Vec<String>>,
+}
+
+/// Short, for failed assertions.
+impl std::fmt::Debug for Collected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} spans of {} traces", self.spans(), self.traces().len())
+    }
 }
 
 impl Collected {

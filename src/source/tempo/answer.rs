@@ -141,8 +141,17 @@ pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata)
     mapped
 }
 
-const INTRINSICS: &[&str] =
-    &["span:parentID", "kind", "status", "link:traceID", "link:spanID", "name", "statusMessage", "duration", "traceDuration"];
+const INTRINSICS: &[&str] = &[
+    "span:parentID",
+    "kind",
+    "status",
+    "link:traceID",
+    "link:spanID",
+    "name",
+    "statusMessage",
+    "duration",
+    "traceDuration",
+];
 
 /// What is selected beside the attributes.
 struct Facts {
@@ -278,9 +287,9 @@ mod tests {
     fn values_that_stand_for_nothing_are_left_out_and_the_others_keep_their_type() {
         let all = found("search_select_topology_3min");
         let spans = || all.values().flat_map(|t| &t.span_sets).flat_map(|s| &s.spans);
-        let raw = spans().flat_map(|s| &s.attributes).filter(|a| {
-            matches!(a.value.as_ref().and_then(|v| v.value.as_ref()), Some(Any::StringValue(t)) if t == "nil")
-        });
+        let raw = spans().flat_map(|s| &s.attributes).filter(
+            |a| matches!(a.value.as_ref().and_then(|v| v.value.as_ref()), Some(Any::StringValue(t)) if t == "nil"),
+        );
         assert!(raw.count() > 0);
         assert!(spans().flat_map(values).all(|(_, value)| !matches!(value, Value::Str("nil" | ""))));
         assert!(spans().all(|s| Facts::of(s).is_some_and(|f| f.parent.is_some() && (0..=5).contains(&f.kind))));

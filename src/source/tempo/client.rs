@@ -41,7 +41,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(channel: Channel, metadata: MetadataMap, timeout: Duration, at: &str, limit: Option<u32>) -> Self {
+    pub(super) fn new(
+        channel: Channel,
+        metadata: MetadataMap,
+        timeout: Duration,
+        at: &str,
+        limit: Option<u32>,
+    ) -> Self {
         // Tempo answers compressed only when it was asked compressed.
         let inner = StreamingQuerierClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES)
@@ -80,7 +86,8 @@ impl Client {
     /// The traces that overlap a window. At the limit the answer is arbitrary, so that is [`Trouble::TooMuch`].
     pub(super) async fn search(&self, query: String, window: Window, spans_per_set: u32) -> Result<Found, Trouble> {
         let limit = self.limit();
-        let request = SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
+        let request =
+            SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
         let found = self.gather(request).await?;
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }
@@ -116,7 +123,8 @@ impl Client {
         let mut sum = 0u64;
         for piece in window.for_metrics() {
             let times = self.nanos(piece.nanos())?;
-            let request = self.request(QueryInstantRequest { query: query.clone(), start: times.start, end: times.end });
+            let request =
+                self.request(QueryInstantRequest { query: query.clone(), start: times.start, end: times.end });
             let mut inner = self.inner.clone();
             let call = async move {
                 let mut stream = inner.metrics_query_instant(request).await.map_err(|s| self.status(&s))?.into_inner();
@@ -128,7 +136,11 @@ impl Client {
                 Ok(last)
             };
             let Some(value) = self.in_time(call).await? else { return Ok(None) };
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "float casts saturate, which is meant"
+            )]
             let whole = value.round() as u64;
             sum = sum.saturating_add(whole);
         }
@@ -142,7 +154,8 @@ impl Client {
         let mut counts = BTreeMap::new();
         for piece in window.for_metrics() {
             let times = self.nanos(piece.nanos())?;
-            let request = QueryRangeRequest { query: query.clone(), start: times.start, end: times.end, step: times.step };
+            let request =
+                QueryRangeRequest { query: query.clone(), start: times.start, end: times.end, step: times.step };
             let request = self.request(request);
             let mut inner = self.inner.clone();
             let call = async move {
@@ -171,8 +184,11 @@ impl Client {
     fn nanos(&self, (start, end): (UnixNanos, UnixNanos)) -> Result<Nanos, Trouble> {
         Nanos::checked(start, end, 60).ok_or_else(|| {
             Trouble::Refused(
-                Diagnostic::error("tempo-window", "the window lies before the year 2001, where Tempo is not asked for counts")
-                    .at(Location::file(&*self.at)),
+                Diagnostic::error(
+                    "tempo-window",
+                    "the window lies before the year 2001, where Tempo is not asked for counts",
+                )
+                .at(Location::file(&*self.at)),
             )
         })
     }
@@ -197,9 +213,12 @@ impl Client {
 
     fn too_much(&self, what: &str) -> Trouble {
         Trouble::TooMuch(
-            Diagnostic::error("tempo-too-much", format!("one second of traces holds more than one answer can: {what} or more"))
-                .at(Location::file(&*self.at))
-                .help("narrow the traces with a TraceQL filter"),
+            Diagnostic::error(
+                "tempo-too-much",
+                format!("one second of traces holds more than one answer can: {what} or more"),
+            )
+            .at(Location::file(&*self.at))
+            .help("narrow the traces with a TraceQL filter"),
         )
     }
 

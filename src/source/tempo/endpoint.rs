@@ -113,9 +113,8 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let mut grpc = base(&url, port).ok_or_else(|| bad("cannot be used"))?;
     grpc.set_path("");
     let beside = base(&url, if one_port { port } else { HTTP_PORT }).ok_or_else(|| bad("cannot be used"))?;
-    let basic = (!url.username().is_empty()).then(|| {
-        (decode(url.username()), decode(url.password().unwrap_or_default()))
-    });
+    let basic =
+        (!url.username().is_empty()).then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
     Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic, limit, by_id, shown })
 }
 
@@ -130,7 +129,10 @@ fn explicit_port(rest: &str, known: Option<u16>) -> Option<u16> {
 fn decode(text: &str) -> String {
     // A query string decoder does percent-decoding; `+` is literal in user info, so it is protected first.
     let protected = text.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("x={protected}").as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
+    url::form_urlencoded::parse(format!("x={protected}").as_bytes())
+        .next()
+        .map(|(_, v)| v.into_owned())
+        .unwrap_or_default()
 }
 
 fn base(url: &Url, port: u16) -> Option<Url> {
@@ -162,7 +164,9 @@ fn ingest(shown: &str, host: &str) -> Diagnostic {
         "ports 4317 and 4318 take spans in (OTLP); no questions can be asked there, so nothing was tried".to_owned(),
     )
     .at(Location::file(shown))
-    .help(format!("ask Tempo at its query port: tempo://{host}:9095 (gRPC) or tempo+http://{host}:3200 (one port for both)"))
+    .help(format!(
+        "ask Tempo at its query port: tempo://{host}:9095 (gRPC) or tempo+http://{host}:3200 (one port for both)"
+    ))
 }
 
 #[cfg(test)]
@@ -193,7 +197,13 @@ mod tests {
 
     #[test]
     fn an_ingest_port_is_refused_before_anything_is_tried() {
-        for from in ["http://tempo:4317", "tempo://tempo:4317", "tempo:4317", "https://t:4318", "tempo+https://t:4318/v1/traces"] {
+        for from in [
+            "http://tempo:4317",
+            "tempo://tempo:4317",
+            "tempo:4317",
+            "https://t:4318",
+            "tempo+https://t:4318/v1/traces",
+        ] {
             assert!(claims(from), "{from}");
             let refused = parse(from).err().unwrap();
             assert_eq!(refused.code, "ingest-port", "{from}");
@@ -203,7 +213,9 @@ mod tests {
 
     #[test]
     fn other_sources_are_left_to_others() {
-        for from in ["traces.jsonl", "-", "/var/traces", "jaeger://h:16685", "otlp://0.0.0.0:4317", "dir:name", "a/b:4317"] {
+        for from in
+            ["traces.jsonl", "-", "/var/traces", "jaeger://h:16685", "otlp://0.0.0.0:4317", "dir:name", "a/b:4317"]
+        {
             assert!(!claims(from), "{from}");
         }
     }

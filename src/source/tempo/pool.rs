@@ -90,9 +90,7 @@ impl Pool {
                 }
                 Err(Trouble::Busy(diagnostic)) => (false, Step::Wait(diagnostic)),
                 Err(Trouble::Fatal(diagnostic)) => return Err(diagnostic),
-                Err(trouble) => {
-                    (matches!(trouble, Trouble::Slow(_)), settle(task.job.clone(), Err(trouble))?)
-                }
+                Err(trouble) => (matches!(trouble, Trouble::Slow(_)), settle(task.job.clone(), Err(trouble))?),
             };
             match step {
                 Step::Done => {}

@@ -437,7 +437,12 @@ fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, found: &Foun
 }
 
 /// What to do about trouble that waiting does not mend: respect the server's limits, ask for less, or give up.
-fn narrower<J>(ask: &Requests, trouble: Trouble, job: J, narrow: impl Fn(&J) -> Option<Vec<J>>) -> Result<Step<J>, Diagnostic> {
+fn narrower<J>(
+    ask: &Requests,
+    trouble: Trouble,
+    job: J,
+    narrow: impl Fn(&J) -> Option<Vec<J>>,
+) -> Result<Step<J>, Diagnostic> {
     match trouble {
         Trouble::Limit(limit, _) if ask.client.lower_limit(limit) => Ok(Step::Instead(vec![job])),
         Trouble::SpansPerSet(spans, _) if ask.client.lower_spans_per_set(spans) => Ok(Step::Instead(vec![job])),
@@ -455,9 +460,8 @@ impl Count {
         }
         let (from, to) = self.duration.unwrap_or((0, 63));
         let middle = from.saturating_add(to) / 2;
-        (middle > from).then(|| {
-            [(from, middle), (middle, to)].map(|range| Self { duration: Some(range), ..*self }).to_vec()
-        })
+        (middle > from)
+            .then(|| [(from, middle), (middle, to)].map(|range| Self { duration: Some(range), ..*self }).to_vec())
     }
 }
 

@@ -78,10 +78,17 @@ impl Queries {
     /// All spans of the traces that match, with the fields the mapper reads. `A && {}` keeps the spans of both sides.
     pub(super) fn bulk(&self) -> String {
         let all = self.filter.as_ref().map_or_else(|| "{}".to_owned(), |f| format!("({f}) && ({{}})"));
-        let mut fields: Vec<String> =
-            ["span:parentID", "span:kind", "span:status", "span:name", "link:traceID", "resource.service.name", "resource.service.namespace"]
-                .map(str::to_owned)
-                .to_vec();
+        let mut fields: Vec<String> = [
+            "span:parentID",
+            "span:kind",
+            "span:status",
+            "span:name",
+            "link:traceID",
+            "resource.service.name",
+            "resource.service.namespace",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         for (_, spellings) in RESOURCE_ATTRIBUTES {
             fields.extend(spellings.iter().map(|key| format!("resource.{key}")));
         }

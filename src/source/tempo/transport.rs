@@ -28,8 +28,11 @@ pub(super) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<Head
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, secret: bool| {
         let bad = || {
-            Diagnostic::error("transport-header", format!("the header `{}` cannot be sent as given", name.escape_debug()))
-                .help("header names are letters, digits and `-`; values are printable ASCII")
+            Diagnostic::error(
+                "transport-header",
+                format!("the header `{}` cannot be sent as given", name.escape_debug()),
+            )
+            .help("header names are letters, digits and `-`; values are printable ASCII")
         };
         let name = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|_| bad())?;
         let ascii = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
@@ -145,14 +148,16 @@ pub(super) async fn http(
     if base.scheme() == "https" {
         if let Some(path) = &transport.ca_file {
             let text = pem(path, "certificate authority file")?;
-            let authorities = reqwest::Certificate::from_pem_bundle(&text).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+            let authorities =
+                reqwest::Certificate::from_pem_bundle(&text).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
             builder = builder.tls_certs_only(authorities);
         }
         if let Some((cert, key)) = &transport.client_cert {
             let mut both = pem(cert, "client certificate")?;
             both.push(b'\n');
             both.extend(pem(key, "client key")?);
-            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|e| tls_setup(&chain(Some(&e)), at))?);
+            builder =
+                builder.identity(reqwest::Identity::from_pem(&both).map_err(|e| tls_setup(&chain(Some(&e)), at))?);
         }
         if let Some(name) = &transport.server_name {
             // reqwest expects the URL's host in the certificate: so the URL gets that name, and the name the address.

@@ -63,12 +63,21 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
         return trouble;
     }
     if has("no org id") {
-        return Trouble::Fatal(say("tempo-tenant-missing", "Tempo serves several tenants and wants to know which", TENANT));
+        return Trouble::Fatal(say(
+            "tempo-tenant-missing",
+            "Tempo serves several tenants and wants to know which",
+            TENANT,
+        ));
     }
     if has("tenant ID") || has("org id") {
         return Trouble::Fatal(say("tempo-tenant-invalid", "Tempo refuses the tenant", TENANT));
     }
-    if has("parse error") || has("compiling query") || has("invalid TraceQL query") || has("TraceQL expression exceeds") || has("not a metrics query") {
+    if has("parse error")
+        || has("compiling query")
+        || has("invalid TraceQL query")
+        || has("TraceQL expression exceeds")
+        || has("not a metrics query")
+    {
         return Trouble::Refused(say("tempo-query-refused", "Tempo does not understand the query", QUERY));
     }
     if has("empty ring") {
@@ -81,9 +90,15 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
         Code::Unauthenticated => {
             Trouble::Fatal(say("tempo-unauthenticated", "the server wants other credentials", CREDENTIALS))
         }
-        Code::PermissionDenied => Trouble::Fatal(say("tempo-forbidden", "the credentials do not allow this", CREDENTIALS)),
-        Code::Unimplemented => Trouble::Fatal(say("tempo-unimplemented", "what answers is no Tempo query service", NOT_TEMPO)),
-        Code::Unavailable if has("http1.x") => Trouble::Fatal(say("tempo-not-grpc", "a server without gRPC answers", NOT_GRPC)),
+        Code::PermissionDenied => {
+            Trouble::Fatal(say("tempo-forbidden", "the credentials do not allow this", CREDENTIALS))
+        }
+        Code::Unimplemented => {
+            Trouble::Fatal(say("tempo-unimplemented", "what answers is no Tempo query service", NOT_TEMPO))
+        }
+        Code::Unavailable if has("http1.x") => {
+            Trouble::Fatal(say("tempo-not-grpc", "a server without gRPC answers", NOT_GRPC))
+        }
         Code::ResourceExhausted => Trouble::Busy(say("tempo-overloaded", "Tempo has too much to do", OVERLOAD)),
         Code::Unavailable => Trouble::Busy(say("tempo-unavailable", "Tempo is not available", DOWN)),
         Code::DeadlineExceeded => Trouble::Slow(say("tempo-deadline", "Tempo did not answer in time", SLOW)),
@@ -114,16 +129,23 @@ fn sizes(text: &str, say: &dyn Fn(&'static str, &str, &str) -> Diagnostic) -> Op
         || text.contains("response larger than the max")
         || text.contains("message larger than max")
         || text.contains("message length too large");
-    too_much.then(|| Trouble::TooMuch(say("tempo-too-much", "one second of traces is more than Tempo gives in one answer", RANGE)))
+    too_much.then(|| {
+        Trouble::TooMuch(say("tempo-too-much", "one second of traces is more than Tempo gives in one answer", RANGE))
+    })
 }
 
 /// What a failed connection means, from the texts of the error and its causes; `None` if they tell nothing.
 pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
     let has = |needle: &str| chain.contains(needle);
-    let say = |code: &'static str, what: &str, help: &str| Diagnostic::error(code, what).at(Location::file(at)).help(help);
+    let say =
+        |code: &'static str, what: &str, help: &str| Diagnostic::error(code, what).at(Location::file(at)).help(help);
     let trouble = if has("dns error") || has("failed to lookup address") {
         Trouble::Fatal(say("tempo-host-unknown", "the host name of the Tempo is not known here", HOST))
-    } else if has("UnknownIssuer") || has("invalid peer certificate") || has("InvalidCertificate") || has("CertificateRequired") {
+    } else if has("UnknownIssuer")
+        || has("invalid peer certificate")
+        || has("InvalidCertificate")
+        || has("CertificateRequired")
+    {
         let why = reason(chain, "invalid peer certificate");
         Trouble::Fatal(say("tempo-tls-certificate", &format!("the TLS certificates do not fit: {why}"), CERTIFICATE))
     } else if has("InvalidContentType") || has("received corrupt message") || has("HTTP request to an HTTPS server") {
@@ -133,7 +155,8 @@ pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
         Trouble::Fatal(say("tempo-tls-refused", &format!("the server broke the TLS handshake off: {why}"), CERTIFICATE))
     } else if has("HttpsUriWithoutTlsSupport") {
         Trouble::Fatal(say("tempo-tls-refused", "TLS could not be set up", CERTIFICATE))
-    } else if has("frame with invalid size") || has("FRAME_SIZE_ERROR") || has("http1.x") || has("invalid HTTP version") {
+    } else if has("frame with invalid size") || has("FRAME_SIZE_ERROR") || has("http1.x") || has("invalid HTTP version")
+    {
         Trouble::Fatal(say("tempo-not-grpc", "a server without gRPC (HTTP/1.1, or TLS) answers", NOT_GRPC))
     } else if has("Connection refused") || has("connection refused") {
         Trouble::Busy(say("tempo-unreachable", "nothing listens there: the connection was refused", REFUSED))
@@ -141,7 +164,16 @@ pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
         Trouble::Slow(say("tempo-deadline", "no answer in time", SLOW))
     } else if has("unreachable") {
         Trouble::Busy(say("tempo-unreachable", "no route leads there", REFUSED))
-    } else if has("reset") || has("closed") || has("broken pipe") || has("Broken pipe") || has("eof") || has("EOF") || has("REFUSED_STREAM") || has("GOAWAY") || has("not a result of an error") {
+    } else if has("reset")
+        || has("closed")
+        || has("broken pipe")
+        || has("Broken pipe")
+        || has("eof")
+        || has("EOF")
+        || has("REFUSED_STREAM")
+        || has("GOAWAY")
+        || has("not a result of an error")
+    {
         Trouble::Busy(say("tempo-connection-lost", "the connection was closed in the middle", LOST))
     } else {
         return None;
@@ -163,7 +195,9 @@ pub(super) fn of_http(status: u16, body: &str, at: &str) -> Trouble {
         401 => Trouble::Fatal(say("tempo-unauthenticated", "the server wants other credentials", CREDENTIALS)),
         403 => Trouble::Fatal(say("tempo-forbidden", "the credentials do not allow this", CREDENTIALS)),
         429 => Trouble::Busy(say("tempo-overloaded", "Tempo has too much to do", OVERLOAD)),
-        408 | 500 | 502 | 503 | 504 => Trouble::Busy(say("tempo-unavailable", "Tempo's HTTP side is not available", DOWN)),
+        408 | 500 | 502 | 503 | 504 => {
+            Trouble::Busy(say("tempo-unavailable", "Tempo's HTTP side is not available", DOWN))
+        }
         _ => Trouble::Fatal(say("tempo-http-refused", "the HTTP side does not give whole traces", HTTP_SIDE)),
     }
 }
@@ -199,14 +233,20 @@ pub(super) fn line(text: &str) -> String {
 
 fn reason(chain: &str, from: &str) -> String {
     let tail = chain.split_once(from).map_or(chain, |(_, tail)| tail);
-    let end: String = tail.trim_start_matches([':', ' ']).chars().take_while(|c| !matches!(c, ';' | '"' | '{' | '\n')).take(120).collect();
+    let end: String = tail
+        .trim_start_matches([':', ' '])
+        .chars()
+        .take_while(|c| !matches!(c, ';' | '"' | '{' | '\n'))
+        .take(120)
+        .collect();
     if end.trim().is_empty() { from.to_owned() } else { end.trim().to_owned() }
 }
 
 const TENANT: &str = "give the tenant id (X-Scope-OrgID); several are joined by `|`";
 const QUERY: &str = "check the TraceQL filter; it must be one spanset such as { resource.service.name = \"cart\" }";
 const STORES: &str = "wait until the Tempo is ready (GET /ready), or look at its live-stores or ingesters";
-const CREDENTIALS: &str = "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
+const CREDENTIALS: &str =
+    "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
 const NOT_TEMPO: &str = "give the query port of a Tempo 2.2 or later: 9095 of the single binary or the query-frontend, or 3200 with \
      stream_over_http_enabled; 4317 takes spans in, 16685 is Jaeger";
 const NOT_GRPC: &str = "give port 9095, set stream_over_http_enabled: true in Tempo for 3200, or use tempo+https:// if the port speaks TLS";
@@ -219,7 +259,8 @@ const HOST: &str = "check the spelling of the host, or whether this machine can 
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";
 const PLAIN: &str = "use tempo:// or tempo+http:// for a port without TLS";
 const REFUSED: &str = "check host and port (9095 or 3200), and that the Tempo is running and reachable from here";
-const LOST: &str = "run this again; if it persists: use tempo+https:// if the port speaks TLS, or look at proxies in between";
+const LOST: &str = "run this again; if it persists: use tempo+https:// if the port speaks TLS, give a client certificate if the server \
+     wants one, or look at proxies in between";
 const HTTP_SIDE: &str = "name Tempo's HTTP port with ?http=host:3200 in the address";
 
 #[cfg(test)]
@@ -259,7 +300,8 @@ mod tests {
 
     #[test]
     fn every_recorded_error_of_a_real_tempo_is_understood() {
-        let recorded: Vec<Recorded> = serde_json::from_str(include_str!("../../../tests/data/tempo/errors.json")).unwrap();
+        let recorded: Vec<Recorded> =
+            serde_json::from_str(include_str!("../../../tests/data/tempo/errors.json")).unwrap();
         assert!(recorded.len() > 20);
         for Recorded { grpc_status, message } in recorded {
             let (what, diag) = kind(code(&grpc_status), &message);
@@ -275,16 +317,40 @@ mod tests {
         for (code, text, want) in [
             (Code::InvalidArgument, "limit 262145 exceeds max limit 262144", ("limit", "tempo-limit")),
             (Code::InvalidArgument, "spans per span set exceeds 100. received 101", ("spans", "tempo-limit")),
-            (Code::InvalidArgument, "range specified by start and end exceeds 168h0m0s. received", ("too much", "tempo-too-much")),
-            (Code::InvalidArgument, "http parameter start must be before end. received", ("fatal", "tempo-request-refused")),
-            (Code::InvalidArgument, "invalid TraceQL query: parse error at line 1, col 27", ("refused", "tempo-query-refused")),
+            (
+                Code::InvalidArgument,
+                "range specified by start and end exceeds 168h0m0s. received",
+                ("too much", "tempo-too-much"),
+            ),
+            (
+                Code::InvalidArgument,
+                "http parameter start must be before end. received",
+                ("fatal", "tempo-request-refused"),
+            ),
+            (
+                Code::InvalidArgument,
+                "invalid TraceQL query: parse error at line 1, col 27",
+                ("refused", "tempo-query-refused"),
+            ),
             (Code::Unknown, "parse error at line 1, col 3", ("refused", "tempo-query-refused")),
             (Code::Internal, "response larger than the max (20508767 vs 16777216)", ("too much", "tempo-too-much")),
-            (Code::ResourceExhausted, "grpc: received message larger than max (5 vs 4)", ("too much", "tempo-too-much")),
-            (Code::OutOfRange, "Error, decoded message length too large: found 9 bytes", ("too much", "tempo-too-much")),
+            (
+                Code::ResourceExhausted,
+                "grpc: received message larger than max (5 vs 4)",
+                ("too much", "tempo-too-much"),
+            ),
+            (
+                Code::OutOfRange,
+                "Error, decoded message length too large: found 9 bytes",
+                ("too much", "tempo-too-much"),
+            ),
             (Code::ResourceExhausted, "job queue full", ("busy", "tempo-overloaded")),
             (Code::Unknown, "no org id", ("fatal", "tempo-tenant-missing")),
-            (Code::InvalidArgument, "tenant ID 'a b' contains unsupported character", ("fatal", "tempo-tenant-invalid")),
+            (
+                Code::InvalidArgument,
+                "tenant ID 'a b' contains unsupported character",
+                ("fatal", "tempo-tenant-invalid"),
+            ),
             (Code::Internal, "error finding partition ring replicas: empty ring", ("busy", "tempo-stores-absent")),
             (Code::Unavailable, "Trying to connect an http1.x server", ("fatal", "tempo-not-grpc")),
             (Code::Unimplemented, "unknown service tempopb.StreamingQuerier", ("fatal", "tempo-unimplemented")),
@@ -299,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_server_text_is_cut_to_one_clean_line() {
-        let d = of_status(&Status::new(Code::NotFound, format!("a\nb\u{1b}[31m{}", "x".repeat(9999))), "t").diagnostic();
+        let d =
+            of_status(&Status::new(Code::NotFound, format!("a\nb\u{1b}[31m{}", "x".repeat(9999))), "t").diagnostic();
         assert!(d.message.len() < 400 && !d.message.contains(['\n', '\u{1b}']));
     }
 }

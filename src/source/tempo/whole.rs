@@ -2,8 +2,8 @@
 //!
 //! Input: the body of `GET /api/v2/traces/{id}` (or v1). Output: views for the mapper. Must not: talk to anyone.
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
 
@@ -43,9 +43,10 @@ impl Whole {
     /// Whether a span says in its trace state that it was sampled (`ot=…th:`), which no search can tell.
     pub(super) fn sampled(&self) -> bool {
         self.each().any(|span| {
-            span.trace_state.split(',').filter_map(|member| member.trim().strip_prefix("ot=")).any(|ot| {
-                ot.split(';').any(|field| field.starts_with("th:") || field.starts_with("p:"))
-            })
+            span.trace_state
+                .split(',')
+                .filter_map(|member| member.trim().strip_prefix("ot="))
+                .any(|ot| ot.split(';').any(|field| field.starts_with("th:") || field.starts_with("p:")))
         })
     }
 
@@ -77,7 +78,11 @@ fn view(span: &Span) -> SpanView<'_> {
         status_code: span.status.as_ref().map_or(0, |status| status.code),
         trace_state: &span.trace_state,
         attributes: attributes(&span.attributes),
-        events: span.events.iter().map(|e| EventView { name: &e.name, attributes: attributes(&e.attributes) }).collect(),
+        events: span
+            .events
+            .iter()
+            .map(|e| EventView { name: &e.name, attributes: attributes(&e.attributes) })
+            .collect(),
         links: span.links.iter().map(|l| (trace_id(&l.trace_id), span_id(&l.span_id))).collect(),
     }
 }
@@ -136,10 +141,17 @@ mod tests {
     #[test]
     fn links_events_and_padded_ids_reach_the_view() {
         let links = decoded("v2_fraud_links");
-        assert!(links.each().map(view).any(|span| !span.links.is_empty() && span.links.iter().all(|(t, s)| t.0 != 0 && !s.is_none())));
+        assert!(
+            links
+                .each()
+                .map(view)
+                .any(|span| !span.links.is_empty() && span.links.iter().all(|(t, s)| t.0 != 0 && !s.is_none()))
+        );
         let error = decoded("v2_checkout_payment_error");
         let events: Vec<_> = error.each().map(view).filter(|s| s.status_code == 2).flat_map(|s| s.events).collect();
-        assert!(events.iter().any(|e| e.name == "exception" && e.attributes.iter().any(|(k, _)| *k == "exception.type")));
+        assert!(
+            events.iter().any(|e| e.name == "exception" && e.attributes.iter().any(|(k, _)| *k == "exception.type"))
+        );
         let short = decoded("v2_short_id");
         assert!(short.each().map(view).all(|span| span.trace_id.to_string().starts_with('0')));
     }

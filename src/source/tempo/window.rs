@@ -26,7 +26,10 @@ pub fn clamp(window: (UnixNanos, UnixNanos), now: UnixNanos) -> Result<(UnixNano
     if window.0 >= end {
         return Err(Diagnostic::error(
             "window-too-recent",
-            format!("the window {} to {} lies within the last {CUTOFF_SECONDS} s, which Tempo does not answer yet", window.0, window.1),
+            format!(
+                "the window {} to {} lies within the last {CUTOFF_SECONDS} s, which Tempo does not answer yet",
+                window.0, window.1
+            ),
         )
         .help("ask for an earlier or a longer window"));
     }

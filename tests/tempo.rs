@@ -1,6 +1,14 @@
 //! The Tempo source against servers that speak the real wire: one that plays a Tempo with limits and faults, some that
 //! are no Tempo at all, and, where it is given, a live one. Recorded answers are tested beside the code.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise and say what it skipped"
+)]
+
 #[path = "tempo/doors.rs"]
 mod doors;
 #[path = "tempo/live.rs"]

@@ -218,10 +218,6 @@ impl StreamingQuerier for Played {
             return Err(Status::invalid_argument("invalid TraceQL query: parse error at line 1, col 6"));
         }
         let found = self.find(&request);
-        let spans: usize = found.iter().flat_map(|t| &t.span_sets).map(|s| s.spans.len()).sum();
-        if script.largest > 0 && spans > script.largest {
-            return Err(Status::internal(format!("response larger than the max ({spans} vs {})", script.largest)));
-        }
         match script.faults.get(&n) {
             Some(Fault::Status(status)) => return Err(status.clone()),
             Some(Fault::MidStream(status)) => {
@@ -236,6 +232,10 @@ impl StreamingQuerier for Played {
             }
             Some(Fault::Hang) => std::future::pending::<()>().await,
             None => {}
+        }
+        let spans: usize = found.iter().flat_map(|t| &t.span_sets).map(|s| s.spans.len()).sum();
+        if script.largest > 0 && spans > script.largest {
+            return Err(Status::internal(format!("response larger than the max ({spans} vs {})", script.largest)));
         }
         // A first state with some spans missing, then everything again in two packets, as Tempo does.
         let mut early = found[..found.len() / 3].to_vec();

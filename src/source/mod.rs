@@ -17,6 +17,7 @@ mod proto;
 mod queue;
 mod record;
 mod sampling;
+pub mod tempo;
 mod wire;
 mod wire_id;
 
@@ -147,6 +148,9 @@ impl Default for SourceOptions {
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.
 pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
+    if tempo::claims(from) {
+        return tempo::open(from, options);
+    }
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))

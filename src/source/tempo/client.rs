@@ -1,0 +1,230 @@
+//! The three streaming calls, each with a deadline over the whole stream.
+//!
+//! Input: windows and queries. Output: merged answers, or [`Trouble`]; never part of a stream that failed.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use super::answer::{Found, merge};
+use super::trouble::{Trouble, of_status};
+use super::window::{Nanos, Window};
+use super::wire::streaming_querier_client::StreamingQuerierClient;
+use super::wire::{PartialStatus, QueryInstantRequest, QueryRangeRequest, SearchRequest};
+use crate::diag::{Diagnostic, Location};
+use crate::spans::UnixNanos;
+
+/// Tempo's own limits, lowered when a server says it has smaller ones.
+pub(super) const MOST_TRACES: u32 = 262_144;
+const MOST_SPANS_PER_SET: u32 = 100;
+/// Largest single message; Tempo's own limit is 16 MiB.
+const MESSAGE_BYTES: usize = 64 << 20;
+/// Spans of one answer kept in memory before the window is called too big.
+const SPANS_IN_MEMORY: usize = 300_000;
+
+/// A connection to `tempopb.StreamingQuerier`. Clones share the connection and the limits.
+#[derive(Clone)]
+pub(super) struct Client {
+    inner: StreamingQuerierClient<Channel>,
+    metadata: MetadataMap,
+    timeout: Duration,
+    at: Arc<str>,
+    limit: Arc<AtomicU32>,
+    spans_per_set: Arc<AtomicU32>,
+}
+
+impl Client {
+    pub(super) fn new(
+        channel: Channel,
+        metadata: MetadataMap,
+        timeout: Duration,
+        at: &str,
+        limit: Option<u32>,
+    ) -> Self {
+        // Tempo answers compressed only when it was asked compressed.
+        let inner = StreamingQuerierClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .send_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Gzip);
+        Self {
+            inner,
+            metadata,
+            timeout,
+            at: at.into(),
+            limit: Arc::new(AtomicU32::new(limit.unwrap_or(MOST_TRACES).min(MOST_TRACES))),
+            spans_per_set: Arc::new(AtomicU32::new(MOST_SPANS_PER_SET)),
+        }
+    }
+
+    /// The most traces one search gives.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// The most spans a set holds.
+    pub(super) fn spans_per_set(&self) -> u32 {
+        self.spans_per_set.load(Ordering::Relaxed)
+    }
+
+    /// Takes a smaller limit from the server; `false` when it is not smaller, so that nobody asks for ever.
+    pub(super) fn lower_limit(&self, limit: u32) -> bool {
+        self.limit.fetch_min(limit, Ordering::Relaxed) > limit
+    }
+
+    /// As [`Client::lower_limit`], for spans per set.
+    pub(super) fn lower_spans_per_set(&self, spans: u32) -> bool {
+        self.spans_per_set.fetch_min(spans, Ordering::Relaxed) > spans
+    }
+
+    /// The traces that overlap a window. At the limit the answer is arbitrary, so that is [`Trouble::TooMuch`].
+    pub(super) async fn search(&self, query: String, window: Window, spans_per_set: u32) -> Result<Found, Trouble> {
+        let limit = self.limit();
+        let request =
+            SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
+        let found = self.gather(request).await?;
+        if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
+    }
+
+    /// One trace, to learn whether and what answers.
+    pub(super) async fn probe(&self, query: String, window: Window) -> Result<(), Trouble> {
+        let request = SearchRequest { query, start: window.start, end: window.end, limit: 1, spans_per_span_set: 1 };
+        self.gather(request).await.map(|_| ())
+    }
+
+    async fn gather(&self, request: SearchRequest) -> Result<Found, Trouble> {
+        let mut inner = self.inner.clone();
+        let request = self.request(request);
+        let call = async move {
+            let mut stream = inner.search(request).await.map_err(|s| self.status(&s))?.into_inner();
+            let mut found = Found::new();
+            while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
+                if !merge(&mut found, message) {
+                    return Err(Trouble::Fatal(self.malformed("a trace id that is not hexadecimal")));
+                }
+                let spans: usize = found.values().flat_map(|t| &t.span_sets).map(|set| set.spans.len()).sum();
+                if spans > SPANS_IN_MEMORY {
+                    return Err(self.too_much("spans than fit into memory"));
+                }
+            }
+            Ok(found)
+        };
+        self.in_time(call).await
+    }
+
+    /// How many spans start in a window; exact, but for spans that came too late. `None` when the answer is partial.
+    pub(super) async fn count(&self, query: String, window: Window) -> Result<Option<u64>, Trouble> {
+        let mut sum = 0u64;
+        for piece in window.for_metrics() {
+            let times = self.nanos(piece.nanos())?;
+            let request =
+                self.request(QueryInstantRequest { query: query.clone(), start: times.start, end: times.end });
+            let mut inner = self.inner.clone();
+            let call = async move {
+                let mut stream = inner.metrics_query_instant(request).await.map_err(|s| self.status(&s))?.into_inner();
+                let mut last = Some(0.0);
+                while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
+                    let whole = message.status() == PartialStatus::Complete;
+                    last = whole.then(|| message.series.iter().map(|s| s.value).filter(|v| v.is_finite()).sum::<f64>());
+                }
+                Ok(last)
+            };
+            let Some(value) = self.in_time(call).await? else { return Ok(None) };
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "float casts saturate, which is meant"
+            )]
+            let whole = value.round() as u64;
+            sum = sum.saturating_add(whole);
+        }
+        Ok(Some(sum))
+    }
+
+    /// About how many spans there are over time: `(second from which, spans)`, ascending. For planning only: buckets
+    /// overlap the ends of the window.
+    pub(super) async fn counts(&self, query: String, window: Window) -> Result<Vec<(u32, u64)>, Trouble> {
+        const STEP: u32 = 60;
+        let mut counts = BTreeMap::new();
+        for piece in window.for_metrics() {
+            let times = self.nanos(piece.nanos())?;
+            let request =
+                QueryRangeRequest { query: query.clone(), start: times.start, end: times.end, step: times.step };
+            let request = self.request(request);
+            let mut inner = self.inner.clone();
+            let call = async move {
+                let mut stream = inner.metrics_query_range(request).await.map_err(|s| self.status(&s))?.into_inner();
+                let mut samples = BTreeMap::new();
+                while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
+                    for sample in message.series.iter().flat_map(|series| &series.samples) {
+                        // The newest state of a bucket wins; a bucket is named by its end.
+                        let end = u32::try_from(sample.timestamp_ms / 1000).unwrap_or(0);
+                        samples.insert(end.saturating_sub(STEP), sample.value);
+                    }
+                }
+                Ok(samples)
+            };
+            for (second, value) in self.in_time(call).await? {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is meant")]
+                let spans = value.round() as u64;
+                let known = counts.entry(second).or_insert(0u64);
+                *known = spans.max(*known);
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    /// The only way to the time fields of a metrics request.
+    fn nanos(&self, (start, end): (UnixNanos, UnixNanos)) -> Result<Nanos, Trouble> {
+        Nanos::checked(start, end, 60).ok_or_else(|| {
+            Trouble::Refused(
+                Diagnostic::error(
+                    "tempo-window",
+                    "the window lies before the year 2001, where Tempo is not asked for counts",
+                )
+                .at(Location::file(&*self.at)),
+            )
+        })
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.status(&Status::deadline_exceeded(format!("after {} s", self.timeout.as_secs_f32())))),
+        }
+    }
+
+    fn status(&self, status: &Status) -> Trouble {
+        of_status(status, &self.at)
+    }
+
+    fn too_much(&self, what: &str) -> Trouble {
+        Trouble::TooMuch(
+            Diagnostic::error(
+                "tempo-too-much",
+                format!("one second of traces holds more than one answer can: {what} or more"),
+            )
+            .at(Location::file(&*self.at))
+            .help("narrow the traces with a TraceQL filter"),
+        )
+    }
+
+    fn malformed(&self, what: &str) -> Diagnostic {
+        Diagnostic::error("tempo-answer-malformed", format!("the answer holds {what}"))
+            .at(Location::file(&*self.at))
+            .help("check that a Tempo answers there, and its version")
+    }
+}

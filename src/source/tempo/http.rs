@@ -1,0 +1,100 @@
+//! Whole traces by id over HTTP, the only way by which Tempo gives them.
+//!
+//! Input: trace ids. Output: [`Whole`] traces, or [`Trouble`]. (gRPC `FindTraceByID` sees recent data only.)
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::header::ACCEPT;
+use url::Url;
+
+use super::trouble::{Trouble, chain, http_unreachable, line, of_http, of_transport};
+use super::whole::Whole;
+use crate::diag::{Diagnostic, Location};
+use crate::spans::TraceId;
+
+/// The HTTP side of a Tempo. Clones share connections.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    at: Arc<str>,
+    largest: usize,
+    /// Whether it ever answered: before that, waiting is no use.
+    answered: Arc<AtomicBool>,
+    /// The server has no `/api/v2/traces`.
+    old: Arc<AtomicBool>,
+}
+
+impl Http {
+    pub(super) fn new(client: reqwest::Client, base: Url, largest: usize) -> Self {
+        let port = base.port_or_known_default().unwrap_or(0);
+        let at = format!("{}://{}:{port}", base.scheme(), base.host_str().unwrap_or_default());
+        let no = || Arc::new(AtomicBool::new(false));
+        Self { client, base, at: at.into(), largest, answered: no(), old: no() }
+    }
+
+    /// One trace; empty when Tempo does not know it.
+    pub(super) async fn trace(&self, id: TraceId) -> Result<Whole, Trouble> {
+        if !self.old.load(Ordering::Relaxed) {
+            let (status, body) = self.get("api/v2/traces", id).await?;
+            match status {
+                200 => return self.decode(&body, true),
+                404 => self.old.store(true, Ordering::Relaxed),
+                _ => return Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
+            }
+        }
+        let (status, body) = self.get("api/traces", id).await?;
+        match status {
+            200 => self.decode(&body, false),
+            // v1 says 404 for an unknown trace, and so does a server that is no Tempo: then the body is a page.
+            404 if body.len() < 200 => Ok(Whole::default()),
+            _ => Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
+        }
+    }
+
+    fn decode(&self, body: &[u8], enveloped: bool) -> Result<Whole, Trouble> {
+        Whole::decode(body, enveloped).map_err(|_| {
+            Trouble::Fatal(
+                Diagnostic::error("tempo-answer-malformed", "a whole trace came in a form that is not protobuf")
+                    .at(Location::file(&*self.at))
+                    .help("check that ?http= names a Tempo, and not a page in front of it"),
+            )
+        })
+    }
+
+    async fn get(&self, path: &str, id: TraceId) -> Result<(u16, Vec<u8>), Trouble> {
+        let url = format!("{}/{path}/{id}", self.base.as_str().trim_end_matches('/'));
+        let request = self.client.get(url).header(ACCEPT, "application/protobuf");
+        let mut response = request.send().await.map_err(|e| self.failed(&e))?;
+        self.answered.store(true, Ordering::Relaxed);
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(&e))? {
+            if body.len().saturating_add(chunk.len()) > self.largest {
+                return Err(Trouble::Fatal(
+                    Diagnostic::error("record-too-large", format!("trace {id} is larger than {} bytes", self.largest))
+                        .at(Location::file(&*self.at))
+                        .help("raise the largest record size, or narrow the traces with a TraceQL filter"),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((status, body))
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> Trouble {
+        let trouble = of_transport(&chain(Some(error)), &self.at);
+        let why = match &trouble {
+            Some(Trouble::Busy(d) | Trouble::Slow(d) | Trouble::Fatal(d)) => d.message.clone(),
+            _ => "the request failed".to_owned(),
+        };
+        let unreachable = http_unreachable(&why, &self.at);
+        match trouble {
+            Some(Trouble::Fatal(_)) => Trouble::Fatal(unreachable),
+            _ if !self.answered.load(Ordering::Relaxed) => Trouble::Fatal(unreachable),
+            Some(Trouble::Slow(_)) => Trouble::Slow(unreachable),
+            _ => Trouble::Busy(unreachable),
+        }
+    }
+}

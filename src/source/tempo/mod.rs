@@ -1,0 +1,133 @@
+//! Tempo as a source: `tempo://host:9095`, `tempo+https://host` and the like (see [`endpoint`] for the forms).
+//!
+//! Purpose: every trace that starts in a window, whole and once, from a running Tempo.
+//! Input: a URL and [`SourceOptions`] with a window. Output: span batches, through the same mapper as files.
+//! Must not: take part of an answer for the whole, retry without end, read a clock, or show a credential.
+//!
+//! Searches go over gRPC (`tempopb.StreamingQuerier`), whole traces by id over HTTP: gRPC `FindTraceByID` sees only
+//! recent data. What a search cannot give (links, exceptions, more than 100 spans, traces in pieces, sampling
+//! thresholds) is fetched by id.
+
+mod answer;
+mod client;
+mod endpoint;
+mod http;
+mod pool;
+mod pull;
+mod select;
+mod transport;
+mod trouble;
+mod whole;
+mod window;
+mod wire;
+
+use self::client::Client;
+use self::endpoint::Endpoint;
+use self::http::Http;
+use self::pull::{Pull, Requests, Tally};
+use self::select::Queries;
+use self::trouble::Trouble;
+use self::window::Window;
+use super::mapper::Mapper;
+use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
+use crate::diag::{Diagnostic, Location};
+
+pub use self::window::clamp;
+
+/// Whether this source names a Tempo, or an address that people mistake for one.
+pub(super) fn claims(from: &str) -> bool {
+    endpoint::claims(from)
+}
+
+/// A Tempo that is not yet connected.
+pub(super) struct TempoSource {
+    endpoint: Endpoint,
+    options: SourceOptions,
+}
+
+/// The Tempo a URL names; nothing is tried yet.
+///
+/// # Errors
+/// `ingest-port`, `source-url` or `source-unknown` for a URL that cannot work.
+pub(super) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
+    Ok(Box::new(TempoSource { endpoint: endpoint::parse(from)?, options: options.clone() }))
+}
+
+impl SpanSource for TempoSource {
+    fn describe(&self) -> String {
+        self.endpoint.shown.clone()
+    }
+
+    fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.options.threads.clamp(1, 4))
+            .enable_all()
+            .build()
+            .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
+        let report = runtime.block_on(self.pull(sink, progress));
+        // A hanging name look-up must not keep the process.
+        runtime.shutdown_background();
+        report
+    }
+}
+
+impl TempoSource {
+    async fn pull(&self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
+        let (endpoint, options) = (&self.endpoint, &self.options);
+        let at = endpoint.shown.as_str();
+        let window = options.window.ok_or_else(|| {
+            Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
+                .at(Location::file(at))
+                .help("give a lookback, or a start and an end")
+        })?;
+        let seconds = Window::covering(window)?;
+        let headers = transport::headers(&options.transport, endpoint)?;
+        progress.note("connecting");
+        let channel =
+            transport::channel(endpoint, &options.transport, options.timeout).await.map_err(Trouble::diagnostic)?;
+        let (http, base) = transport::http(endpoint, &options.transport, &headers, options.timeout).await?;
+        let client = Client::new(channel, transport::metadata(&headers), options.timeout, at, endpoint.limit);
+        let queries = Queries::new(options.query.as_deref(), options.rate_attribute.as_deref());
+        let http = Http::new(http, base, options.max_record_bytes);
+        let ask = Requests { client, http, queries, seconds };
+        probe(&ask).await?;
+        let mut pull = Pull {
+            ask,
+            all_by_id: endpoint.by_id,
+            window,
+            timeout: options.timeout,
+            at: at.to_owned(),
+            mapper: Mapper::new(options.rate_attribute.clone()),
+            sink,
+            progress,
+            tally: Tally::default(),
+        };
+        pull.run().await?;
+        let Pull { mapper, tally, .. } = pull;
+        let mut diagnostics = tally.diagnostics;
+        diagnostics.extend(mapper.examples);
+        Ok(SourceReport {
+            rejected: mapper.rejected,
+            partial_traces: tally.partial.saturating_add(tally.vanished),
+            window: Some(window),
+            diagnostics,
+        })
+    }
+}
+
+/// A tiny search, to learn at once what is wrong with address, TLS, tenant or filter. Overload is left to the pull.
+async fn probe(ask: &Requests) -> Result<(), Diagnostic> {
+    let window = ask.seconds.for_search().first().copied().unwrap_or(ask.seconds);
+    for again in [true, false] {
+        match ask.client.probe(ask.queries.census(None), window).await {
+            Ok(()) => break,
+            Err(Trouble::Busy(d)) if again && d.code != "tempo-not-grpc" => {
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+            Err(Trouble::Busy(d)) if matches!(d.code, "tempo-overloaded" | "tempo-unavailable") => break,
+            Err(Trouble::Slow(_) | Trouble::TooMuch(_) | Trouble::Limit(..) | Trouble::SpansPerSet(..)) => break,
+            Err(other) => return Err(other.diagnostic()),
+        }
+    }
+    Ok(())
+}

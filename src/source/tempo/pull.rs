@@ -1,0 +1,521 @@
+//! Every trace of a window, once: count, take a census, pull in bulk, fetch by id what bulk cannot give.
+//!
+//! A trace belongs to the window in which its first span starts, so consecutive windows neither lose nor repeat one.
+//! The census fixes which traces that are; each of them is then either pushed whole or the pull fails. Nothing that came
+//! from a failed request is ever used, and a window that succeeded is not asked for again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use super::answer::{self, Brief, Found};
+use super::client::Client;
+use super::http::Http;
+use super::pool::{Pool, Step};
+use super::select::Queries;
+use super::trouble::Trouble;
+use super::whole::Whole;
+use super::window::{Window, plan};
+use crate::diag::{Diagnostic, Location};
+use crate::source::mapper::Mapper;
+use crate::source::{Progress, SpanSink};
+use crate::spans::{TraceId, UnixNanos};
+
+/// Spans in one census window; each trace costs little there.
+const CENSUS_SPANS: u64 = 150_000;
+/// Spans in one bulk window: with every field about 5 to 8 MB, well under Tempo's 16 MiB for one job.
+const BULK_SPANS: u64 = 5_000;
+/// First window when Tempo cannot count.
+const BLIND_SECONDS: u32 = 300;
+const SEARCHES_AT_ONCE: usize = 3;
+const FETCHES_AT_ONCE: usize = 4;
+/// Rounds of reading a trace again when fewer spans come by id than the search counted.
+const SHORT_READS: u32 = 2;
+/// Services of which one trace is looked at for sampling information.
+const SAMPLED_SERVICES: usize = 32;
+/// Rows in a batch made of traces that came by id.
+const ROWS: usize = 8_192;
+
+/// Who to ask and for what. Clones share connections.
+#[derive(Clone)]
+pub(super) struct Requests {
+    pub(super) client: Client,
+    pub(super) http: Http,
+    pub(super) queries: Queries,
+    /// The whole seconds around the window.
+    pub(super) seconds: Window,
+}
+
+/// One pull; made by `TempoSource`.
+pub(super) struct Pull<'a> {
+    pub(super) ask: Requests,
+    /// Nothing in bulk.
+    pub(super) all_by_id: bool,
+    /// As asked for, in nanoseconds.
+    pub(super) window: (UnixNanos, UnixNanos),
+    /// Deadline of one request.
+    pub(super) timeout: Duration,
+    pub(super) at: String,
+    pub(super) mapper: Mapper,
+    pub(super) sink: &'a dyn SpanSink,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) tally: Tally,
+}
+
+/// What was seen, for the report.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Spans pushed that start within the window.
+    within: u64,
+    /// Traces of which Tempo gave only a part.
+    pub(super) partial: u64,
+    /// Traces that were found, but not there any more by id.
+    pub(super) vanished: u64,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Longest bulk window: a day less than what Tempo allows.
+const MAX_BULK_NANOS: u64 = 144 * 3600 * 1_000_000_000;
+
+type Census = BTreeMap<TraceId, Brief>;
+
+/// Part of the census: a window, or within one second the traces of some durations.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    window: Window,
+    duration: Option<(u32, u32)>,
+}
+
+/// Part of the bulk: traces by start, and the window that overlaps them all.
+#[derive(Debug, Clone)]
+struct Bulk {
+    window: Window,
+    traces: Vec<(TraceId, Brief)>,
+}
+
+/// The outcome of the census.
+#[derive(Debug, Default)]
+struct Counted {
+    /// Traces that start in the window.
+    mine: Census,
+    /// Spans of traces that only reach into it.
+    around: u64,
+    /// One trace of each of some services.
+    samples: Vec<TraceId>,
+}
+
+impl Pull<'_> {
+    /// Does it all.
+    pub(super) async fn run(&mut self) -> Result<(), Diagnostic> {
+        self.progress.note("counting the traces of the window");
+        let total = self.total().await?;
+        let counted = self.census().await?;
+        if counted.mine.is_empty() {
+            return Err(self.nothing(total, counted.around));
+        }
+        self.progress.total(counted.mine.len() as u64);
+        self.progress.note("reading traces");
+        let most = self.ask.client.spans_per_set();
+        let suspicious = counted.mine.iter().filter(|(_, b)| b.failed || b.spans > most);
+        let mut by_id: BTreeSet<TraceId> = suspicious.map(|(id, _)| *id).collect();
+        if self.all_by_id || self.sampled(&counted.samples).await? {
+            by_id.extend(counted.mine.keys());
+        }
+        let expected: u64 = counted.mine.values().map(|b| u64::from(b.spans)).sum();
+        if total.is_some_and(|n| n > expected.saturating_add(counted.around)) {
+            self.scout(&counted.mine, &mut by_id).await?;
+        }
+        self.bulk(&counted.mine, &mut by_id).await?;
+        self.fetch(&counted.mine, by_id).await?;
+        self.reconcile(total, counted.around);
+        Ok(())
+    }
+
+    /// The exact number of spans, if every span is asked for and Tempo can count.
+    async fn total(&self) -> Result<Option<u64>, Diagnostic> {
+        if !self.ask.queries.everything() {
+            return Ok(None);
+        }
+        let counted =
+            self.patiently(|ask| async move { ask.client.count(ask.queries.count(), ask.seconds).await }).await?;
+        Ok(counted.flatten())
+    }
+
+    /// One optional request, repeated while the server is busy; `None` when it is refused or too much to ask.
+    async fn patiently<T, F>(&self, request: impl Fn(Requests) -> F) -> Result<Option<T>, Diagnostic>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Trouble>> + Send + 'static,
+    {
+        let mut outcome = None;
+        let settle = |(), answer: Result<T, Trouble>| {
+            outcome = answer.ok();
+            Ok(Step::Done)
+        };
+        Pool::new(1, self.timeout).run(vec![()], |()| request(self.ask.clone()), settle).await?;
+        Ok(outcome)
+    }
+
+    /// Which traces there are: windows planned by counts where Tempo can count, else short ones; halved where needed.
+    async fn census(&self) -> Result<Counted, Diagnostic> {
+        let whole = self.ask.seconds;
+        let counts = self
+            .patiently(|ask| async move { ask.client.counts(ask.queries.count_by_time(), ask.seconds).await })
+            .await?
+            .filter(|counts| !counts.is_empty());
+        let windows = match counts {
+            // A trace has at least one span, so this many spans are at most this many traces.
+            Some(counts) => plan(whole, &counts, CENSUS_SPANS.min(u64::from(self.ask.client.limit()))),
+            None => whole.cut(BLIND_SECONDS),
+        };
+        let jobs = windows.into_iter().map(|window| Count { window, duration: None }).collect();
+        let mut all = Census::new();
+        let mut services: BTreeMap<String, TraceId> = BTreeMap::new();
+        let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
+        let ask = &self.ask;
+        let settle = |job: Count, answer: Result<Found, Trouble>| {
+            let trouble = match answer {
+                Ok(found) => {
+                    note(&mut all, &mut services, &found);
+                    return Ok(Step::Done);
+                }
+                Err(trouble) => trouble,
+            };
+            narrower(ask, trouble, job, |job| job.narrower())
+        };
+        let search = |job: Count| {
+            let ask = self.ask.clone();
+            async move { ask.client.search(ask.queries.census(job.duration), job.window, 1).await }
+        };
+        pool.run(jobs, search, settle).await?;
+        let (mine, others): (Census, Census) =
+            all.into_iter().partition(|(_, b)| b.start >= self.window.0.0 && b.start < self.window.1.0);
+        let last = whole.nanos().1.0;
+        let around = others.values().filter(|b| b.start < last).map(|b| u64::from(b.spans)).sum();
+        let samples: BTreeSet<TraceId> = services.into_values().filter(|id| mine.contains_key(id)).collect();
+        Ok(Counted { mine, around, samples: samples.into_iter().take(SAMPLED_SERVICES).collect() })
+    }
+
+    /// Whether spans carry sampling thresholds in their trace state, which no search can select.
+    async fn sampled(&mut self, samples: &[TraceId]) -> Result<bool, Diagnostic> {
+        let mut sampled = false;
+        let ask = self.ask.clone();
+        let fetch = |id: TraceId| {
+            let http = ask.http.clone();
+            async move { http.trace(id).await }
+        };
+        let settle = |_, answer: Result<Whole, Trouble>| {
+            sampled |= answer.is_ok_and(|whole| whole.sampled());
+            Ok(Step::Done)
+        };
+        match Pool::new(FETCHES_AT_ONCE, self.timeout).run(samples.to_vec(), fetch, settle).await {
+            Ok(()) => Ok(sampled),
+            Err(d) if matches!(d.code, "tempo-http-unreachable" | "tempo-http-refused") => {
+                self.tally.diagnostics.push(
+                    Diagnostic::info(
+                        "tempo-sampling-unknown",
+                        "whether the spans were sampled (trace state `ot=th`) could not be read, since Tempo's HTTP side does not answer",
+                    )
+                    .at(Location::file(self.at.clone()))
+                    .help("name Tempo's HTTP port with ?http=host:3200 in the address"),
+                );
+                Ok(false)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// When there are more spans than the census knows, some trace lies in pieces: finds those that may.
+    async fn scout(&self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
+        let mut jobs = bulks(mine, &BTreeSet::new(), self.ask.client.limit());
+        stretch(&mut jobs, self.ask.seconds);
+        let search = |job: Bulk| {
+            let ask = self.ask.clone();
+            async move {
+                let found = ask.client.search(ask.queries.census(None), job.window, ask.client.spans_per_set()).await?;
+                let counted = ask.client.count(ask.queries.count(), job.window).await?;
+                Ok((found, counted))
+            }
+        };
+        let ask = &self.ask;
+        let settle = |job: Bulk, answer: Result<(Found, Option<u64>), Trouble>| {
+            let (found, counted) = match answer {
+                Ok(answer) => answer,
+                Err(Trouble::Refused(_)) => return Ok(Step::Done),
+                Err(trouble) => return narrower(ask, trouble, job, |job| job.halves(true)),
+            };
+            let (start, end) = job.window.nanos();
+            let (within, cut) = answer::spans_within(&found, start.0, end.0);
+            let short = counted.is_some_and(|n| n > within.saturating_add(cut));
+            for (id, trace) in &found {
+                let moved = mine.get(id).is_some_and(|known| known.start != trace.start_time_unix_nano);
+                if mine.contains_key(id) && (short || moved) {
+                    by_id.insert(*id);
+                }
+            }
+            Ok(Step::Done)
+        };
+        Pool::new(SEARCHES_AT_ONCE, self.timeout).run(jobs, search, settle).await
+    }
+
+    /// Pulls windows with all fields and pushes the traces that came whole; the others go to `by_id`.
+    async fn bulk(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
+        let jobs = bulks(mine, by_id, self.ask.client.limit());
+        let ask = self.ask.clone();
+        let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
+        let search = |job: Bulk| {
+            let ask = ask.clone();
+            async move { ask.client.search(ask.queries.bulk(), job.window, ask.client.spans_per_set()).await }
+        };
+        let settle = |job: Bulk, answer: Result<Found, Trouble>| {
+            let found = match answer {
+                Ok(found) => found,
+                Err(Trouble::Refused(_)) => {
+                    by_id.extend(job.traces.iter().map(|(id, _)| *id));
+                    return Ok(Step::Done);
+                }
+                Err(Trouble::TooMuch(_) | Trouble::Slow(_)) if job.halves(false).is_none() => {
+                    by_id.extend(job.traces.iter().map(|(id, _)| *id));
+                    return Ok(Step::Done);
+                }
+                Err(trouble) => return narrower(&ask, trouble, job, |job| job.halves(false)),
+            };
+            let mut pushed = 0;
+            for (id, known) in job.traces.iter().filter(|(id, _)| !by_id.contains(id)).collect::<Vec<_>>() {
+                match found.get(id) {
+                    Some(trace) if answer::is_whole(trace, *known) => {
+                        answer::map(&mut self.mapper, *id, trace);
+                        pushed += 1;
+                    }
+                    _ => {
+                        by_id.insert(*id);
+                    }
+                }
+            }
+            self.flush()?;
+            self.progress.advance(pushed);
+            Ok(Step::Done)
+        };
+        pool.run(jobs, search, settle).await
+    }
+
+    /// Fetches traces whole. One that has fewer spans than were counted is read again before it is called partial.
+    async fn fetch(&mut self, mine: &Census, by_id: BTreeSet<TraceId>) -> Result<(), Diagnostic> {
+        let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
+        let mut ids: Vec<TraceId> = by_id.into_iter().collect();
+        for round in 0..=SHORT_READS {
+            let last = round == SHORT_READS;
+            let mut short = Vec::new();
+            let ask = self.ask.clone();
+            let get = |id: TraceId| {
+                let http = ask.http.clone();
+                async move { http.trace(id).await }
+            };
+            let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
+                let whole = match answer {
+                    Ok(whole) => whole,
+                    Err(Trouble::Slow(why)) => return Ok(Step::Wait(why)),
+                    Err(other) => return Err(other.diagnostic()),
+                };
+                let known = mine.get(&id).map_or(0, |b| u64::from(b.spans));
+                let missing = whole.spans() == 0 || whole.spans() < known;
+                if missing && !last {
+                    short.push(id);
+                    return Ok(Step::Done);
+                }
+                self.take(&whole, missing)?;
+                self.progress.advance(1);
+                Ok(Step::Done)
+            };
+            pool.run(ids, get, settle).await?;
+            if short.is_empty() {
+                break;
+            }
+            ids = short;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        self.flush()
+    }
+
+    fn take(&mut self, whole: &Whole, missing: bool) -> Result<(), Diagnostic> {
+        let Some(start) = whole.start() else {
+            self.tally.vanished = self.tally.vanished.saturating_add(1);
+            return Ok(());
+        };
+        if start < self.window.0.0 {
+            // Only a later piece lies in this window: the trace belongs to an earlier one.
+            return Ok(());
+        }
+        if missing || whole.partial {
+            self.tally.partial = self.tally.partial.saturating_add(1);
+        }
+        whole.map(&mut self.mapper);
+        if self.mapper.batch.rows.len() >= ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), Diagnostic> {
+        let within = self.mapper.batch.rows.iter().filter(|row| self.ask.seconds.holds(row.start)).count();
+        self.tally.within = self.tally.within.saturating_add(within as u64);
+        if !self.mapper.batch.rows.is_empty() {
+            self.sink.push(&self.mapper.batch)?;
+        }
+        self.mapper.batch.clear_rows();
+        Ok(())
+    }
+
+    /// Holds what was pushed against what Tempo counts.
+    fn reconcile(&mut self, total: Option<u64>, around: u64) {
+        let rejected: u64 = self.mapper.rejected.values().sum();
+        let seen = self.tally.within.saturating_add(rejected);
+        let place = Location::file(self.at.clone());
+        let mut say = |d: Diagnostic| self.tally.diagnostics.push(d.at(place.clone()));
+        if let Some(n) = total.filter(|n| *n > seen.saturating_add(around)) {
+            say(Diagnostic::warning(
+                "tempo-spans-missing",
+                format!("Tempo counts {n} spans in the window, but its traces hold only {seen}: some came late or lie in pieces"),
+            )
+            .help("run this again later, or raise Tempo's ingestion_time_range_slack"));
+        }
+        if let Some(n) = total.filter(|n| *n < self.tally.within) {
+            say(Diagnostic::warning(
+                "tempo-late-spans",
+                format!("Tempo counts {n} spans in the window, but its traces hold {seen}: some came late, others may be hidden"),
+            )
+            .help("ask for a window that ends earlier, or raise Tempo's ingestion_time_range_slack"));
+        }
+        if self.tally.partial > 0 {
+            say(Diagnostic::warning(
+                "tempo-traces-partial",
+                format!("Tempo gave {} traces only in part", self.tally.partial),
+            )
+            .help("raise max_bytes_per_trace in Tempo if its traces are that large"));
+        }
+        if self.tally.vanished > 0 {
+            say(Diagnostic::warning(
+                "tempo-traces-vanished",
+                format!("{} traces were found by search, but are not there by id", self.tally.vanished),
+            )
+            .help("the window may reach back to where Tempo deletes old traces; ask for a later start"));
+        }
+    }
+
+    fn nothing(&self, total: Option<u64>, around: u64) -> Diagnostic {
+        let (start, end) = self.window;
+        let also = match (total, around) {
+            (Some(n), _) if n > 0 => format!("; it counts {n} spans there, but none of a trace that starts in it"),
+            (_, n) if n > 0 => "; only traces that began earlier reach into it".to_owned(),
+            _ => String::new(),
+        };
+        Diagnostic::error("no-traces-in-window", format!("Tempo has no trace that starts between {start} and {end}{also}"))
+            .at(Location::file(self.at.clone()))
+            .help(
+                "look at the tenant (an unknown one answers with nothing), the filter, the window, the last 30 s that Tempo \
+                 leaves out, and spans that came more than 2 minutes late (ingestion_time_range_slack)",
+            )
+    }
+}
+
+/// Enters an answer into the census. A trace that shows up in several windows keeps its earliest start.
+fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, found: &Found) {
+    for (id, trace) in found {
+        let now = answer::brief(trace);
+        all.entry(*id)
+            .and_modify(|known| {
+                known.start = known.start.min(now.start);
+                known.spans = known.spans.max(now.spans);
+                known.failed |= now.failed;
+            })
+            .or_insert(now);
+        for service in trace.service_stats.keys() {
+            if let Some(first) = services.get_mut(service) {
+                *first = (*first).min(*id);
+            } else if services.len() < SAMPLED_SERVICES {
+                services.insert(service.clone(), *id);
+            }
+        }
+    }
+}
+
+/// What to do about trouble that waiting does not mend: respect the server's limits, ask for less, or give up.
+fn narrower<J>(
+    ask: &Requests,
+    trouble: Trouble,
+    job: J,
+    narrow: impl Fn(&J) -> Option<Vec<J>>,
+) -> Result<Step<J>, Diagnostic> {
+    match trouble {
+        Trouble::Limit(limit, _) if ask.client.lower_limit(limit) => Ok(Step::Instead(vec![job])),
+        Trouble::SpansPerSet(spans, _) if ask.client.lower_spans_per_set(spans) => Ok(Step::Instead(vec![job])),
+        Trouble::TooMuch(why) => narrow(&job).map(Step::Instead).ok_or(why),
+        Trouble::Slow(why) => Ok(narrow(&job).map_or(Step::Wait(why), Step::Instead)),
+        other => Err(other.diagnostic()),
+    }
+}
+
+impl Count {
+    /// Halves of the window; of a single second, halves of the range of durations.
+    fn narrower(&self) -> Option<Vec<Self>> {
+        if let Some(halves) = self.window.halves() {
+            return Some(halves.map(|window| Self { window, ..*self }).to_vec());
+        }
+        let (from, to) = self.duration.unwrap_or((0, 63));
+        let middle = from.saturating_add(to) / 2;
+        (middle > from)
+            .then(|| [(from, middle), (middle, to)].map(|range| Self { duration: Some(range), ..*self }).to_vec())
+    }
+}
+
+impl Bulk {
+    fn of(traces: Vec<(TraceId, Brief)>) -> Option<Self> {
+        let second = |(_, brief): &(TraceId, Brief)| u32::try_from(brief.start / 1_000_000_000).ok();
+        let start = second(traces.first()?)?;
+        let end = second(traces.last()?)?.saturating_add(1);
+        Some(Self { window: Window { start, end }, traces })
+    }
+
+    /// Two halves in time; of a stretched window the halves together still cover it.
+    fn halves(&self, stretched: bool) -> Option<Vec<Self>> {
+        let [first, second] = self.window.halves()?;
+        let (early, late): (Vec<_>, Vec<_>) = self.traces.iter().partition(|(_, b)| first.holds(b.start));
+        if stretched {
+            return Some(vec![Self { window: first, traces: early }, Self { window: second, traces: late }]);
+        }
+        Some([early, late].into_iter().filter_map(Self::of).collect())
+    }
+}
+
+/// Bulk windows over the census, without those that hold nothing but traces to be fetched by id.
+fn bulks(mine: &Census, by_id: &BTreeSet<TraceId>, limit: u32) -> Vec<Bulk> {
+    let mut by_start: Vec<(TraceId, Brief)> = mine.iter().map(|(id, brief)| (*id, *brief)).collect();
+    by_start.sort_unstable_by_key(|(id, brief)| (brief.start, *id));
+    let most = (limit as usize / 2).max(1);
+    let mut jobs = Vec::new();
+    let mut traces: Vec<(TraceId, Brief)> = Vec::new();
+    let mut spans = 0u64;
+    for entry in by_start {
+        let more = spans.saturating_add(u64::from(entry.1.spans));
+        let longest = traces.first().is_some_and(|first| entry.1.start.saturating_sub(first.1.start) > MAX_BULK_NANOS);
+        if !traces.is_empty() && (more > BULK_SPANS || traces.len() >= most || longest) {
+            jobs.extend(Bulk::of(std::mem::take(&mut traces)));
+            spans = 0;
+        }
+        spans = spans.saturating_add(u64::from(entry.1.spans));
+        traces.push(entry);
+    }
+    jobs.extend(Bulk::of(traces));
+    jobs.retain(|job| job.traces.iter().any(|(id, _)| !by_id.contains(id)));
+    jobs
+}
+
+/// Widens windows until they cover the whole without gaps.
+fn stretch(jobs: &mut [Bulk], whole: Window) {
+    let starts: Vec<u32> = jobs.iter().map(|job| job.window.start).collect();
+    let count = jobs.len();
+    for (i, job) in jobs.iter_mut().enumerate() {
+        if i == 0 {
+            job.window.start = whole.start;
+        }
+        let next = starts.get(i + 1).copied().unwrap_or(whole.end);
+        job.window.end = if i + 1 == count { whole.end } else { job.window.end.max(next) };
+    }
+}

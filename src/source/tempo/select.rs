@@ -1,0 +1,155 @@
+//! The queries: which fields a bulk search asks for, and how a user's filter is wrapped.
+//!
+//! Everything the mapper reads must be listed here, or a trace that came in bulk would differ from the same trace in a
+//! file. What no query can select (trace state, events, all but the first link) is fetched by id where it matters.
+
+use crate::spans::semconv::RESOURCE_ATTRIBUTES;
+
+/// Span attributes the mapper reads, in all spellings.
+pub(super) const SPAN_ATTRIBUTES: &[&str] = &[
+    "db.cassandra.keyspace",
+    "db.instance",
+    "db.name",
+    "db.namespace",
+    "db.redis.database_index",
+    "db.system",
+    "db.system.name",
+    "error.type",
+    "exception.type",
+    "http.host",
+    "http.response.status_code",
+    "http.status_code",
+    "http.url",
+    "messaging.destination",
+    "messaging.destination.anonymous",
+    "messaging.destination.name",
+    "messaging.destination.template",
+    "messaging.destination.temporary",
+    "messaging.system",
+    "messaging.temp_destination",
+    "net.peer.ip",
+    "net.peer.name",
+    "net.sock.peer.addr",
+    "network.peer.address",
+    "peer.service",
+    "peer.service.name",
+    "rpc.grpc.status_code",
+    "rpc.response.status_code",
+    "sampling.probability",
+    "server.address",
+    "service.peer.name",
+    "service.peer.namespace",
+    "url.full",
+];
+
+/// Whether a key in an answer is a resource attribute (answers carry no scope; the two lists share no key).
+pub(super) fn is_resource_key(key: &str) -> bool {
+    matches!(key, "service.name" | "service.namespace")
+        || RESOURCE_ATTRIBUTES.iter().any(|(_, spellings)| spellings.contains(&key))
+}
+
+/// The TraceQL texts of one pull.
+#[derive(Debug, Clone)]
+pub(super) struct Queries {
+    filter: Option<String>,
+    rate_attribute: Option<String>,
+}
+
+impl Queries {
+    pub(super) fn new(filter: Option<&str>, rate_attribute: Option<&str>) -> Self {
+        let filter = filter.map(str::trim).filter(|f| !f.is_empty() && !is_everything(f)).map(str::to_owned);
+        Self { filter, rate_attribute: rate_attribute.map(str::to_owned) }
+    }
+
+    /// Whether every span of the window is asked for, so that counts can be held against each other.
+    pub(super) fn everything(&self) -> bool {
+        self.filter.is_none()
+    }
+
+    /// Which traces there are. `duration` narrows to traces that last `[2^from, 2^to)` ns.
+    pub(super) fn census(&self, duration: Option<(u32, u32)>) -> String {
+        let all = self.filter.clone().unwrap_or_else(|| "{}".to_owned());
+        let Some((from, to)) = duration else { return all };
+        let lower = if from == 0 { 0 } else { 1u64 << from.min(62) };
+        let upper = if to >= 63 { String::new() } else { format!(" && traceDuration < {}ns", 1u64 << to) };
+        format!("({all}) && ({{ traceDuration >= {lower}ns{upper} }})")
+    }
+
+    /// All spans of the traces that match, with the fields the mapper reads. `A && {}` keeps the spans of both sides.
+    pub(super) fn bulk(&self) -> String {
+        let all = self.filter.as_ref().map_or_else(|| "{}".to_owned(), |f| format!("({f}) && ({{}})"));
+        let mut fields: Vec<String> = [
+            "span:parentID",
+            "span:kind",
+            "span:status",
+            "span:name",
+            "link:traceID",
+            "resource.service.name",
+            "resource.service.namespace",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for (_, spellings) in RESOURCE_ATTRIBUTES {
+            fields.extend(spellings.iter().map(|key| format!("resource.{key}")));
+        }
+        fields.extend(SPAN_ATTRIBUTES.iter().map(|key| format!("span.{key}")));
+        if let Some(rate) = &self.rate_attribute {
+            if !is_resource_key(rate) && !SPAN_ATTRIBUTES.contains(&rate.as_str()) {
+                let quoted = quote(rate);
+                fields.push(format!("span.{quoted}"));
+                fields.push(format!("resource.{quoted}"));
+            }
+        }
+        format!("{all} | select({})", fields.join(", "))
+    }
+
+    /// How many spans there are.
+    pub(super) fn count(&self) -> String {
+        format!("{} | count_over_time()", self.filter.as_deref().unwrap_or("{}"))
+    }
+
+    /// The same over time; exemplars would only cost.
+    pub(super) fn count_by_time(&self) -> String {
+        format!("{} with (exemplars=false)", self.count())
+    }
+}
+
+fn is_everything(filter: &str) -> bool {
+    let compact: String = filter.chars().filter(|c| !c.is_whitespace()).collect();
+    matches!(compact.as_str(), "{}" | "{true}")
+}
+
+/// An attribute name as TraceQL takes any: in quotes.
+fn quote(name: &str) -> String {
+    let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_both_a_resource_and_a_span_attribute() {
+        assert!(SPAN_ATTRIBUTES.iter().all(|key| !is_resource_key(key)));
+        assert!(SPAN_ATTRIBUTES.is_sorted());
+    }
+
+    #[test]
+    fn a_filter_selects_traces_and_keeps_all_their_spans() {
+        let queries = Queries::new(Some(r#"{ resource.service.name = "cart" }"#), Some("Sample\"Rate"));
+        assert!(queries.bulk().starts_with(r#"({ resource.service.name = "cart" }) && ({}) | select(span:parentID"#));
+        assert!(queries.bulk().contains(r#"span."Sample\"Rate", resource."Sample\"Rate""#));
+        assert_eq!(queries.count(), r#"{ resource.service.name = "cart" } | count_over_time()"#);
+        assert!(!queries.everything());
+        assert!(Queries::new(Some(" { } "), None).everything());
+    }
+
+    #[test]
+    fn a_second_that_holds_too_many_traces_is_cut_by_their_duration() {
+        let queries = Queries::new(None, None);
+        assert_eq!(queries.census(None), "{}");
+        assert_eq!(queries.census(Some((0, 20))), "({}) && ({ traceDuration >= 0ns && traceDuration < 1048576ns })");
+        assert_eq!(queries.census(Some((20, 63))), "({}) && ({ traceDuration >= 1048576ns })");
+    }
+}

@@ -1,0 +1,174 @@
+//! Credentials and TLS, once for both sides: gRPC metadata and channel, HTTP headers and client.
+//!
+//! Must not: put a secret, or a header's value, into any message.
+
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use url::Url;
+
+use super::endpoint::Endpoint;
+use super::trouble::{Trouble, chain, of_transport};
+use crate::diag::{Diagnostic, Location};
+use crate::source::Transport;
+
+/// Tempo refuses pings more often than every 10 s.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// What every request carries.
+///
+/// # Errors
+/// `transport-header` for a name or value that HTTP does not allow.
+pub(super) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<HeaderMap, Diagnostic> {
+    let mut headers = HeaderMap::new();
+    let mut put = |name: &str, value: &str, secret: bool| {
+        let bad = || {
+            Diagnostic::error(
+                "transport-header",
+                format!("the header `{}` cannot be sent as given", name.escape_debug()),
+            )
+            .help("header names are letters, digits and `-`; values are printable ASCII")
+        };
+        let name = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).map_err(|_| bad())?;
+        let ascii = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+        let mut value = HeaderValue::from_str(value).ok().filter(|_| ascii).ok_or_else(bad)?;
+        value.set_sensitive(secret);
+        headers.insert(name, value);
+        Ok::<(), Diagnostic>(())
+    };
+    let basic = transport.basic.as_ref().or(endpoint.basic.as_ref());
+    if let Some(token) = &transport.bearer {
+        put("authorization", &format!("Bearer {}", token.trim()), true)?;
+    } else if let Some((user, password)) = basic {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        put("authorization", &format!("Basic {encoded}"), true)?;
+    }
+    if let Some(tenant) = &transport.tenant {
+        put("x-scope-orgid", tenant, false)?;
+    }
+    for (name, value) in &transport.headers {
+        put(name, value, true)?;
+    }
+    Ok(headers)
+}
+
+/// The same as gRPC metadata.
+pub(super) fn metadata(headers: &HeaderMap) -> MetadataMap {
+    MetadataMap::from_headers(headers.clone())
+}
+
+fn pem(path: &Path, what: &str) -> Result<Vec<u8>, Diagnostic> {
+    let fail = |why: String| {
+        Diagnostic::error("tls-file", format!("the {what} cannot be used: {why}"))
+            .at(Location::file(path.display().to_string()))
+            .help("give a PEM file that can be read")
+    };
+    let text = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+    let is_pem = text.windows(11).any(|w| w == b"-----BEGIN ");
+    if is_pem { Ok(text) } else { Err(fail("it is not PEM".to_owned())) }
+}
+
+/// A connected channel.
+///
+/// # Errors
+/// What kept the connection from being made, as [`Trouble`].
+pub(super) async fn channel(endpoint: &Endpoint, transport: &Transport, timeout: Duration) -> Result<Channel, Trouble> {
+    let at = endpoint.shown.as_str();
+    let unusable = |why: &dyn std::fmt::Display| {
+        Diagnostic::error("source-url", format!("the address cannot be used: {why}")).at(Location::file(at))
+    };
+    let mut channel = Channel::from_shared(endpoint.grpc.as_str().to_owned())
+        .map_err(|e| unusable(&e))?
+        .user_agent(concat!("tracebook/", env!("CARGO_PKG_VERSION")))
+        .map_err(|e| unusable(&e))?
+        .connect_timeout(CONNECT.min(timeout))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(CONNECT)
+        .http2_adaptive_window(true);
+    if endpoint.grpc.scheme() == "https" {
+        let mut tls = ClientTlsConfig::new();
+        tls = match &transport.ca_file {
+            Some(path) => tls.ca_certificate(Certificate::from_pem(pem(path, "certificate authority file")?)),
+            None => tls.with_native_roots(),
+        };
+        if let Some((cert, key)) = &transport.client_cert {
+            tls = tls.identity(Identity::from_pem(pem(cert, "client certificate")?, pem(key, "client key")?));
+        }
+        if let Some(name) = &transport.server_name {
+            tls = tls.domain_name(name.clone());
+        }
+        channel = channel.tls_config(tls).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+    }
+    channel.connect().await.map_err(|e| {
+        let text = chain(Some(&e));
+        of_transport(&text, at).unwrap_or_else(|| {
+            Trouble::Busy(
+                Diagnostic::error("tempo-unreachable", "the connection could not be made")
+                    .at(Location::file(at))
+                    .help("check host, port and TLS, and that the Tempo is reachable from here"),
+            )
+        })
+    })
+}
+
+fn tls_setup(chain: &str, at: &str) -> Diagnostic {
+    of_transport(chain, at).map(Trouble::diagnostic).unwrap_or_else(|| {
+        Diagnostic::error("tls-file", "the certificates or the key given for TLS cannot be used")
+            .at(Location::file(at))
+            .help("check that the files hold PEM certificates and the key that belongs to them")
+    })
+}
+
+/// An HTTP client with the same transport, and the base URL to use with it (its host is the expected server name).
+///
+/// # Errors
+/// `tls-file` when certificates cannot be used.
+pub(super) async fn http(
+    endpoint: &Endpoint,
+    transport: &Transport,
+    headers: &HeaderMap,
+    timeout: Duration,
+) -> Result<(reqwest::Client, Url), Diagnostic> {
+    // reqwest takes its TLS provider from the process; a second call changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let at = endpoint.shown.as_str();
+    let mut base = endpoint.http.clone();
+    let mut builder = reqwest::Client::builder()
+        .default_headers(headers.clone())
+        .user_agent(concat!("tracebook/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::limited(3))
+        .timeout(timeout)
+        .connect_timeout(CONNECT.min(timeout));
+    if base.scheme() == "https" {
+        if let Some(path) = &transport.ca_file {
+            let text = pem(path, "certificate authority file")?;
+            let authorities =
+                reqwest::Certificate::from_pem_bundle(&text).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+            builder = builder.tls_certs_only(authorities);
+        }
+        if let Some((cert, key)) = &transport.client_cert {
+            let mut both = pem(cert, "client certificate")?;
+            both.push(b'\n');
+            both.extend(pem(key, "client key")?);
+            builder =
+                builder.identity(reqwest::Identity::from_pem(&both).map_err(|e| tls_setup(&chain(Some(&e)), at))?);
+        }
+        if let Some(name) = &transport.server_name {
+            // reqwest expects the URL's host in the certificate: so the URL gets that name, and the name the address.
+            let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let port = base.port_or_known_default().unwrap_or(443);
+            if let Ok(addresses) = tokio::net::lookup_host((host.as_str(), port)).await {
+                builder = builder.resolve_to_addrs(name, &addresses.collect::<Vec<_>>());
+                let _ = base.set_host(Some(name));
+            }
+        }
+    }
+    let client = builder.build().map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+    Ok((client, base))
+}

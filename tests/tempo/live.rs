@@ -1,0 +1,104 @@
+//! Against a real Tempo, when `TRACEBOOK_PEER_TEMPO` names one (e.g. `tempo://127.0.0.1:9095`).
+//!
+//! `TRACEBOOK_PEER_TEMPO_WINDOW` is its window in unix seconds, `START-END`, and `TRACEBOOK_PEER_TEMPO_EXPECT` what it
+//! holds there, `TRACES,SPANS`. Without the first the tests say that they were skipped.
+
+use crate::support::{Collected, options, pull};
+
+struct Peer {
+    url: String,
+    window: (u64, u64),
+    expect: (usize, usize),
+}
+
+fn peer() -> Option<Peer> {
+    let Ok(url) = std::env::var("TRACEBOOK_PEER_TEMPO") else {
+        println!("skipped: TRACEBOOK_PEER_TEMPO is not set");
+        return None;
+    };
+    let pair = |name: &str, between: char| -> (u64, u64) {
+        let text = std::env::var(name).unwrap_or_else(|_| panic!("{name} must be set with TRACEBOOK_PEER_TEMPO"));
+        let (a, b) = text.split_once(between).unwrap_or_else(|| panic!("{name}: {text}"));
+        (a.parse().unwrap(), b.parse().unwrap())
+    };
+    let expect = pair("TRACEBOOK_PEER_TEMPO_EXPECT", ',');
+    Some(Peer { url, window: pair("TRACEBOOK_PEER_TEMPO_WINDOW", '-'), expect: (expect.0 as usize, expect.1 as usize) })
+}
+
+fn with(url: &str, parameter: &str) -> String {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}{parameter}")
+}
+
+fn check(name: &str, peer: &Peer, got: &Collected, report: &tracebook::source::SourceReport) {
+    println!(
+        "{name}: {} traces, {} spans, {} duplicates; {:?}",
+        got.traces().len(),
+        got.spans(),
+        got.duplicates(),
+        report.diagnostics
+    );
+    assert_eq!((got.traces().len(), got.spans()), peer.expect, "{name}");
+    assert_eq!(got.duplicates(), 0, "{name}");
+    assert_eq!(report.partial_traces, 0, "{name}");
+    assert!(report.rejected.is_empty(), "{name}");
+}
+
+#[test]
+fn every_trace_of_the_window_arrives_once() {
+    let Some(peer) = peer() else { return };
+    let (got, report) = pull(&peer.url, &options(peer.window)).unwrap();
+    check("default limit", &peer, &got, &report);
+}
+
+#[test]
+fn every_trace_arrives_once_though_a_search_gives_only_100() {
+    let Some(peer) = peer() else { return };
+    let (got, report) = pull(&with(&peer.url, "limit=100"), &options(peer.window)).unwrap();
+    check("limit 100", &peer, &got, &report);
+}
+
+#[test]
+fn a_trace_is_the_same_in_bulk_and_by_id() {
+    let Some(peer) = peer() else { return };
+    let narrow = options((peer.window.1.saturating_sub(1200), peer.window.1));
+    let (bulk, _) = pull(&peer.url, &narrow).unwrap();
+    let (by_id, _) = pull(&with(&peer.url, "traces=by-id"), &narrow).unwrap();
+    assert_eq!(bulk.traces(), by_id.traces());
+    for trace in by_id.traces() {
+        assert_eq!(bulk.spans_of(trace), by_id.spans_of(trace), "{trace}");
+    }
+}
+
+#[test]
+fn neighbouring_windows_share_no_trace_and_lose_none() {
+    let Some(peer) = peer() else { return };
+    let middle = peer.window.0.midpoint(peer.window.1);
+    let (first, _) = pull(&peer.url, &options((peer.window.0, middle))).unwrap();
+    let (second, _) = pull(&peer.url, &options((middle, peer.window.1))).unwrap();
+    assert!(first.traces().is_disjoint(&second.traces()));
+    assert_eq!((first.traces().len() + second.traces().len(), first.spans() + second.spans()), peer.expect);
+}
+
+#[test]
+fn a_filter_gives_whole_traces() {
+    let Some(peer) = peer() else { return };
+    let mut options = options(peer.window);
+    let (all, _) = pull(&peer.url, &options).unwrap();
+    options.query = Some("{ kind = consumer }".to_owned());
+    let (some, _) = pull(&peer.url, &options).unwrap();
+    assert!(some.traces().is_subset(&all.traces()) && some.traces().len() < all.traces().len());
+    for trace in some.traces() {
+        assert_eq!(some.spans_of(trace), all.spans_of(trace));
+    }
+}
+
+#[test]
+fn a_refused_filter_and_an_empty_window_are_explained() {
+    let Some(peer) = peer() else { return };
+    let mut options = options(peer.window);
+    options.query = Some("{ resource.service.name = }".to_owned());
+    assert_eq!(pull(&peer.url, &options).unwrap_err().code, "tempo-query-refused");
+    options.query = Some("{ resource.service.name = \"nope\" }".to_owned());
+    assert_eq!(pull(&peer.url, &options).unwrap_err().code, "no-traces-in-window");
+}

@@ -1,0 +1,187 @@
+//! Whole windows from a played Tempo: everything once, or an error, whatever goes wrong.
+
+use tonic::Status;
+use tracebook::source::SourceOptions;
+
+use crate::play::{Fault, Piece, START, Script, Server, spans, traces};
+use crate::support::{Collected, hasty, pull};
+
+const TRACES: u64 = 1_600;
+
+fn script() -> Script {
+    Script { traces: traces(TRACES), ..Script::default() }
+}
+
+fn options() -> SourceOptions {
+    let mut options = hasty((START, START + TRACES / 4 + 1));
+    options.transport.tenant = Some("team-a".to_owned());
+    options
+}
+
+fn check(script: &Script, got: &Collected) {
+    assert_eq!(
+        got.traces().iter().map(|id| id.0).collect::<Vec<_>>(),
+        script.traces.keys().copied().collect::<Vec<_>>()
+    );
+    assert_eq!((got.spans(), got.duplicates()), (spans(&script.traces), 0));
+}
+
+fn everything(script: Script) -> (Server, tracebook::source::SourceReport) {
+    let server = Server::start(script.clone());
+    let (got, report) = pull(&server.url(), &options()).unwrap();
+    check(&script, &got);
+    (server, report)
+}
+
+#[test]
+fn all_traces_arrive_once_though_the_stream_repeats_its_state_and_ids_lose_their_zeros() {
+    let (server, report) = everything(script());
+    assert!(report.diagnostics.is_empty() && report.partial_traces == 0, "{report:?}");
+    // One look for sampling information, nothing else by id.
+    assert_eq!(server.fetches(), 1);
+}
+
+#[test]
+fn more_traces_than_a_search_gives_are_all_found() {
+    everything(Script { most: 100, ..script() });
+    // More in one second than the limit: even then, one second has only 4.
+    everything(Script { most: 7, ..script() });
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_asked_for_in_halves() {
+    let (server, _) = everything(Script { largest: 500, ..script() });
+    assert!(server.searches() > 10);
+}
+
+#[test]
+fn a_tempo_that_cannot_count_or_select_gives_all_the_same() {
+    everything(Script { no_metrics: true, ..script() });
+    let few = Script { traces: traces(200), no_select: true, ..Script::default() };
+    let (server, _) = everything(few);
+    assert_eq!(server.fetches(), 201);
+}
+
+#[test]
+fn what_fails_in_the_middle_is_repeated_whole() {
+    let cut = Fault::MidStream(Status::internal("stream cut"));
+    let busy = Fault::Status(Status::resource_exhausted("job queue full"));
+    let away = Fault::Status(Status::unavailable("restarting"));
+    let faults = [(1, cut.clone()), (2, busy), (4, away), (5, cut), (7, Fault::Hang)].into();
+    let (_, report) = everything(Script { faults, ..script() });
+    assert!(report.diagnostics.is_empty());
+}
+
+#[test]
+fn a_server_that_dies_half_way_is_an_error_and_no_shorter_answer() {
+    for at in [1, 2, 5] {
+        let server = Server::start(Script { faults: [(at, Fault::Die)].into(), largest: 900, ..script() });
+        let failed = pull(&server.url(), &options()).unwrap_err();
+        assert!(
+            ["tempo-unreachable", "tempo-connection-lost", "tempo-unavailable", "tempo-stream-cut"]
+                .contains(&failed.code),
+            "{failed}"
+        );
+        assert!(failed.message.contains("attempts") && failed.help.contains(' '), "{failed}");
+    }
+}
+
+#[test]
+fn a_server_that_stays_overloaded_or_lets_wait_is_an_error() {
+    let broken_from = Some((2, Status::resource_exhausted("job queue full")));
+    let server = Server::start(Script { broken_from, ..script() });
+    assert_eq!(pull(&server.url(), &options()).unwrap_err().code, "tempo-overloaded");
+    let server =
+        Server::start(Script { faults: (1..200).map(|n| (n, Fault::Hang)).collect(), traces: traces(3), ..script() });
+    assert_eq!(pull(&server.url(), &options()).unwrap_err().code, "tempo-deadline");
+}
+
+#[test]
+fn traces_in_pieces_large_ones_and_linked_ones_come_whole_by_id() {
+    let mut script = script();
+    let piece = |id, parent, start, block| Piece { id, parent, start, block, link: false };
+    let nanos = |second: u64| (START + second) * 1_000_000_000;
+    // A later piece with the same service: every search shows the trace as if it were whole.
+    script.traces.insert(
+        0xfeed_0001,
+        vec![piece(71, 0, nanos(5), 0), piece(72, 71, nanos(5) + 9, 0), piece(73, 71, nanos(333), 1)],
+    );
+    script.traces.insert(
+        0xfeed_0002,
+        (0..250).map(|i| piece(80_000 + i, if i == 0 { 0 } else { 80_000 }, nanos(9) + i, 0)).collect(),
+    );
+    let mut linked = piece(74, 0, nanos(300), 0);
+    linked.link = true;
+    script.traces.insert(0xfeed_0003, vec![linked]);
+    // Its parent is nowhere.
+    script.traces.insert(0xfeed_0004, vec![piece(75, 9_999, nanos(350), 0)]);
+    let (_, report) = everything(script);
+    assert_eq!(report.partial_traces, 0);
+}
+
+#[test]
+fn a_trace_belongs_to_the_window_in_which_it_starts() {
+    let mut script = script();
+    let nanos = |second: u64| (START + second) * 1_000_000_000;
+    let long = |id: u64, from, to| {
+        vec![
+            Piece { id, parent: 0, start: from, block: 0, link: false },
+            Piece { id: id + 1, parent: id, start: to, block: 0, link: false },
+        ]
+    };
+    // From before the window into it, and from the first half into the second.
+    script.traces.insert(0xfeed_0001, long(91, nanos(0) - 5_000_000_000, nanos(3)));
+    script.traces.insert(0xfeed_0002, long(95, nanos(190), nanos(210)));
+    let server = Server::start(script.clone());
+    let half = |from: u64, to: u64| {
+        let mut options = options();
+        options.window = hasty((START + from, START + to)).window;
+        pull(&server.url(), &options).unwrap().0
+    };
+    let (first, second) = (half(0, 200), half(200, 401));
+    assert!(first.traces().is_disjoint(&second.traces()));
+    assert_eq!(first.traces().len() + second.traces().len(), script.traces.len() - 1);
+    assert_eq!(first.spans() + second.spans(), spans(&script.traces) - 2);
+}
+
+#[test]
+fn without_the_http_side_only_what_needs_it_is_an_error() {
+    let server = Server::start(script());
+    let (got, report) = pull(&server.url_without_http(), &options()).unwrap();
+    assert_eq!(got.traces().len(), TRACES as usize);
+    assert_eq!(report.diagnostics[0].code, "tempo-sampling-unknown");
+    let mut script = script();
+    script.traces.insert(
+        0xfeed_0004,
+        vec![Piece { id: 75, parent: 9_999, start: START * 1_000_000_000, block: 0, link: false }],
+    );
+    let server = Server::start(script);
+    let failed = pull(&server.url_without_http(), &options()).unwrap_err();
+    assert_eq!(failed.code, "tempo-http-unreachable");
+    assert!(failed.help.contains("?http="));
+}
+
+#[test]
+fn the_http_side_is_retried_too() {
+    let script =
+        Script { traces: traces(50), no_select: true, http_faults: vec![200, 429, 503, 502], ..Script::default() };
+    everything(script);
+    let script = Script { traces: traces(5), no_select: true, http_faults: vec![200, 403], ..Script::default() };
+    let server = Server::start(script);
+    assert_eq!(pull(&server.url(), &options()).unwrap_err().code, "tempo-forbidden");
+}
+
+#[test]
+fn spans_sampled_by_trace_state_are_read_by_id_since_no_search_shows_it() {
+    let (server, _) =
+        everything(Script { traces: traces(100), trace_state: "ot=th:8".to_owned(), ..Script::default() });
+    assert_eq!(server.fetches(), 101);
+}
+
+#[test]
+fn an_empty_window_is_an_error_that_names_likely_causes() {
+    let server = Server::start(Script::default());
+    let failed = pull(&server.url(), &options()).unwrap_err();
+    assert_eq!(failed.code, "no-traces-in-window");
+    assert!(failed.help.contains("tenant") && failed.help.contains("30 s"));
+}

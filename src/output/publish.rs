@@ -161,6 +161,11 @@ fn set_plain_permissions(_file: &fs::File, _target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A target as the journal names it: relative to the directory where it lies below.
+fn within<'a>(dir: &Path, target: &'a Path) -> &'a Path {
+    target.strip_prefix(dir).unwrap_or(target)
+}
+
 /// One target on its way.
 struct Step {
     target: PathBuf,
@@ -183,10 +188,8 @@ struct Publication<'a> {
 impl Publication<'_> {
     fn run(&mut self, writes: &[Write]) -> Result<(), Diagnostic> {
         self.create_directory(self.dir)?;
-        let journal = Journal {
-            version: 1,
-            targets: writes.iter().map(|w| w.target.strip_prefix(self.dir).unwrap_or(&w.target).to_owned()).collect(),
-        };
+        let journal =
+            Journal { version: 1, targets: writes.iter().map(|w| within(self.dir, &w.target).to_owned()).collect() };
         let mut steps = Vec::with_capacity(writes.len());
         for (i, write) in writes.iter().enumerate() {
             steps.push(self.stage(i, write)?);
@@ -205,7 +208,7 @@ impl Publication<'_> {
     }
 
     fn stage(&mut self, index: usize, write: &Write) -> Result<Step, Diagnostic> {
-        let (target, staged) = Journal::places(self.dir, index, &write.target);
+        let (target, staged) = Journal::places(self.dir, index, within(self.dir, &write.target));
         let parent = target.parent().unwrap_or(self.dir).to_owned();
         self.create_directory(&parent)?;
         self.stage_directory(&parent)?;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
 use super::io::{Io, Stop};
+use super::record::Recorder;
 use super::{Exit, Surroundings, input};
 use crate::config;
 use crate::diag::Diagnostic;
@@ -16,6 +17,8 @@ const AFTER: &str = "\
 Examples:
   tracebook capture --from tempo://tempo:9095 --lookback 1d --output today.snapshot.json
   tracebook capture --from traces/ > release-1.4.snapshot.json
+  tracebook capture --from tempo://tempo:9095 --spans spans/ --output today.snapshot.json   # keep the spans too
+  tracebook capture --from spans/                                                           # and read them again
 
 A snapshot is all that the other commands need. It holds no span payloads beyond names and a few exemplar ids, and is fit
 to commit.";
@@ -33,6 +36,9 @@ pub(super) struct CaptureArgs {
     /// File to write, replaced if it is there (compressed if it ends in .zst) [default: standard output]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
+    /// New directory for the spans themselves, as Parquet files that any source option reads again
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    spans: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
@@ -44,7 +50,11 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     let froms = input::sources(&args.from, &config, around);
     let request =
         input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
-    let snapshot = input::read(&froms, &request, io)?;
+    let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
+    let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
+    if let Some(recorder) = recorder {
+        recorder.publish()?;
+    }
     match output {
         Some(path) => {
             output::write_new(&path, &snapshot_bytes(&snapshot, &path)?, true)?;

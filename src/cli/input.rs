@@ -10,6 +10,7 @@ use super::Surroundings;
 use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
 use super::io::{Io, Stop};
 use super::progress::Bar;
+use super::record::Recorder;
 use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::source::{self, SourceOptions, SpanSink, Transport};
@@ -116,11 +117,26 @@ pub(super) fn read_snapshot(path: &Path) -> Result<Snapshot, Diagnostic> {
 
 /// Reads every source into one snapshot.
 pub(super) fn read(froms: &[String], request: &Request<'_>, io: &mut Io<'_>) -> Result<Snapshot, Stop> {
+    read_recorded(froms, request, None, io)
+}
+
+/// The same, leaving every span with a recorder too.
+pub(super) fn read_recorded(
+    froms: &[String],
+    request: &Request<'_>,
+    recorder: Option<&Recorder>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
     let snapshots: Vec<PathBuf> = froms.iter().filter_map(|f| snapshot_file(f)).collect();
     let snapshot = match (snapshots.as_slice(), froms.len()) {
         (_, 0) => return Err(no_source().into()),
+        ([_], 1) if recorder.is_some() => {
+            return Err(Diagnostic::error("spans-from-snapshot", "a snapshot holds no spans that --spans could keep")
+                .help("give --from the traces themselves")
+                .into());
+        }
         ([path], 1) => read_snapshot(path)?,
-        ([], _) => capture(froms, request, io)?,
+        ([], _) => capture(froms, request, recorder, io)?,
         _ => {
             return Err(Diagnostic::error("from-mixed", "a snapshot cannot be read together with another source")
                 .help("give either one snapshot, or any number of sources of spans")
@@ -142,16 +158,27 @@ fn no_spans(diagnostic: Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// A builder as a sink.
-struct Sink<'a>(&'a Builder);
+/// A builder as a sink, and whoever listens in.
+struct Sink<'a> {
+    builder: &'a Builder,
+    recorder: Option<&'a Recorder>,
+}
 
 impl SpanSink for Sink<'_> {
     fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
-        self.0.push(batch)
+        if let Some(recorder) = self.recorder {
+            recorder.push(batch)?;
+        }
+        self.builder.push(batch)
     }
 }
 
-fn capture(froms: &[String], request: &Request<'_>, io: &mut Io<'_>) -> Result<Snapshot, Stop> {
+fn capture(
+    froms: &[String],
+    request: &Request<'_>,
+    recorder: Option<&Recorder>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
     let threads = threads(request.global);
     let builder = Builder::new(request.config.topology.clone());
     let mut intake = Intake::default();
@@ -159,11 +186,14 @@ fn capture(froms: &[String], request: &Request<'_>, io: &mut Io<'_>) -> Result<S
     for from in froms {
         let options = options(from, request, threads)?;
         let mut source = source::open(from, &options)?;
-        intake.sources.push(source.describe());
+        if let Some(recorder) = recorder {
+            recorder.source(&source.describe())?;
+        }
         let report = {
             let bar = Bar::new(io.progress);
-            source.read(&Sink(&builder), &bar)?
+            source.read(&Sink { builder: &builder, recorder }, &bar)?
         };
+        intake.sources.push(source.describe());
         io.diagnostics(&report.diagnostics);
         for (code, n) in report.rejected {
             let count = rejected.entry(code).or_default();

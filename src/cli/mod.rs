@@ -19,6 +19,7 @@ mod input;
 mod io;
 mod man;
 mod progress;
+mod record;
 mod slo;
 mod stages;
 mod starter;

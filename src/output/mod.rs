@@ -6,11 +6,13 @@
 
 mod compare;
 mod failure;
+mod folder;
 mod journal;
 mod publish;
 pub mod regions;
 
 pub use compare::{Comparison, FileComparison, State, compare, compare_file, read_text, unified};
+pub use folder::NewFolder;
 pub use publish::{Write, preflight, publish, recover, refuse_existing, write_new};
 
 /// The directory that holds new files until all of them can be put in place.

@@ -161,6 +161,18 @@ fn set_plain_permissions(_file: &fs::File, _target: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A temporary directory is private; a published one is as readable as any.
+#[cfg(unix)]
+pub(super) fn readable(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+pub(super) fn readable(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// A target as the journal names it: relative to the directory where it lies below.
 fn within<'a>(dir: &Path, target: &'a Path) -> &'a Path {
     target.strip_prefix(dir).unwrap_or(target)

@@ -12,6 +12,8 @@ mod json;
 mod mapper;
 mod otlp_file;
 mod outcome;
+#[cfg(feature = "archive")]
+mod parquet;
 mod peer;
 mod proto;
 mod queue;
@@ -59,7 +61,8 @@ impl Progress for NoProgress {
 
 /// One source of spans.
 pub trait SpanSource {
-    /// What goes into the snapshot's provenance: `otlp file`, `tempo://host:3200`. No path, no user, no token.
+    /// What goes into the snapshot's provenance: `otlp file`, `tempo://host:3200`. No path, no user, no token. Asked after
+    /// [`SpanSource::read`], since an archive only then knows what it was captured from.
     fn describe(&self) -> String;
 
     /// Reads everything there is in the window and pushes it.
@@ -155,6 +158,10 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
             .help("give a file, a directory, `-` for standard input, or tempo://HOST:PORT"));
+    }
+    #[cfg(feature = "archive")]
+    if let Some(archive) = parquet::open(from, options) {
+        return Ok(Box::new(archive));
     }
     Ok(Box::new(otlp_file::open(from, options)?))
 }

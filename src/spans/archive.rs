@@ -3,6 +3,7 @@
 //! One row a span, dictionaries resolved, so that any Parquet reader can use it. Ids are lower-case hex. What the mapper
 //! dropped is not here either: an archive is as fit to keep as a snapshot.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use polars::prelude::{Column, DataFrame, NamedFrom, PolarsError, PolarsResult, Series};
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::diag::Diagnostic;
 
-/// Rows after which a writer should start the next file: about 10 MB compressed.
-pub const ROWS_PER_FILE: usize = 262_144;
+/// Rows after which a writer should start the next file: some 50 MB while it is made, 2 MB once compressed.
+pub const ROWS_PER_FILE: usize = 65_536;
 
 const PEER_KINDS: [(PeerKind, &str); 5] = [
     (PeerKind::None, ""),
@@ -28,7 +29,8 @@ const PEER_KINDS: [(PeerKind, &str); 5] = [
 ];
 
 /// Textual columns in file order.
-const TEXT: [&str; 17] = [
+const TEXT: [&str; 18] = [
+    "source",
     "trace_id",
     "span_id",
     "parent_span_id",
@@ -54,11 +56,18 @@ const NUMBERS: [&str; 5] = ["start_unix_nano", "end_unix_nano", "weight_micro", 
 /// Spans on their way into one Parquet file.
 #[derive(Debug, Default)]
 pub struct ArchivePart {
+    source: String,
     text: [Vec<String>; TEXT.len()],
     numbers: [Vec<u64>; NUMBERS.len()],
 }
 
 impl ArchivePart {
+    /// An empty part for spans of a source, named as in a snapshot's provenance.
+    #[must_use]
+    pub fn new(source: &str) -> Self {
+        Self { source: source.to_owned(), ..Self::default() }
+    }
+
     /// Spans so far.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -85,6 +94,7 @@ impl ArchivePart {
         let peer_kind = PEER_KINDS.iter().find(|(k, _)| *k == peer.kind).map_or("", |(_, name)| *name);
         let attributes = serde_json::to_string(&resource.attributes).unwrap_or_default();
         let text = [
+            self.source.clone(),
             row.trace_id.to_string(),
             row.span_id.to_string(),
             if row.parent_id.is_none() { String::new() } else { row.parent_id.to_string() },
@@ -114,7 +124,8 @@ impl ArchivePart {
     /// `archive-encode` with polars' own words.
     pub fn encode(&mut self) -> Result<Vec<u8>, Diagnostic> {
         let mut bytes = Vec::new();
-        let part = std::mem::take(self);
+        let empty = Self::new(&self.source);
+        let part = std::mem::replace(self, empty);
         part.frame()
             .and_then(|mut frame| {
                 ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)
@@ -132,11 +143,11 @@ impl ArchivePart {
     }
 }
 
-/// The spans of one Parquet file written by [`ArchivePart::encode`].
+/// The spans of one Parquet file written by [`ArchivePart::encode`], and the names of the sources they came from.
 ///
 /// # Errors
 /// `archive-damaged` when it is no Parquet file, or lacks a column or an id.
-pub fn decode(bytes: &[u8]) -> Result<SpanBatch, Diagnostic> {
+pub fn decode(bytes: &[u8]) -> Result<(SpanBatch, BTreeSet<String>), Diagnostic> {
     let damaged = |why: String| {
         Diagnostic::error("archive-damaged", format!("this is not a span archive of tracebook: {why}"))
             .help("Capture again with `tracebook capture --spans DIR`, or read the traces themselves with --from.")
@@ -145,17 +156,21 @@ pub fn decode(bytes: &[u8]) -> Result<SpanBatch, Diagnostic> {
     batch_of(&frame).map_err(|e| damaged(e.to_string()))
 }
 
-fn batch_of(frame: &DataFrame) -> PolarsResult<SpanBatch> {
+fn batch_of(frame: &DataFrame) -> PolarsResult<(SpanBatch, BTreeSet<String>)> {
     let text = TEXT.iter().map(|name| frame.column(name)?.str()).collect::<PolarsResult<Vec<_>>>()?;
     let numbers = NUMBERS.iter().map(|name| frame.column(name)?.u64()).collect::<PolarsResult<Vec<_>>>()?;
-    let mut batch = SpanBatch::default();
+    let (mut batch, mut sources) = (SpanBatch::default(), BTreeSet::new());
     for position in 0..frame.height() {
         let text: Vec<&str> = text.iter().map(|column| column.get(position).unwrap_or("")).collect();
         let numbers: Vec<u64> = numbers.iter().map(|column| column.get(position).unwrap_or(0)).collect();
-        row_of(&mut batch, &text, &numbers)
+        let (source, text) = text.split_first().unwrap_or((&"", &[]));
+        if !sources.contains(*source) {
+            sources.insert((*source).to_owned());
+        }
+        row_of(&mut batch, text, &numbers)
             .ok_or_else(|| PolarsError::ComputeError(format!("row {position} is malformed").into()))?;
     }
-    Ok(batch)
+    Ok((batch, sources))
 }
 
 fn row_of(batch: &mut SpanBatch, text: &[&str], numbers: &[u64]) -> Option<()> {
@@ -268,9 +283,10 @@ mod tests {
     #[test]
     fn spans_come_back_from_parquet_as_they_went_in() {
         let before = batch();
-        let mut part = ArchivePart::default();
+        let mut part = ArchivePart::new("otlp file");
         part.push(&before);
-        let after = decode(&part.encode().unwrap()).unwrap();
+        let (after, sources) = decode(&part.encode().unwrap()).unwrap();
+        assert_eq!(sources, BTreeSet::from(["otlp file".to_owned()]));
         assert_eq!(part.rows(), 0);
         assert_eq!(after.rows, before.rows);
         assert_eq!(after.links, before.links);

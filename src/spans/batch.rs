@@ -279,6 +279,28 @@ impl SpanBatch {
         &self.errors.items
     }
 
+    /// Keeps only the rows that pass, with their links. Returns how many were dropped.
+    pub fn keep(&mut self, pass: impl Fn(&SpanRow) -> bool) -> u64 {
+        let rows = std::mem::take(&mut self.rows);
+        let links = std::mem::take(&mut self.links);
+        let mut links = links.into_iter().peekable();
+        let mut dropped: u64 = 0;
+        for (position, row) in rows.into_iter().enumerate() {
+            let kept = pass(&row);
+            while let Some(link) = links.next_if(|l| l.row as usize <= position) {
+                if kept && let Ok(row) = u32::try_from(self.rows.len()) {
+                    self.links.push(Link { row, ..link });
+                }
+            }
+            if kept {
+                self.rows.push(row);
+            } else {
+                dropped = dropped.saturating_add(1);
+            }
+        }
+        dropped
+    }
+
     /// Drops the rows and links, keeps the dictionaries: for reuse by a decoder.
     pub fn clear_rows(&mut self) {
         self.rows.clear();

@@ -68,6 +68,13 @@ impl Case {
         case
     }
 
+    /// A copy of a directory.
+    pub fn copy_of(dir: &Path) -> Self {
+        let case = Self::empty();
+        tree(dir).iter().for_each(|(name, bytes)| case.put(name, bytes));
+        case
+    }
+
     /// A path inside the directory of the test.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -1,0 +1,72 @@
+//! Span archives: the Parquet files that `capture --spans` leaves behind (feature `archive`).
+//!
+//! Input: one such file, or a directory that holds some. Output: the spans as they were when the archive was written.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
+use crate::diag::{Diagnostic, Location};
+use crate::spans::archive;
+
+/// A source of archived spans.
+#[derive(Debug)]
+pub(super) struct Archive {
+    files: Vec<PathBuf>,
+    options: SourceOptions,
+    sources: BTreeSet<String>,
+}
+
+/// The archive a path names, if it names one: told by content for a file, by `*.parquet` for a directory.
+pub(super) fn open(path: &str, options: &SourceOptions) -> Option<Archive> {
+    let path = Path::new(path);
+    let mut files = if path.is_dir() { parts_of(path) } else { vec![path.to_owned()] };
+    files.sort();
+    files.retain(|file| is_parquet(file));
+    (!files.is_empty()).then(|| Archive { files, options: options.clone(), sources: BTreeSet::new() })
+}
+
+fn parts_of(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
+}
+
+fn is_parquet(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    path.is_file() && File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok()) && magic == *b"PAR1"
+}
+
+impl SpanSource for Archive {
+    fn describe(&self) -> String {
+        let sources: Vec<&str> = self.sources.iter().map(String::as_str).collect();
+        sources.join(", ")
+    }
+
+    fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
+        let mut report = SourceReport::default();
+        let mut outside: u64 = 0;
+        progress.total(self.files.len() as u64);
+        for file in &self.files {
+            let place = || Location::file(file.display().to_string());
+            let bytes = fs::read(file).map_err(|e| {
+                Diagnostic::error("source-unreadable", format!("it cannot be read: {e}"))
+                    .at(place())
+                    .help("check its permissions")
+            })?;
+            let (mut batch, sources) = archive::decode(&bytes).map_err(|problem| problem.at(place()))?;
+            if let Some((start, end)) = self.options.window {
+                outside = outside.saturating_add(batch.keep(|row| (start.0..end.0).contains(&row.start)));
+            }
+            sink.push(&batch)?;
+            self.sources.extend(sources);
+            progress.advance(1);
+        }
+        if outside > 0 {
+            let message = format!("{outside} spans start outside the window asked for and are left out");
+            report.diagnostics.push(Diagnostic::info("outside-window", message));
+        }
+        Ok(report)
+    }
+}

@@ -12,6 +12,7 @@ mod answer;
 mod client;
 mod endpoint;
 mod http;
+mod jobs;
 mod pool;
 mod pull;
 mod select;

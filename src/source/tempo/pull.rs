@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
-use super::answer::{self, Brief, Found};
+use super::answer::{self, Found};
 use super::client::Client;
 use super::http::Http;
+use super::jobs::{Bulk, Census, Count, SAMPLED_SERVICES, bulks, narrower, note, stretch};
 use super::pool::{Pool, Step};
 use super::select::Queries;
 use super::trouble::Trouble;
@@ -23,16 +24,12 @@ use crate::spans::{TraceId, UnixNanos};
 
 /// Spans in one census window; each trace costs little there.
 const CENSUS_SPANS: u64 = 150_000;
-/// Spans in one bulk window: with every field about 5 to 8 MB, well under Tempo's 16 MiB for one job.
-const BULK_SPANS: u64 = 5_000;
 /// First window when Tempo cannot count.
 const BLIND_SECONDS: u32 = 300;
 const SEARCHES_AT_ONCE: usize = 3;
 const FETCHES_AT_ONCE: usize = 4;
 /// Rounds of reading a trace again when fewer spans come by id than the search counted.
 const SHORT_READS: u32 = 2;
-/// Services of which one trace is looked at for sampling information.
-const SAMPLED_SERVICES: usize = 32;
 /// Rows in a batch made of traces that came by id.
 const ROWS: usize = 8_192;
 
@@ -72,25 +69,6 @@ pub(super) struct Tally {
     /// Traces that were found, but not there any more by id.
     pub(super) vanished: u64,
     pub(super) diagnostics: Vec<Diagnostic>,
-}
-
-/// Longest bulk window: a day less than what Tempo allows.
-const MAX_BULK_NANOS: u64 = 144 * 3600 * 1_000_000_000;
-
-type Census = BTreeMap<TraceId, Brief>;
-
-/// Part of the census: a window, or within one second the traces of some durations.
-#[derive(Debug, Clone, Copy)]
-struct Count {
-    window: Window,
-    duration: Option<(u32, u32)>,
-}
-
-/// Part of the bulk: traces by start, and the window that overlaps them all.
-#[derive(Debug, Clone)]
-struct Bulk {
-    window: Window,
-    traces: Vec<(TraceId, Brief)>,
 }
 
 /// The outcome of the census.
@@ -412,110 +390,5 @@ impl Pull<'_> {
                 "look at the tenant (an unknown one answers with nothing), the filter, the window, the last 30 s that Tempo \
                  leaves out, and spans that came more than 2 minutes late (ingestion_time_range_slack)",
             )
-    }
-}
-
-/// Enters an answer into the census. A trace that shows up in several windows keeps its earliest start.
-fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, found: &Found) {
-    for (id, trace) in found {
-        let now = answer::brief(trace);
-        all.entry(*id)
-            .and_modify(|known| {
-                known.start = known.start.min(now.start);
-                known.spans = known.spans.max(now.spans);
-                known.failed |= now.failed;
-            })
-            .or_insert(now);
-        for service in trace.service_stats.keys() {
-            if let Some(first) = services.get_mut(service) {
-                *first = (*first).min(*id);
-            } else if services.len() < SAMPLED_SERVICES {
-                services.insert(service.clone(), *id);
-            }
-        }
-    }
-}
-
-/// What to do about trouble that waiting does not mend: respect the server's limits, ask for less, or give up.
-fn narrower<J>(
-    ask: &Requests,
-    trouble: Trouble,
-    job: J,
-    narrow: impl Fn(&J) -> Option<Vec<J>>,
-) -> Result<Step<J>, Diagnostic> {
-    match trouble {
-        Trouble::Limit(limit, _) if ask.client.lower_limit(limit) => Ok(Step::Instead(vec![job])),
-        Trouble::SpansPerSet(spans, _) if ask.client.lower_spans_per_set(spans) => Ok(Step::Instead(vec![job])),
-        Trouble::TooMuch(why) => narrow(&job).map(Step::Instead).ok_or(why),
-        Trouble::Slow(why) => Ok(narrow(&job).map_or(Step::Wait(why), Step::Instead)),
-        other => Err(other.diagnostic()),
-    }
-}
-
-impl Count {
-    /// Halves of the window; of a single second, halves of the range of durations.
-    fn narrower(&self) -> Option<Vec<Self>> {
-        if let Some(halves) = self.window.halves() {
-            return Some(halves.map(|window| Self { window, ..*self }).to_vec());
-        }
-        let (from, to) = self.duration.unwrap_or((0, 63));
-        let middle = from.saturating_add(to) / 2;
-        (middle > from)
-            .then(|| [(from, middle), (middle, to)].map(|range| Self { duration: Some(range), ..*self }).to_vec())
-    }
-}
-
-impl Bulk {
-    fn of(traces: Vec<(TraceId, Brief)>) -> Option<Self> {
-        let second = |(_, brief): &(TraceId, Brief)| u32::try_from(brief.start / 1_000_000_000).ok();
-        let start = second(traces.first()?)?;
-        let end = second(traces.last()?)?.saturating_add(1);
-        Some(Self { window: Window { start, end }, traces })
-    }
-
-    /// Two halves in time; of a stretched window the halves together still cover it.
-    fn halves(&self, stretched: bool) -> Option<Vec<Self>> {
-        let [first, second] = self.window.halves()?;
-        let (early, late): (Vec<_>, Vec<_>) = self.traces.iter().partition(|(_, b)| first.holds(b.start));
-        if stretched {
-            return Some(vec![Self { window: first, traces: early }, Self { window: second, traces: late }]);
-        }
-        Some([early, late].into_iter().filter_map(Self::of).collect())
-    }
-}
-
-/// Bulk windows over the census, without those that hold nothing but traces to be fetched by id.
-fn bulks(mine: &Census, by_id: &BTreeSet<TraceId>, limit: u32) -> Vec<Bulk> {
-    let mut by_start: Vec<(TraceId, Brief)> = mine.iter().map(|(id, brief)| (*id, *brief)).collect();
-    by_start.sort_unstable_by_key(|(id, brief)| (brief.start, *id));
-    let most = (limit as usize / 2).max(1);
-    let mut jobs = Vec::new();
-    let mut traces: Vec<(TraceId, Brief)> = Vec::new();
-    let mut spans = 0u64;
-    for entry in by_start {
-        let more = spans.saturating_add(u64::from(entry.1.spans));
-        let longest = traces.first().is_some_and(|first| entry.1.start.saturating_sub(first.1.start) > MAX_BULK_NANOS);
-        if !traces.is_empty() && (more > BULK_SPANS || traces.len() >= most || longest) {
-            jobs.extend(Bulk::of(std::mem::take(&mut traces)));
-            spans = 0;
-        }
-        spans = spans.saturating_add(u64::from(entry.1.spans));
-        traces.push(entry);
-    }
-    jobs.extend(Bulk::of(traces));
-    jobs.retain(|job| job.traces.iter().any(|(id, _)| !by_id.contains(id)));
-    jobs
-}
-
-/// Widens windows until they cover the whole without gaps.
-fn stretch(jobs: &mut [Bulk], whole: Window) {
-    let starts: Vec<u32> = jobs.iter().map(|job| job.window.start).collect();
-    let count = jobs.len();
-    for (i, job) in jobs.iter_mut().enumerate() {
-        if i == 0 {
-            job.window.start = whole.start;
-        }
-        let next = starts.get(i + 1).copied().unwrap_or(whole.end);
-        job.window.end = if i + 1 == count { whole.end } else { job.window.end.max(next) };
     }
 }

@@ -93,12 +93,11 @@ impl Queries {
             fields.extend(spellings.iter().map(|key| format!("resource.{key}")));
         }
         fields.extend(SPAN_ATTRIBUTES.iter().map(|key| format!("span.{key}")));
-        if let Some(rate) = &self.rate_attribute {
-            if !is_resource_key(rate) && !SPAN_ATTRIBUTES.contains(&rate.as_str()) {
-                let quoted = quote(rate);
-                fields.push(format!("span.{quoted}"));
-                fields.push(format!("resource.{quoted}"));
-            }
+        let known = |rate: &str| is_resource_key(rate) || SPAN_ATTRIBUTES.contains(&rate);
+        if let Some(rate) = self.rate_attribute.as_deref().filter(|rate| !known(rate)) {
+            let quoted = quote(rate);
+            fields.push(format!("span.{quoted}"));
+            fields.push(format!("resource.{quoted}"));
         }
         format!("{all} | select({})", fields.join(", "))
     }

@@ -1,0 +1,192 @@
+//! What one request of a pull is about, and what to ask instead when it is too much.
+//!
+//! Input: the census. Output: windows for counting and for pulling. Pure: nothing here talks to anyone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::answer::{self, Brief, Found};
+use super::pool::Step;
+use super::pull::Requests;
+use super::trouble::Trouble;
+use super::window::Window;
+use crate::diag::Diagnostic;
+use crate::spans::TraceId;
+
+/// Spans in one bulk window: with every field about 5 to 8 MB, well under Tempo's 16 MiB for one job.
+const BULK_SPANS: u64 = 5_000;
+/// Services of which one trace is looked at for sampling information.
+pub(super) const SAMPLED_SERVICES: usize = 32;
+/// Longest bulk window: a day less than what Tempo allows.
+const MAX_BULK_NANOS: u64 = 144 * 3600 * 1_000_000_000;
+
+pub(super) type Census = BTreeMap<TraceId, Brief>;
+
+/// Part of the census: a window, or within one second the traces of some durations.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count {
+    pub(super) window: Window,
+    pub(super) duration: Option<(u32, u32)>,
+}
+
+/// Part of the bulk: traces by start, and the window that overlaps them all.
+#[derive(Debug, Clone)]
+pub(super) struct Bulk {
+    pub(super) window: Window,
+    pub(super) traces: Vec<(TraceId, Brief)>,
+}
+
+/// Enters an answer into the census. A trace that shows up in several windows keeps its earliest start.
+pub(super) fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, found: &Found) {
+    for (id, trace) in found {
+        let now = answer::brief(trace);
+        all.entry(*id)
+            .and_modify(|known| {
+                known.start = known.start.min(now.start);
+                known.spans = known.spans.max(now.spans);
+                known.failed |= now.failed;
+            })
+            .or_insert(now);
+        for service in trace.service_stats.keys() {
+            if let Some(first) = services.get_mut(service) {
+                *first = (*first).min(*id);
+            } else if services.len() < SAMPLED_SERVICES {
+                services.insert(service.clone(), *id);
+            }
+        }
+    }
+}
+
+/// What to do about trouble that waiting does not mend: respect the server's limits, ask for less, or give up.
+pub(super) fn narrower<J>(
+    ask: &Requests,
+    trouble: Trouble,
+    job: J,
+    narrow: impl Fn(&J) -> Option<Vec<J>>,
+) -> Result<Step<J>, Diagnostic> {
+    match trouble {
+        Trouble::Limit(limit, _) if ask.client.lower_limit(limit) => Ok(Step::Instead(vec![job])),
+        Trouble::SpansPerSet(spans, _) if ask.client.lower_spans_per_set(spans) => Ok(Step::Instead(vec![job])),
+        Trouble::TooMuch(why) => narrow(&job).map(Step::Instead).ok_or(why),
+        Trouble::Slow(why) => Ok(narrow(&job).map_or(Step::Wait(why), Step::Instead)),
+        other => Err(other.diagnostic()),
+    }
+}
+
+impl Count {
+    /// Halves of the window; of a single second, halves of the range of durations.
+    pub(super) fn narrower(&self) -> Option<Vec<Self>> {
+        if let Some(halves) = self.window.halves() {
+            return Some(halves.map(|window| Self { window, ..*self }).to_vec());
+        }
+        let (from, to) = self.duration.unwrap_or((0, 63));
+        let middle = from.saturating_add(to) / 2;
+        (middle > from)
+            .then(|| [(from, middle), (middle, to)].map(|range| Self { duration: Some(range), ..*self }).to_vec())
+    }
+}
+
+impl Bulk {
+    fn of(traces: Vec<(TraceId, Brief)>) -> Option<Self> {
+        let second = |(_, brief): &(TraceId, Brief)| u32::try_from(brief.start / 1_000_000_000).ok();
+        let start = second(traces.first()?)?;
+        let end = second(traces.last()?)?.saturating_add(1);
+        Some(Self { window: Window { start, end }, traces })
+    }
+
+    /// Two halves in time; of a stretched window the halves together still cover it.
+    pub(super) fn halves(&self, stretched: bool) -> Option<Vec<Self>> {
+        let [first, second] = self.window.halves()?;
+        let (early, late): (Vec<_>, Vec<_>) = self.traces.iter().partition(|(_, b)| first.holds(b.start));
+        if stretched {
+            return Some(vec![Self { window: first, traces: early }, Self { window: second, traces: late }]);
+        }
+        Some([early, late].into_iter().filter_map(Self::of).collect())
+    }
+}
+
+/// Bulk windows over the census, without those that hold nothing but traces to be fetched by id.
+pub(super) fn bulks(mine: &Census, by_id: &BTreeSet<TraceId>, limit: u32) -> Vec<Bulk> {
+    let mut by_start: Vec<(TraceId, Brief)> = mine.iter().map(|(id, brief)| (*id, *brief)).collect();
+    by_start.sort_unstable_by_key(|(id, brief)| (brief.start, *id));
+    let most = (limit as usize / 2).max(1);
+    let mut jobs = Vec::new();
+    let mut traces: Vec<(TraceId, Brief)> = Vec::new();
+    let mut spans = 0u64;
+    for entry in by_start {
+        let more = spans.saturating_add(u64::from(entry.1.spans));
+        let longest = traces.first().is_some_and(|first| entry.1.start.saturating_sub(first.1.start) > MAX_BULK_NANOS);
+        if !traces.is_empty() && (more > BULK_SPANS || traces.len() >= most || longest) {
+            jobs.extend(Bulk::of(std::mem::take(&mut traces)));
+            spans = 0;
+        }
+        spans = spans.saturating_add(u64::from(entry.1.spans));
+        traces.push(entry);
+    }
+    jobs.extend(Bulk::of(traces));
+    jobs.retain(|job| job.traces.iter().any(|(id, _)| !by_id.contains(id)));
+    jobs
+}
+
+/// Widens windows until they cover the whole without gaps.
+pub(super) fn stretch(jobs: &mut [Bulk], whole: Window) {
+    let starts: Vec<u32> = jobs.iter().map(|job| job.window.start).collect();
+    let count = jobs.len();
+    for (i, job) in jobs.iter_mut().enumerate() {
+        if i == 0 {
+            job.window.start = whole.start;
+        }
+        let next = starts.get(i + 1).copied().unwrap_or(whole.end);
+        job.window.end = if i + 1 == count { whole.end } else { job.window.end.max(next) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn census(n: u64, spans: u32) -> Census {
+        (0..n).map(|i| (TraceId(u128::from(n - i)), Brief { start: i * SECOND / 2, spans, failed: false })).collect()
+    }
+
+    #[test]
+    fn bulk_windows_hold_every_trace_once_and_leave_out_what_is_fetched_anyway() {
+        let all = census(1_000, 40);
+        let jobs = bulks(&all, &BTreeSet::new(), 100);
+        assert!(jobs.iter().all(|j| j.traces.len() <= 50 && j.traces.iter().all(|(_, b)| j.window.holds(b.start))));
+        assert_eq!(jobs.iter().flat_map(|j| &j.traces).map(|(id, _)| *id).collect::<BTreeSet<_>>().len(), 1_000);
+        assert!(bulks(&all, &all.keys().copied().collect(), 100).is_empty());
+    }
+
+    #[test]
+    fn stretched_windows_cover_the_whole_without_gaps() {
+        let whole = Window { start: 0, end: 5_000 };
+        let mut jobs = bulks(&census(500, 40), &BTreeSet::new(), 100);
+        stretch(&mut jobs, whole);
+        assert_eq!((jobs[0].window.start, jobs.last().unwrap().window.end), (0, 5_000));
+        assert!(jobs.windows(2).all(|w| w[0].window.end >= w[1].window.start));
+    }
+
+    #[test]
+    fn halving_loses_no_trace_and_ends() {
+        let mut open = bulks(&census(64, 1), &BTreeSet::new(), 1_000);
+        let mut left = BTreeSet::new();
+        while let Some(job) = open.pop() {
+            match job.halves(false) {
+                Some(halves) => open.extend(halves),
+                None => left.extend(job.traces.into_iter().map(|(id, _)| id)),
+            }
+        }
+        assert_eq!(left.len(), 64);
+        let mut open = vec![Count { window: Window { start: 7, end: 8 }, duration: None }];
+        let mut leaves = 0;
+        while let Some(job) = open.pop() {
+            match job.narrower() {
+                Some(parts) => open.extend(parts),
+                None => leaves += 1,
+            }
+        }
+        assert_eq!(leaves, 63);
+    }
+}

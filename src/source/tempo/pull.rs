@@ -338,7 +338,7 @@ impl Pull<'_> {
             self.sink.push(&self.mapper.batch)?;
         }
         self.mapper.batch.clear_rows();
-        Ok(())
+        self.mapper.trim(&mut |batch| self.sink.push(batch))
     }
 
     /// Holds what was pushed against what Tempo counts.

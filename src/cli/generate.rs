@@ -263,8 +263,7 @@ fn report(
         return io.data(&text);
     }
     let active = made.runbooks.iter().filter(|r| r.state != RunbookState::Retired).count();
-    let breached: Vec<&str> =
-        made.runbooks.iter().filter(|r| r.state == RunbookState::Breached).map(|r| r.id.as_str()).collect();
+    let breached = made.runbooks.iter().filter(|r| r.state == RunbookState::Breached);
     let verb = if dry { "to write" } else { "written" };
     io.say(&format!(
         "{active} runbook(s) in {}: {} file(s) {verb}, {} unchanged",
@@ -272,8 +271,8 @@ fn report(
         written.len(),
         comparison.unchanged()
     ));
-    if !breached.is_empty() {
-        io.say(&format!("missed objectives: {}", breached.join(", ")));
+    for runbook in breached {
+        io.say(&format!("breached: {}", dir.join(runbook.file_name()).display()));
     }
     if config.default_objectives {
         io.say("objectives: the defaults (error rate < 1 %, p99 < 1s, for every service); set your own under `objectives:`");

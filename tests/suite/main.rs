@@ -1,5 +1,13 @@
 //! End-to-end tests: one binary, one module per feature, fixtures in directories of the same name.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails"
+)]
 #![allow(unreachable_pub, reason = "helpers of one binary")]
 
 mod bad_input;

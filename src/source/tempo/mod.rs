@@ -1,4 +1,4 @@
-//! Tempo as a source: `tempo://host:9095`, `tempo+https://host` and the like (see [`endpoint`] for the forms).
+//! Tempo as a source: `tempo://host:9095`, `tempo+https://host` and the like (see `endpoint.rs` for the forms).
 //!
 //! Purpose: every trace that starts in a window, whole and once, from a running Tempo.
 //! Input: a URL and [`SourceOptions`] with a window. Output: span batches, through the same mapper as files.

@@ -9,4 +9,5 @@ mod docs;
 mod generate;
 mod harness;
 mod help;
+mod schemas;
 mod shop;

@@ -1,12 +1,6 @@
 //! End-to-end tests: one binary, one module per feature, fixtures in directories of the same name.
 
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of one binary of tests"
-)]
+#![allow(unreachable_pub, reason = "helpers of one binary")]
 
 mod bad_input;
 mod check;

@@ -18,4 +18,5 @@ mod generate;
 mod harness;
 mod help;
 mod sample;
+mod schemas;
 mod shop;

@@ -227,6 +227,35 @@ pub(super) fn tombstone(context: &Context<'_>, entry: &Entry) -> Runbook {
     }
 }
 
+/// What stays under the names a page had before: a page that points on.
+pub(super) fn signposts(page: &Runbook, entry: &Entry) -> Vec<Runbook> {
+    let former: BTreeSet<&String> = entry.former.iter().filter(|slug| **slug != entry.slug).collect();
+    let signpost = |slug: &String| Runbook {
+        slug: slug.clone(),
+        summary: Text::words("This page has another name now: ").runbook(page.id.clone()).and("."),
+        state: RunbookState::Retired,
+        severity: Severity::Info,
+        trigger: Text::words("Nothing leads here any more"),
+        successor: Some(page.id.clone()),
+        trigger_detail: Vec::new(),
+        impact: Vec::new(),
+        diagnosis: Vec::new(),
+        remediation: Vec::new(),
+        verification: Vec::new(),
+        escalation: Vec::new(),
+        evidence: Evidence {
+            diagram: Diagram::default(),
+            tables: Vec::new(),
+            traces: Vec::new(),
+            unknowns: Vec::new(),
+            ..page.evidence.clone()
+        },
+        related: Vec::new(),
+        ..page.clone()
+    };
+    former.into_iter().map(signpost).collect()
+}
+
 /// Where a retired page points: its own key under a new number, else another page about the same node, else another of
 /// the same kind about a node of the same name.
 fn successor(context: &Context<'_>, entry: &Entry, kind: RunbookKind, name: &str) -> Option<String> {

@@ -16,6 +16,8 @@ use crate::topology::Snapshot;
 pub struct Plan {
     /// Active and retired runbooks, sorted by number.
     pub runbooks: Vec<Runbook>,
+    /// Pages under the names runbooks had before: retired, each its own runbook's id as successor. They are in no list.
+    pub signposts: Vec<Runbook>,
     /// The ledger with the numbers just given.
     pub ledger: Ledger,
     /// Warnings: configuration entries that matched nothing.
@@ -43,7 +45,7 @@ pub fn plan(
         .map(|e| (e.key.clone(), e.id.clone()))
         .collect();
     let items: BTreeMap<&str, &Item<'_>> = catalogue.items.iter().map(|i| (i.key.as_str(), i)).collect();
-    let runbooks = ledger
+    let runbooks: Vec<Runbook> = ledger
         .runbooks
         .iter()
         .map(|entry| match items.get(entry.key.as_str()).filter(|_| entry.state == EntryState::Active) {
@@ -51,7 +53,9 @@ pub fn plan(
             None => frame::tombstone(&context, entry),
         })
         .collect();
-    Ok(Plan { runbooks, ledger, diagnostics: catalogue.warnings })
+    let signposts =
+        runbooks.iter().zip(&ledger.runbooks).flat_map(|(page, entry)| frame::signposts(page, entry)).collect();
+    Ok(Plan { runbooks, signposts, ledger, diagnostics: catalogue.warnings })
 }
 
 /// The ledger with keys a pin spelt short written in full: `latency:api` of a run that had not seen `shop/api` yet.

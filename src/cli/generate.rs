@@ -144,8 +144,10 @@ fn select(made: &Made, runbook: Option<&str>) -> Result<Vec<crate::render::Docum
         let known = if ids.is_empty() { "there are none".to_owned() } else { format!("there are {}", ids.join(", ")) };
         return Err(Diagnostic::error("runbook-unknown", format!("there is no runbook `{wanted}`")).help(known));
     };
-    let page = found.file_name();
-    Ok(made.documents.iter().filter(|d| d.path == page || d.path == config::ledger::FILE).cloned().collect())
+    // Its page, and those under names it had before.
+    let pages = format!("{}-", found.id);
+    let needed = |d: &&crate::render::Document| d.path.starts_with(&pages) || d.path == config::ledger::FILE;
+    Ok(made.documents.iter().filter(needed).cloned().collect())
 }
 
 /// A copy of the snapshot where the user wants one, unless it is there already.

@@ -31,7 +31,7 @@ pub(super) fn make(snapshot: &Snapshot, config: &Config, ledger: &Ledger) -> Res
     let plan = runbook::plan(snapshot, &statuses, &findings, &config.settings, ledger)?;
     let mut documents = Vec::with_capacity(plan.runbooks.len().saturating_add(3));
     let mut problems = Vec::new();
-    for runbook in &plan.runbooks {
+    for runbook in plan.runbooks.iter().chain(&plan.signposts) {
         match renderer.runbook(runbook, &plan.runbooks) {
             Ok(document) => documents.push(document),
             Err(problem) => problems.push(problem),

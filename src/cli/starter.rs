@@ -103,7 +103,7 @@ fn dependencies(out: &mut String, snapshot: &Snapshot) {
         let _ = writeln!(out, "#   {}  from {}{tail}", comment(&node.id.0), callers.join(", "));
     }
     out.push_str(
-        "runbooks: { latency: true, errors: true, dependencies: true, pipelines: true, critical_share: 0.05 }\n\n",
+        "runbooks: { latency: true, errors: true, dependencies: true, pipelines: true, critical_share: 0.05, critical_service_share: 0.5 }\n\n",
     );
 }
 

@@ -87,6 +87,10 @@ pub fn to_text(ledger: &Ledger) -> String {
             scalar(&entry.key),
             scalar(&entry.slug)
         );
+        if !entry.former.is_empty() {
+            let former: Vec<String> = entry.former.iter().map(|s| scalar(s)).collect();
+            let _ = writeln!(out, "    former: [{}]", former.join(", "));
+        }
     }
     out
 }
@@ -124,7 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(id: &str, key: &str, state: EntryState) -> Entry {
-        Entry { id: id.into(), key: key.into(), slug: "a-slug".into(), state }
+        Entry { id: id.into(), key: key.into(), slug: "a-slug".into(), state, former: Vec::new() }
     }
 
     #[test]
@@ -147,6 +151,11 @@ mod tests {
         assert_eq!(to_text(&back), text);
         assert_eq!(back.runbooks[0].id, "RB-002");
         assert_eq!(parse(&to_text(&Ledger::default()), FILE).unwrap().runbooks, []);
+        let mut renamed = ledger;
+        renamed.runbooks[0].former = vec!["old".into(), "older".into()];
+        let text = to_text(&renamed);
+        assert!(text.ends_with("    state: active\n    former: [old, older]\n"), "{text}");
+        assert_eq!(to_text(&parse(&text, FILE).unwrap()), text);
     }
 
     #[test]
@@ -163,6 +172,11 @@ mod tests {
                 "version: 1\nrunbooks:\n  - { id: RB-001, key: a, slug: s, state: gone }\n".to_owned(),
                 3,
                 "not one of active, retired",
+            ),
+            (
+                "version: 1\nrunbooks:\n  - { id: RB-001, key: a, slug: s, state: active, former: s }\n".to_owned(),
+                3,
+                "expected a list",
             ),
             (String::new(), 1, "no version"),
         ] {

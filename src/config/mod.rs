@@ -175,7 +175,8 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Diagnost
     let services: BTreeMap<String, ServiceConfig> = document.take("services").unwrap_or_default();
     let runbooks: RunbooksConfig = document.take("runbooks").unwrap_or_default();
     let links: LinksConfig = document.take("links").unwrap_or_default();
-    check_share(&document, runbooks.critical_share);
+    check_share(&document, "runbooks.critical_share", runbooks.critical_share);
+    check_share(&document, "runbooks.critical_service_share", runbooks.critical_service_share);
     check_links(&document, &links, &services);
     let lookback_seconds = document.take::<String>("lookback").and_then(|text| {
         let seconds = duration::seconds(&text);
@@ -245,10 +246,10 @@ fn objectives(document: &Document<'_>, raw: &[(usize, ObjectiveConfig)]) -> Vec<
     valid
 }
 
-fn check_share(document: &Document<'_>, share: f64) {
+fn check_share(document: &Document<'_>, key: &str, share: f64) {
     if !(0.0..=1.0).contains(&share) {
         document.report(
-            problem("config-value", "runbooks.critical_share", format!("{share} is not a share"))
+            problem("config-value", key, format!("{share} is not a share"))
                 .help("write a number from 0 to 1, e.g. 0.05 for 5 %"),
         );
     }
@@ -397,18 +398,18 @@ toc: [ { file: docs/operations/multi-region.md } ]
     #[test]
     fn wrong_values_are_all_named_with_what_was_expected() {
         let found = problems(
-            "lookback: soon\noutput: ''\ntopology: { max_services: many, max_edges: -1 }\nrunbooks: { critical_share: 5 }\nscenarios: [ { name: x } ]\npacks: kubernetes\nlinks: { grafana: 'javascript:x' }\ntemplates: nowhere\n",
+            "lookback: soon\noutput: ''\ntopology: { max_services: many, max_edges: -1 }\nrunbooks: { critical_share: 5, critical_service_share: -1 }\nscenarios: [ { name: x } ]\npacks: kubernetes\nlinks: { grafana: 'javascript:x' }\ntemplates: nowhere\n",
         );
         let got: Vec<(u64, &str, &str)> = found
             .iter()
             .map(|d| (d.location.line.unwrap(), d.location.key.as_deref().unwrap(), d.message.as_str()))
             .collect();
-        assert_eq!(got.len(), 8, "{got:#?}");
+        assert_eq!(got.len(), 9, "{got:#?}");
         assert_eq!(got[0], (1, "lookback", "`soon` is not a length of time"));
         assert_eq!(got[2], (3, "topology.max_services", "expected a whole number in range, found a text"));
         assert_eq!(got[4], (5, "scenarios[0]", "the key `title` is missing"));
         assert_eq!(got[5], (6, "packs", "expected a list, found a text"));
-        assert!(got[7].2.starts_with("cannot read the template directory `nowhere/`"));
+        assert!(got[8].2.starts_with("cannot read the template directory `nowhere/`"));
     }
 
     #[test]

@@ -10,11 +10,11 @@ use super::cfg::{Pin, ScenarioConfig};
 use super::context::{Context, Target};
 use super::document::RunbookKind;
 use super::kinds::{Item, slug_ending};
-use super::ledger::{Ledger, Wanted, is_slug, slug_with_ending, slugify};
+use super::ledger::{EntryState, Ledger, Wanted, is_slug, slug_with_ending, slugify};
 use super::packs;
 use crate::diag::{Diagnostic, Location};
 use crate::slo::{ObjectiveStatus, Sli};
-use crate::topology::{EdgeKind, NodeId, NodeKind};
+use crate::topology::{EdgeKind, Node, NodeId, NodeKind};
 
 /// What `plan` numbers and fills.
 pub(super) struct Catalogue<'a> {
@@ -56,7 +56,9 @@ pub(super) fn split_key(key: &str) -> Option<(RunbookKind, &str)> {
 /// Pins whose key is not of a known kind.
 pub(super) fn catalogue<'a>(context: &Context<'a>, ledger: &Ledger) -> Result<Catalogue<'a>, Vec<Diagnostic>> {
     let mut keys: BTreeMap<String, (RunbookKind, NodeId)> = BTreeMap::new();
-    for (kind, id) in observed(context) {
+    let mut found = observed(context);
+    found.extend(kept(context, ledger));
+    for (kind, id) in found {
         keys.insert(format!("{}:{id}", prefix(kind)), (kind, id.clone()));
     }
     let (mut warnings, mut errors) = (Vec::new(), Vec::new());
@@ -121,7 +123,10 @@ fn observed<'a>(context: &Context<'a>) -> BTreeSet<(RunbookKind, &'a NodeId)> {
                 if config.errors && node.instrumented && has(RunbookKind::Errors) {
                     out.insert((RunbookKind::Errors, &node.id));
                 }
-                if config.dependencies && critical(context, &node.id) {
+                // An errors page speaks of the service's failures already; what half of all requests need deserves both.
+                let spoken_of = node.instrumented && config.errors && has(RunbookKind::Errors);
+                let central = || context.entry_share(&node.id) >= config.critical_service_share;
+                if config.dependencies && critical(context, &node.id) && (!spoken_of || central()) {
                     out.insert((RunbookKind::Dependency, &node.id));
                 }
             }
@@ -140,6 +145,36 @@ fn observed<'a>(context: &Context<'a>) -> BTreeSet<(RunbookKind, &'a NodeId)> {
         }
     }
     out
+}
+
+/// What has a page already and keeps it: its node is still there, and nobody switched its kind off or removed its
+/// objectives. Without this a page would come and go with the traffic.
+fn kept<'a>(context: &Context<'a>, ledger: &Ledger) -> BTreeSet<(RunbookKind, &'a NodeId)> {
+    let config = &context.settings.runbooks;
+    let active = ledger.runbooks.iter().filter(|e| e.state == EntryState::Active);
+    let of = active.filter_map(|e| split_key(&e.key));
+    of.filter_map(|(kind, name)| {
+        let node = context.snapshot.node(&NodeId(name.to_owned()))?;
+        let wanted = match kind {
+            RunbookKind::Latency => config.latency && promised(context, node, kind),
+            RunbookKind::Errors => config.errors && promised(context, node, kind),
+            RunbookKind::Dependency => {
+                config.dependencies && !matches!(node.kind, NodeKind::Entry | NodeKind::Messaging)
+            }
+            RunbookKind::Pipeline => config.pipelines && node.kind == NodeKind::Messaging,
+            RunbookKind::Scenario => false,
+        };
+        wanted.then_some((kind, &node.id))
+    })
+    .collect()
+}
+
+/// Whether an objective still asks for a page about a service. A wildcard passes over services that send no spans, but
+/// one that fell silent still has its promise to keep.
+fn promised(context: &Context<'_>, node: &Node, kind: RunbookKind) -> bool {
+    let of_it = context.statuses(&node.id).iter().any(|s| belongs(s, kind));
+    let wild = || context.objectives.iter().any(|s| s.objective.service.contains('*') && belongs(s, kind));
+    node.kind == NodeKind::Service && (of_it || (!node.instrumented && wild()))
 }
 
 /// Whether enough depends on a node: at least the configured share of some caller's requests, or of all that enters.

@@ -18,6 +18,9 @@ pub struct RunbooksConfig {
     pub pipelines: bool,
     /// A dependency is critical when at least this share of entry traffic, or of all calls, reaches it (0..=1).
     pub critical_share: f64,
+    /// An instrumented service with an errors page of its own gets a dependency page too when at least this share of all
+    /// requests from outside touch it (0..=1).
+    pub critical_service_share: f64,
     /// Ids, slugs, titles and triggers that people decided on.
     pub pinned: Vec<Pin>,
 }
@@ -30,6 +33,7 @@ impl Default for RunbooksConfig {
             dependencies: true,
             pipelines: true,
             critical_share: 0.05,
+            critical_service_share: 0.5,
             pinned: Vec::new(),
         }
     }

@@ -147,8 +147,19 @@ impl<'a> Context<'a> {
         self.entries.iter().take(ENTRIES).enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, e)| *e).collect()
     }
 
-    /// The largest share of the requests from outside that can touch a node, 0..=1: each that does calls it at least once.
+    /// The share of the requests from outside that touch a node, 0..=1, counted trace by trace; `None` where the snapshot
+    /// did not count them (aggregates).
+    pub(super) fn exact_entry_share(&self, id: &NodeId) -> Option<f64> {
+        let all = self.snapshot.coverage.entry_traces;
+        let node = self.snapshot.node(id)?;
+        (!all.is_zero()).then(|| node.entry_traces.ratio_of(all).min(1.0))
+    }
+
+    /// The same, or the largest it can be where it was not counted: a request that touches a node calls it at least once.
     pub(super) fn entry_share(&self, id: &NodeId) -> f64 {
+        if let Some(exact) = self.exact_entry_share(id) {
+            return exact;
+        }
         if self.entry_calls <= 0.0 {
             return 0.0;
         }

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::{Context, Target};
 use super::document::{Diagram, DiagramEdge, DiagramNode, EvidenceRow, EvidenceTable, Text};
 use super::impact::name_of;
-use super::phrase::{count, error_class, items, nanos, seconds};
+use super::phrase::{FEW, count, error_class, items, nanos, seconds};
 use super::quote::label;
+use crate::findings::Finding;
 use crate::spans::Weight;
 use crate::topology::{Edge, EdgeKind, ErrorCount, NodeId, Operation, Sketch};
 
@@ -192,7 +193,9 @@ pub(super) fn caller_error_classes(context: &Context<'_>, target: &Target<'_>) -
 
 /// What the rules found about the node or its edges.
 pub(super) fn findings(context: &Context<'_>, target: &Target<'_>) -> Option<EvidenceTable> {
-    let all = context.findings(&target.id);
+    // Objectives are spoken of under the trigger.
+    let findings = context.findings(&target.id).iter();
+    let all: Vec<&Finding> = findings.copied().filter(|f| !f.code.starts_with("objective-")).collect();
     let rows = all.iter().take(ROWS).map(|f| EvidenceRow {
         cells: vec![
             Text::words(f.severity.name()),
@@ -206,10 +209,12 @@ pub(super) fn findings(context: &Context<'_>, target: &Target<'_>) -> Option<Evi
 
 /// n, calls a second, error share, p50, p95, p99 with its interval.
 fn numbers(context: &Context<'_>, n: u64, calls: Weight, failed: Weight, durations: &Sketch) -> [Text; 6] {
-    let p99 = match (durations.quantile(0.99), durations.quantile_interval(0.99)) {
+    let interval = durations.quantile_interval(0.99).filter(|_| durations.n() >= FEW);
+    let p99 = match (durations.quantile(0.99), interval) {
         (Some(v), Some((low, high))) => {
             Text::default().piece(nanos(v)).and(" (").piece(nanos(low)).and(" to ").piece(nanos(high)).and(")")
         }
+        (Some(v), None) => Text::default().piece(nanos(v)),
         _ => unknown(),
     };
     [

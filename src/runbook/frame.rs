@@ -10,9 +10,10 @@ use super::context::{Context, Target};
 use super::document::{Diagram, EscalationStep, Evidence, Runbook, RunbookKind, RunbookState, Text};
 use super::kinds::{self, Item};
 use super::ledger::{Entry, moved_key};
-use super::{evidence, steps, unknowns};
+use super::{evidence, phrase, steps, unknowns};
 use crate::diag::Severity;
-use crate::topology::NodeId;
+use crate::slo::{ObjectiveState, ObjectiveStatus, Sli};
+use crate::topology::{EdgeKind, NodeId};
 
 /// Most related runbooks on a page.
 const RELATED: usize = 12;
@@ -24,7 +25,9 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
     let team = item.pin.map(|p| &p.steps).or(item.scenario.map(|s| &s.steps)).unwrap_or(&empty);
     let urgency = urgency(item);
     let mut summary = body.headline;
-    if !body.first.is_empty() {
+    if let Some(text) = elsewhere(context, item, body.state) {
+        summary = summary.and(" ").append(text);
+    } else if !body.first.is_empty() {
         summary = summary.and(" ").append(body.first);
     }
     let mut unknowns = body.unknowns;
@@ -95,6 +98,27 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
         related: related(context, item, &entry.id),
         successor: None,
     }
+}
+
+/// A page that is fine must not read as if the service were: what else the service misses, and where that is spoken of.
+fn elsewhere(context: &Context<'_>, item: &Item<'_>, state: RunbookState) -> Option<Text> {
+    if !matches!(item.kind, RunbookKind::Latency | RunbookKind::Errors) || state == RunbookState::Breached {
+        return None;
+    }
+    let own = |s: &ObjectiveStatus| item.statuses.iter().any(|o| o.id == s.id);
+    let missed = context.statuses(&item.target.id).iter();
+    missed.filter(|s| s.state == ObjectiveState::Breached && !own(s)).find_map(|status| {
+        let id = match status.objective.sli {
+            Sli::Latency { .. } | Sli::LatencyMean => context.runbook_of(&item.target.id, &["latency"]),
+            Sli::ErrorRate | Sli::Throughput => context.runbook_of(&item.target.id, &["errors"]),
+            Sli::MessagingLag { .. } => {
+                let topics = context.callers(&item.target.id).into_iter().filter(|e| e.kind == EdgeKind::Messaging);
+                topics.into_iter().find_map(|e| context.runbook_of(&e.source, &["pipeline"]))
+            }
+            Sli::External => None,
+        }?;
+        Some(Text::words(format!("Its {} misses a target: see ", phrase::sli(&status.objective))).runbook(id).and("."))
+    })
 }
 
 /// What every page's evidence starts from.
@@ -225,6 +249,35 @@ pub(super) fn tombstone(context: &Context<'_>, entry: &Entry) -> Runbook {
         related: Vec::new(),
         successor,
     }
+}
+
+/// What stays under the names a page had before: a page that points on.
+pub(super) fn signposts(page: &Runbook, entry: &Entry) -> Vec<Runbook> {
+    let former: BTreeSet<&String> = entry.former.iter().filter(|slug| **slug != entry.slug).collect();
+    let signpost = |slug: &String| Runbook {
+        slug: slug.clone(),
+        summary: Text::words("This page has another name now: ").runbook(page.id.clone()).and("."),
+        state: RunbookState::Retired,
+        severity: Severity::Info,
+        trigger: Text::words("Nothing leads here any more"),
+        successor: Some(page.id.clone()),
+        trigger_detail: Vec::new(),
+        impact: Vec::new(),
+        diagnosis: Vec::new(),
+        remediation: Vec::new(),
+        verification: Vec::new(),
+        escalation: Vec::new(),
+        evidence: Evidence {
+            diagram: Diagram::default(),
+            tables: Vec::new(),
+            traces: Vec::new(),
+            unknowns: Vec::new(),
+            ..page.evidence.clone()
+        },
+        related: Vec::new(),
+        ..page.clone()
+    };
+    former.into_iter().map(signpost).collect()
 }
 
 /// Where a retired page points: its own key under a new number, else another page about the same node, else another of

@@ -26,7 +26,14 @@ fn hit(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
             0 => text,
             more => text.and(" and ").piece(items(more)).and(" more places"),
         };
-        return Some(text.and(" and need it, up to ").ratio(share).and(" of all that enters."));
+        let text = match context.exact_entry_share(&target.id) {
+            Some(exact) if exact <= 0.0 => {
+                return Some(text.and(" may need it, though none whose trace is whole did in this window."));
+            }
+            Some(_) => text.and(" and need it: "),
+            None => text.and(" and need it: up to "),
+        };
+        return Some(text.ratio(share).and(" of all that enters."));
     }
     if !context.entries_reaching(&target.id, false).is_empty() {
         return Some(Text::words("No request waits for it, but what was accepted earlier is finished late."));

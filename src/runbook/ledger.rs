@@ -35,6 +35,20 @@ pub struct Entry {
     pub slug: String,
     /// State.
     pub state: EntryState,
+    /// Slugs it had before, oldest first: each leaves a page that points on, so that links in alerts stay true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
+}
+
+impl Entry {
+    /// Gives it another slug and remembers the old one.
+    fn rename(&mut self, slug: &str) {
+        if self.slug != slug {
+            let old = std::mem::replace(&mut self.slug, slug.to_owned());
+            self.former.retain(|s| *s != slug && *s != old);
+            self.former.push(old);
+        }
+    }
 }
 
 /// All numbers ever given, sorted by number.
@@ -105,9 +119,9 @@ impl Ledger {
             if !keys.insert(&entry.key) {
                 faults.push(LedgerError::DuplicateKey(entry.key.clone()));
             }
-            if !is_slug(&entry.slug) {
-                faults.push(LedgerError::BadSlug(entry.slug.clone()));
-            }
+            // Each becomes a file name.
+            let slugs = std::iter::once(&entry.slug).chain(&entry.former);
+            faults.extend(slugs.filter(|s| !is_slug(s)).map(|s| LedgerError::BadSlug(s.clone())));
         }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
@@ -182,8 +196,10 @@ pub(super) fn allocate(ledger: &Ledger, wanted: &[Wanted]) -> Result<Ledger, Vec
         {
             entry.key = format!("moved:{}:{}", entry.id, want.key);
         }
-        let slug = by_number.get(n).map_or_else(|| want.fallback_slug.clone(), |e| e.slug.clone());
-        by_number.insert(*n, Entry { id: id(*n), key: want.key.clone(), slug, state: EntryState::Retired });
+        let (slug, former) = by_number
+            .get(n)
+            .map_or_else(|| (want.fallback_slug.clone(), Vec::new()), |e| (e.slug.clone(), e.former.clone()));
+        by_number.insert(*n, Entry { id: id(*n), key: want.key.clone(), slug, state: EntryState::Retired, former });
         number_of.insert(want.key.clone(), *n);
     }
     if !problems.is_empty() {
@@ -209,10 +225,14 @@ pub(super) fn allocate(ledger: &Ledger, wanted: &[Wanted]) -> Result<Ledger, Vec
             key: want.key.clone(),
             slug: want.fallback_slug.clone(),
             state: EntryState::Active,
+            former: Vec::new(),
         });
         entry.state = EntryState::Active;
-        if let Some(slug) = &want.slug {
-            entry.slug.clone_from(slug);
+        // A number just given has no page yet that a link could lead to.
+        match &want.slug {
+            Some(slug) if ledger.runbooks.iter().any(|e| e.id == entry.id) => entry.rename(slug),
+            Some(slug) => entry.slug.clone_from(slug),
+            None => {}
         }
     }
     Ok(Ledger { version: VERSION, runbooks: by_number.into_values().collect() })
@@ -397,6 +417,20 @@ mod tests {
         let chosen = Wanted { slug: Some("api-high-latency".into()), ..want("latency:a") };
         let second = allocate(&first, &[chosen]).unwrap();
         assert_eq!((second.runbooks[0].id.as_str(), second.runbooks[0].slug.as_str()), ("RB-001", "api-high-latency"));
+        assert_eq!(second.runbooks[0].former, ["latency-a"]);
+        let run = |ledger: &Ledger, slug: &str| {
+            let wanted = [Wanted { slug: Some(slug.into()), ..want("latency:a") }];
+            allocate(ledger, &wanted).unwrap().runbooks.remove(0)
+        };
+        assert_eq!(run(&second, "api-high-latency"), second.runbooks[0]);
+        let third = Ledger { runbooks: vec![run(&second, "slow-api")], ..second.clone() };
+        assert_eq!(third.runbooks[0].former, ["latency-a", "api-high-latency"]);
+        assert_eq!(
+            run(&third, "latency-a").former,
+            ["api-high-latency", "slow-api"],
+            "it is back under its first name"
+        );
+        assert_eq!(run(&Ledger::default(), "slow-api").former, [""; 0]);
     }
 
     #[test]
@@ -423,6 +457,7 @@ mod tests {
             key: key.into(),
             slug: slug.into(),
             state: EntryState::Active,
+            former: Vec::new(),
         };
         let runbooks = vec![entry("RB-001", "a", "a"), entry("RB-001", "a", "../a"), entry("RB-0001", "b", "b")];
         assert_eq!(

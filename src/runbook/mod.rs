@@ -24,6 +24,8 @@ mod unknowns;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod wording_tests;
 
 pub use document::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,

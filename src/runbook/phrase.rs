@@ -58,16 +58,65 @@ pub(super) fn bad_side(comparison: Comparison) -> (&'static str, &'static str) {
     }
 }
 
-/// `812 ms (n 4210, 95 % interval 760 ms to 900 ms)`; empty without data.
+/// Below this many requests an interval says little more than the largest and the smallest value seen.
+pub(super) const FEW: u64 = 20;
+
+/// `812 ms (n 4210, 95 % interval 760 ms to 900 ms)`; of few requests `909 ms (only few requests were seen, n 6)`; empty
+/// without data.
 pub(super) fn observed(status: &ObjectiveStatus) -> Text {
     let Some(v) = status.value else { return Text::default() };
     let sli = status.objective.sli;
+    if status.n > 0 && status.n < FEW {
+        let what = if matches!(sli, Sli::MessagingLag { .. }) { "messages" } else { "requests" };
+        let text = Text::default().piece(value(sli, v)).and(format!(" (only few {what} were seen, n "));
+        return text.piece(count(status.n)).and(")");
+    }
     let text = Text::default().piece(value(sli, v)).and(" (n ").piece(count(status.n));
     let text = match status.interval {
         Some((low, high)) => text.and(", 95 % interval ").piece(value(sli, low)).and(" to ").piece(value(sli, high)),
         None => text,
     };
     text.and(")")
+}
+
+/// How much of the error budget is left or overspent, as the end of a sentence; empty where that says nothing.
+pub(super) fn budget(status: &ObjectiveStatus) -> Text {
+    let Some(left) = status.budget_remaining.filter(|_| status.n == 0 || status.n >= FEW) else {
+        return Text::default();
+    };
+    let bad = match status.objective.sli {
+        Sli::ErrorRate => "failed requests",
+        Sli::MessagingLag { .. } => "late messages",
+        _ => "slow requests",
+    };
+    // Of what is allowed, how much was used.
+    match 1.0 - left {
+        used if used >= 1.95 => Text::words("; ").count(used).and(format!(" times as many {bad} as allowed")),
+        used if used > 1.0 => Text::words("; ").ratio(used - 1.0).and(format!(" more {bad} than allowed")),
+        _ => Text::words("; error budget left in this window: ").ratio(left),
+    }
+}
+
+/// How fast the error budget is spent, window by window; nothing without burn rates.
+pub(super) fn burn(status: &ObjectiveStatus) -> Option<Text> {
+    status.burn.first()?;
+    let mut text =
+        Text::words("How fast its error budget was spent at the end of the window, 1 being just sustainable: ");
+    for (i, rate) in status.burn.iter().enumerate() {
+        text = text
+            .and(if i == 0 { "" } else { "; " })
+            .count(rate.long)
+            .and(format!(" over {}", whole(rate.long_seconds)));
+        text = text.and(", ").count(rate.short).and(format!(" over {}", whole(rate.short_seconds)));
+        let word = if rate.severity == "page" { "pages" } else { "makes a ticket" };
+        let verdict = if rate.firing {
+            format!(" (both above {}: {word})", rate.factor)
+        } else {
+            format!(" ({word} when both are above {})", rate.factor)
+        };
+        text = text.and(verdict);
+    }
+    Some(text.and("."))
 }
 
 /// A configured length of time in its largest whole unit: `30d`.
@@ -154,21 +203,22 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
     match worst.state {
         ObjectiveState::Breached => {
             let text = goal(capital(subject(worst, target)).and(" misses its target: ").append(observed(worst)));
-            let text =
-                if worst.certain { text } else { text.and("; the interval reaches the target, so it may be chance") };
+            let text = if worst.certain || (worst.n > 0 && worst.n < FEW) {
+                text
+            } else {
+                text.and("; the interval reaches the target, so it may be chance")
+            };
             let missed = statuses.iter().filter(|s| s.state == ObjectiveState::Breached).count();
             match missed.saturating_sub(1) {
                 0 => text.and("."),
+                1 => text.and(". One more of its objectives is missed."),
                 others => text.and(". Missed as well: ").piece(items(others)).and(" more of its objectives."),
             }
         }
-        ObjectiveState::Met => goal(
-            Text::words("Nothing wrong in this window: ")
-                .append(subject(worst, target))
-                .and(" is ")
-                .append(observed(worst)),
-        )
-        .and("."),
+        ObjectiveState::Met => {
+            goal(capital(subject(worst, target)).and(" keeps its target in this window: ").append(observed(worst)))
+                .and(".")
+        }
         ObjectiveState::NoData if target.handled().is_none() => not_seen(target),
         ObjectiveState::NoData => {
             Text::words(format!("The traces cannot tell: {}.", worst.reason.trim_end_matches('.')))

@@ -16,6 +16,8 @@ use crate::topology::Snapshot;
 pub struct Plan {
     /// Active and retired runbooks, sorted by number.
     pub runbooks: Vec<Runbook>,
+    /// Pages under the names runbooks had before: retired, each its own runbook's id as successor. They are in no list.
+    pub signposts: Vec<Runbook>,
     /// The ledger with the numbers just given.
     pub ledger: Ledger,
     /// Warnings: configuration entries that matched nothing.
@@ -43,7 +45,7 @@ pub fn plan(
         .map(|e| (e.key.clone(), e.id.clone()))
         .collect();
     let items: BTreeMap<&str, &Item<'_>> = catalogue.items.iter().map(|i| (i.key.as_str(), i)).collect();
-    let runbooks = ledger
+    let runbooks: Vec<Runbook> = ledger
         .runbooks
         .iter()
         .map(|entry| match items.get(entry.key.as_str()).filter(|_| entry.state == EntryState::Active) {
@@ -51,7 +53,9 @@ pub fn plan(
             None => frame::tombstone(&context, entry),
         })
         .collect();
-    Ok(Plan { runbooks, ledger, diagnostics: catalogue.warnings })
+    let signposts =
+        runbooks.iter().zip(&ledger.runbooks).flat_map(|(page, entry)| frame::signposts(page, entry)).collect();
+    Ok(Plan { runbooks, signposts, ledger, diagnostics: catalogue.warnings })
 }
 
 /// The ledger with keys a pin spelt short written in full: `latency:api` of a run that had not seen `shop/api` yet.
@@ -74,6 +78,7 @@ mod tests {
     use super::super::{RunbookState, Step, Text};
     use super::*;
     use crate::slo::ObjectiveState;
+    use crate::spans::Weight;
     use crate::topology::{EdgeKind, NodeKind};
 
     fn made(settings: &Settings, ledger: &Ledger) -> Plan {
@@ -204,6 +209,82 @@ mod tests {
                 .any(|k| k.ends_with("dependency:shop/checkout") || k.contains("errors:") || k.contains("pipeline:"))
         );
         assert!(keys(&plan).iter().any(|k| k.ends_with("dependency:shop/payment")));
+    }
+
+    #[test]
+    fn a_service_with_an_errors_page_has_a_dependency_page_only_when_half_of_all_requests_touch_it() {
+        let touched = |requests: u64| {
+            let mut shop = shop();
+            shop.coverage.entry_traces = Weight::whole(100);
+            for node in &mut shop.nodes {
+                node.entry_traces = Weight::whole(requests);
+            }
+            plan(&shop, &objectives(), &[], &Settings::default(), &Ledger::default()).unwrap()
+        };
+        let has = |plan: &Plan, key: &str| plan.runbooks.iter().any(|r| r.key == key);
+        let (rare, central) = (touched(49), touched(50));
+        assert!(!has(&rare, "dependency:shop/checkout") && has(&central, "dependency:shop/checkout"));
+        // Nothing else speaks of these: the payment service has no error-rate objective here.
+        assert!(has(&rare, "dependency:shop/payment") && has(&rare, "dependency:database:postgresql:orders"));
+        let impact = |plan: &Plan| words(&page(plan, "errors:shop/checkout").impact[0]);
+        assert_eq!(impact(&rare), "Requests that enter at `frontend` and need it: 49 % of all that enters.");
+        assert!(impact(&touched(0)).ends_with("may need it, though none whose trace is whole did in this window."));
+        // Without the count there is only a bound.
+        let bound = made(&Settings::default(), &Ledger::default());
+        assert!(impact(&bound).contains("up to 50 %"), "{}", impact(&bound));
+    }
+
+    /// `user → api → cache`, the cache asked in a share of the requests.
+    fn api_and_cache(asked: u64) -> Snapshot {
+        let api = node("api", NodeKind::Service, stats(1_000, 0, 50));
+        let entry = node("entry:user", NodeKind::Entry, Default::default());
+        let mut nodes = vec![entry, api];
+        let mut edges = vec![edge("entry:user", "api", EdgeKind::Entry, 1_000, 0, 0, 50)];
+        if asked > 0 {
+            nodes.push(node("database:redis:cache", NodeKind::Database, stats(asked, 0, 1)));
+            edges.push(edge("api", "database:redis:cache", EdgeKind::Database, asked, 0, 1, 0));
+        }
+        snapshot(nodes, edges, vec![])
+    }
+
+    #[test]
+    fn a_page_outlives_a_falling_share_but_not_its_node_and_comes_back_under_its_number() {
+        let run = |asked, ledger: &Ledger| plan(&api_and_cache(asked), &[], &[], &Settings::default(), ledger).unwrap();
+        let state = |plan: &Plan| {
+            plan.runbooks.iter().map(|r| (r.id.clone(), r.state == RunbookState::Retired)).collect::<Vec<_>>()
+        };
+        let (active, retired) = (vec![("RB-001".to_owned(), false)], vec![("RB-001".to_owned(), true)]);
+        assert!(run(40, &Ledger::default()).runbooks.is_empty(), "4 % are not critical");
+        let first = run(60, &Ledger::default());
+        assert_eq!(state(&first), active);
+        let fallen = run(40, &first.ledger);
+        assert_eq!(state(&fallen), active);
+        let gone = run(0, &fallen.ledger);
+        assert_eq!(state(&gone), retired);
+        // Retired, it takes the full share again to bring it back.
+        assert_eq!(state(&run(40, &gone.ledger)), retired);
+        assert_eq!(state(&run(60, &gone.ledger)), active);
+        let off = RunbooksConfig { dependencies: false, ..RunbooksConfig::default() };
+        let off = Settings { runbooks: off, ..Settings::default() };
+        assert_eq!(state(&plan(&api_and_cache(60), &[], &[], &off, &first.ledger).unwrap()), retired);
+    }
+
+    #[test]
+    fn the_pages_of_a_topic_without_consumers_and_of_a_silent_service_stay() {
+        let first = made(&Settings::default(), &Ledger::default());
+        let mut dead = shop();
+        dead.edges.retain(|e| e.source.0 != "messaging:kafka:orders");
+        dead.nodes.iter_mut().for_each(|n| n.instrumented &= n.id.0 != "shop/checkout");
+        let latency = |service: &str| {
+            let mut status = objectives().remove(3);
+            status.objective.service = service.into();
+            plan(&dead, &[status], &[], &Settings::default(), &first.ledger).unwrap()
+        };
+        let state = |plan: &Plan, key: &str| page(plan, key).state == RunbookState::Retired;
+        let wild = latency("*");
+        assert!(!state(&wild, "pipeline:messaging:kafka:orders") && !state(&wild, "latency:shop/checkout"));
+        assert!(state(&wild, "errors:shop/checkout"), "no error-rate objective is left");
+        assert!(state(&latency("payment"), "latency:shop/checkout"), "no latency objective is left for it");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::context::{Context, Target};
-use super::quote::matches;
+use super::quote::{fits, matches};
 use crate::topology::NodeKind;
 
 const EQ: &str = " = ";
@@ -40,6 +40,15 @@ pub(super) fn handled(context: &Context<'_>, target: &Target<'_>) -> String {
             if target.kind == NodeKind::Messaging { "consumer" } else { "client" },
             peer(target)
         ),
+    }
+}
+
+/// The same for those of its operations that fit a pattern; for all of them without one.
+pub(super) fn handled_operation(context: &Context<'_>, target: &Target<'_>, operation: Option<&str>) -> String {
+    let all = handled(context, target);
+    match operation {
+        Some(operation) => format!("{all} && {}", fits("name", operation, EQ)),
+        None => all,
     }
 }
 
@@ -80,6 +89,11 @@ pub(super) fn edge(caller: &Target<'_>, callee: &Target<'_>, more: &str) -> Stri
     }
 }
 
+/// Calling spans of a service, whatever they call; with further conditions.
+pub(super) fn made(caller: &Target<'_>, more: &str) -> String {
+    select(&format!("{} && (kind = client || kind = producer) && {more}", resource(caller)))
+}
+
 /// `{ … }`
 pub(super) fn select(conditions: &str) -> String {
     format!("{{ {conditions} }}")
@@ -107,32 +121,34 @@ fn threshold(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Label matchers of span metrics for what a service handled.
-fn span_labels(target: &Target<'_>, more: &str) -> String {
-    format!("{}, span_kind=~\"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER\"{more}", matches("service", &target.name, "="))
+/// Label matchers of span metrics for what a service handled, or for those of its operations that fit a pattern.
+fn span_labels(target: &Target<'_>, operation: Option<&str>, more: &str) -> String {
+    let operation = operation.map(|o| format!(", {}", fits("span_name", o, "="))).unwrap_or_default();
+    let service = matches("service", &target.name, "=");
+    format!("{service}, span_kind=~\"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER\"{operation}{more}")
 }
 
-/// A latency quantile of a service in seconds, from span metrics.
-pub(super) fn prom_latency(target: &Target<'_>, quantile: f64) -> String {
+/// A latency quantile of a service (of an operation) in seconds, from span metrics.
+pub(super) fn prom_latency(target: &Target<'_>, operation: Option<&str>, quantile: f64) -> String {
     format!(
         "histogram_quantile({}, sum by (le) (rate(traces_spanmetrics_latency_bucket{{{}}}[5m])))",
         threshold(quantile),
-        span_labels(target, "")
+        span_labels(target, operation, "")
     )
 }
 
-/// Failed ÷ handled requests of a service, from span metrics.
-pub(super) fn prom_error_rate(target: &Target<'_>) -> String {
+/// Failed ÷ handled requests of a service (of an operation), from span metrics.
+pub(super) fn prom_error_rate(target: &Target<'_>, operation: Option<&str>) -> String {
     format!(
         "sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))\n  / sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))",
-        span_labels(target, ", status_code=\"STATUS_CODE_ERROR\""),
-        span_labels(target, "")
+        span_labels(target, operation, ", status_code=\"STATUS_CODE_ERROR\""),
+        span_labels(target, operation, "")
     )
 }
 
-/// Handled requests per second of a service, from span metrics.
-pub(super) fn prom_throughput(target: &Target<'_>) -> String {
-    format!("sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))", span_labels(target, ""))
+/// Handled requests per second of a service (of an operation), from span metrics.
+pub(super) fn prom_throughput(target: &Target<'_>, operation: Option<&str>) -> String {
+    format!("sum(rate(traces_spanmetrics_calls_total{{{}}}[5m]))", span_labels(target, operation, ""))
 }
 
 /// Failed ÷ all calls to a node by caller, from service-graph metrics.

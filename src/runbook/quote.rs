@@ -38,16 +38,33 @@ pub(super) fn matches(left: &str, value: &str, equals: &str) -> String {
     if value.chars().count() <= LONGEST {
         return format!("{left}{equals}{}", literal(value));
     }
-    let mut start = String::new();
-    for c in value.chars().take(LONGEST) {
-        if !c.is_alphanumeric() && !matches!(c, ' ' | '_' | '/' | ':' | '-') {
-            start.push('\\');
-        }
-        start.push(c);
+    let start: String = value.chars().take(LONGEST).collect();
+    expression(left, &format!("{}.*", escaped(&start)), equals)
+}
+
+/// The same for a name in which `*` stands for anything.
+pub(super) fn fits(left: &str, pattern: &str, equals: &str) -> String {
+    if !pattern.contains('*') || pattern.chars().count() > LONGEST {
+        return matches(left, pattern, equals);
     }
-    start.push_str(".*");
-    let operator = equals.replace('=', "=~");
-    format!("{left}{operator}{}", literal(&start))
+    let parts: Vec<String> = pattern.split('*').map(escaped).collect();
+    expression(left, &parts.join(".*"), equals)
+}
+
+fn expression(left: &str, regex: &str, equals: &str) -> String {
+    format!("{left}{}{}", equals.replace('=', "=~"), literal(regex))
+}
+
+/// A regular expression of RE2 that matches this very text. RE2 lets every ASCII punctuation be escaped, and nothing else.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, ' ' | '_' | '/' | ':' | '-') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// One word of a POSIX shell: bare where every character is harmless, else single-quoted.
@@ -168,6 +185,13 @@ mod tests {
         assert!(query.len() < 900);
         assert_eq!(matches("name", "a.b", " = "), "name = \"a.b\"");
         assert_eq!(label(&"é".repeat(500)).chars().count(), 120);
+    }
+
+    #[test]
+    fn a_star_in_a_pattern_is_the_only_thing_that_matches_more_than_itself() {
+        assert_eq!(fits("span_name", "GET /cart", "="), "span_name=\"GET /cart\"");
+        assert_eq!(fits("span_name", "GET /c.rt/*é→", " = "), "span_name =~ \"GET /c\\\\.rt/.*é→\"");
+        assert_eq!(fits("name", "a\"*|b", "="), "name=~\"a\\\\\\\".*\\\\|b\"");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{links, queries};
 use crate::topology::{Edge, Exemplar, Node};
 
 /// Edges with less than this share of the time or the errors get no step of their own.
-const WORTH_A_STEP: f64 = 0.05;
+pub(super) const WORTH_A_STEP: f64 = 0.05;
 /// Most edges with a step of their own.
 const EDGES: usize = 5;
 
@@ -99,10 +99,10 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
     let exemplars = &target.node?.handled.exemplars;
     let ill = if class == "failed" { exemplars.failed.first() } else { exemplars.slow.first() };
     let ill = ill?;
-    let word = if class == "failed" { "failed" } else { "slowest" };
+    let word = if class == "failed" { "Failed" } else { "Slowest" };
     let detail = one(context, Text::default(), word, ill);
     let detail = match exemplars.typical.first() {
-        Some(typical) => one(context, detail.and("; "), "a typical", typical),
+        Some(typical) => one(context, detail.and("; "), "typical", typical),
         None => detail,
     };
     let expect = match class {
@@ -130,7 +130,7 @@ fn one(context: &Context<'_>, text: Text, word: &str, exemplar: &Exemplar) -> Te
     let refs = links::traces(&context.settings.links, &exemplars, &["typical"]);
     #[allow(clippy::cast_precision_loss, reason = "for display")]
     let mut text = text
-        .and(format!("{word} trace "))
+        .and(format!("{word} trace: "))
         .code(exemplar.trace_id.to_string())
         .and(" (")
         .piece(nanos(exemplar.duration_ns as f64));

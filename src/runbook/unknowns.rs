@@ -9,6 +9,8 @@ use crate::topology::{NodeKind, SnapshotKind};
 const SHORT_WINDOW: f64 = 3_600.0;
 /// Fewer spans than this and a p99 rests on fewer than ten of them.
 const FEW: u64 = 1_000;
+/// With fewer than this, all may lie below the true p99: 0.99^298 is still above 5 %.
+const BOUNDED: u64 = 299;
 
 /// Gaps of the whole snapshot that bear on every page.
 pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
@@ -94,7 +96,11 @@ pub(super) fn of_node(target: &Target<'_>) -> Vec<Text> {
     }
     if node.handled.durations.n() > 0 && node.handled.durations.n() < FEW {
         let text = Text::words("p99 figures rest on few spans (n ").piece(count(node.handled.durations.n()));
-        out.push(text.and("): read the intervals, not the values."));
+        out.push(text.and(if node.handled.durations.n() < BOUNDED {
+            "): so few give no upper end, their intervals end with the largest value seen."
+        } else {
+            "): read the intervals, not the values."
+        }));
     }
     out
 }

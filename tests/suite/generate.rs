@@ -262,3 +262,42 @@ fn the_regions_of_a_users_document_are_refreshed_in_place() {
     let before = case.tree();
     case.run("generate --update-toc").expect_exit(0).expect_tree(&before);
 }
+
+#[test]
+fn a_renamed_page_leaves_a_signpost_with_what_people_wrote() {
+    let pinned =
+        |slug: &str| format!("runbooks: {{ pinned: [ {{ key: 'errors:cart', slug: {slug}, title: Cart fails }} ] }}\n");
+    let kept = "<!-- tracebook:keep -->\n\nThe cart keys are in the safe.\n\n<!-- tracebook:end keep -->";
+    let case = from_traces(&shop::traces()).run("generate --from traces.jsonl --output out").expect_exit(0);
+    let pages = |case: &Case| -> Vec<String> { out(case).into_keys().filter(|n| n.starts_with("RB-003-")).collect() };
+    assert_eq!(pages(&case), ["RB-003-cart-errors.md"]);
+    let case = case
+        .change_file("out/RB-003-cart-errors.md", |t| format!("{t}\nThe cart keys are in the safe.\n"))
+        .file("tracebook.yaml", pinned("broken-cart"))
+        .run("generate --output out")
+        .expect_exit(0)
+        .expect_not_said("page-unexpected")
+        .check_file("out/runbooks.lock.yaml", "slug: broken-cart\n    state: active\n    former: [cart-errors]\n")
+        .check_file("out/RB-003-cart-errors.md", "(moved)")
+        .check_file("out/RB-003-cart-errors.md", "](RB-003-broken-cart.md)")
+        .check_file("out/RB-003-cart-errors.md", kept)
+        .check_file("out/RB-003-broken-cart.md", "## Diagnosis steps")
+        .run("check out")
+        .expect_exit(0);
+    assert_eq!(pages(&case), ["RB-003-broken-cart.md", "RB-003-cart-errors.md"]);
+    assert!(!case.text("out/README.md").contains("cart-errors"), "only the page itself is listed");
+    // Back again: the first name is the page, the second one points on.
+    let case = case
+        .file("tracebook.yaml", pinned("cart-errors"))
+        .run("generate --output out --runbook RB-003")
+        .expect_exit(0)
+        .check_file("out/RB-003-cart-errors.md", "## Diagnosis steps")
+        .check_file("out/RB-003-cart-errors.md", kept)
+        .check_file("out/RB-003-broken-cart.md", "](RB-003-cart-errors.md)")
+        .run("generate --output out")
+        .expect_exit(0)
+        .run("check out")
+        .expect_exit(0);
+    let before = case.tree();
+    case.run("generate --output out").expect_exit(0).expect_tree(&before);
+}

@@ -6,7 +6,7 @@ use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
 use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Page};
-use crate::runbook::phrase::{count, error_class, meaning, quantiles};
+use crate::runbook::phrase::{FEW, count, error_class, meaning, quantiles};
 use crate::runbook::{links, queries, steps};
 use crate::slo::{Comparison, ObjectiveStatus};
 use crate::spans::Weight;
@@ -21,13 +21,25 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let limit = strictest(context, item);
     let seen = Seen { n: callers.iter().map(|e| e.n).fold(0, u64::saturating_add), calls, errors };
     let (state, headline) = verdict(target, seen, limit.as_ref());
-    let mut diagnosis: Vec<Step> = callers.first().map(|edge| confirm(context, target, edge)).into_iter().collect();
-    diagnosis.push(one_or_all(context, target, &callers));
+    let single = callers.len() == 1;
+    let mut how = classes(context, target, &callers);
+    let mut diagnosis = Vec::new();
+    if state == RunbookState::Breached && single {
+        // That calls fail is known; how is what helps.
+        diagnosis.extend(how.take());
+    }
+    diagnosis.extend(callers.first().map(|edge| confirm(context, target, edge, single)));
+    let whose = one_or_all(context, target, &callers);
+    if state == RunbookState::Breached && !single {
+        diagnosis.insert(0, whose);
+    } else {
+        diagnosis.push(whose);
+    }
     diagnosis.push(latency(target));
     diagnosis.extend(own_pages(context, target));
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
-    diagnosis.extend(classes(context, target, &callers));
+    diagnosis.extend(how);
     diagnosis.extend(packs.look);
     diagnosis.extend(busiest(target, &callers));
 
@@ -43,15 +55,19 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let (classes, all_errors) = evidence::caller_error_classes(context, target);
     let mut verification = vec![one_or_all(context, target, &callers)];
     if let Some(step) = verification.first_mut() {
-        step.title = Text::words("Calls from all callers succeed again");
+        let every = if single { "" } else { " for every caller," };
+        step.title =
+            Text::words(if single { "Its calls succeed again" } else { "Calls from all callers succeed again" });
         step.detail = Text::default();
         step.expect = match &limit {
-            Some((limit, _)) => Text::words("Below ").ratio(*limit).and(format!(" for every caller, for {HOLD}.")),
-            None => Text::words(format!("Back at the figures of this page for every caller, for {HOLD}.")),
+            Some((limit, _)) => Text::words("Below ").ratio(*limit).and(format!("{every} for {HOLD}.")),
+            None => Text::words(format!("Back at the figures of this page{every} for {HOLD}.")),
         };
-        step.otherwise = Text::words(
-            "One caller still fails: it holds old connections or addresses; restart that caller. All: not fixed, escalate in time.",
-        );
+        step.otherwise = Text::words(if single {
+            "Still failing while the dependency answers others: the caller may hold old connections or addresses. Else it is not fixed: escalate in time."
+        } else {
+            "One caller still fails: it may hold old connections or addresses, look at that caller. All: not fixed, escalate in time."
+        });
     }
     verification.extend(callers.first().map(|edge| canary(context, target, edge)));
     verification.push(steps::slo_now(Text::words("No objective of its callers is missed.")));
@@ -127,20 +143,30 @@ fn verdict(target: &Target<'_>, seen: Seen, limit: Option<&(f64, String)>) -> (R
     let ratio = errors.ratio_of(calls);
     let (low, high) = interval(ratio, n);
     let numbers = Text::default().ratio(ratio).and(" of the calls to ").append(name()).and(" (n ").piece(count(n));
-    let numbers = numbers.and(", 95 % interval ").ratio(low).and(" to ").ratio(high).and(")");
+    let few = n < FEW;
+    let numbers = if few {
+        numbers.and(": only few were seen)")
+    } else {
+        numbers.and(", 95 % interval ").ratio(low).and(" to ").ratio(high).and(")")
+    };
     match limit {
         Some((limit, caller)) if ratio >= *limit && !errors.is_zero() => {
             let text = numbers.and(" failed in this window; the strictest of its callers, ").code(caller.as_str());
             let text = text.and(", may fail ").ratio(*limit);
-            let text = if low < *limit { text.and(", which the interval reaches: it may be chance") } else { text };
+            let text =
+                if low < *limit && !few { text.and(", which the interval reaches: it may be chance") } else { text };
             (RunbookState::Breached, text.and("."))
         }
+        Some((limit, _)) if errors.is_zero() => {
+            let text = Text::words("No call to ").append(name()).and(" failed in this window (n ").piece(count(n));
+            (RunbookState::Ok, text.and("); the strictest of its callers may fail ").ratio(*limit).and("."))
+        }
         Some((limit, _)) => {
-            let text = Text::words("Nothing wrong in this window: ").append(numbers);
-            (RunbookState::Ok, text.and(" failed, less than the ").ratio(*limit).and(" its strictest caller may fail."))
+            let text = numbers.and(" failed in this window, less than the ").ratio(*limit);
+            (RunbookState::Ok, text.and(" its strictest caller may fail."))
         }
         None if errors.is_zero() => {
-            let text = Text::words("Nothing wrong in this window: no call to ").append(name()).and(" failed (n ");
+            let text = Text::words("No call to ").append(name()).and(" failed in this window (n ");
             (RunbookState::Ok, text.piece(count(n)).and(")."))
         }
         None => {
@@ -160,13 +186,29 @@ fn first(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge], errors: 
             .and(" of the failed calls are from ")
             .code(name_of(context, &edge.source))
             .and("."),
+        Some(_) if on_the_way(target, callers) => {
+            let own = target.handled().and_then(crate::topology::Stats::error_ratio).unwrap_or(0.0);
+            let text = Text::words("Look first at the way to it: of what it handles it fails only ").ratio(own);
+            text.and(", the other calls fail before it answers, or their callers give up.")
+        }
         _ if target.kind == NodeKind::Service => match context.runbook_of(&target.id, &["errors", "latency"]) {
             Some(id) => Text::words("Look first at the service's own page, ").runbook(id).and("."),
             None => Text::default(),
         },
         _ if callers.is_empty() => Text::default(),
-        _ => Text::words("When it fires, look first at whether all callers are hit or one."),
+        Some(_) => Text::words("Look first at how the calls fail."),
+        None if callers.len() == 1 => {
+            Text::words("When it fires, look first at how its calls fail: refused, slow, or with an error of its own.")
+        }
+        None => Text::words("When it fires, look first at whether all callers are hit or one."),
     }
+}
+
+/// Whether most failed calls are none of the service's own failures.
+fn on_the_way(target: &Target<'_>, callers: &[&Edge]) -> bool {
+    let failed: Weight = callers.iter().map(|e| e.errors).sum();
+    let own = target.node.filter(|n| n.instrumented).map(|n| n.handled.errors.as_f64());
+    own.is_some_and(|own| own < failed.as_f64() / 2.0)
 }
 
 fn trigger_detail(
@@ -184,7 +226,7 @@ fn trigger_detail(
         out.push(Text::words("As an alert on service-graph metrics, for 5 minutes: ").code(alert));
     }
     for edge in callers.iter().take(3) {
-        let text = Text::words("Now, from ").code(name_of(context, &edge.source)).and(": ");
+        let text = Text::words("In the window, from ").code(name_of(context, &edge.source)).and(": ");
         let text =
             text.rate(context.rate(edge.calls.as_f64())).and(", errors ").ratio(edge.error_ratio().unwrap_or(0.0));
         let text = match quantiles(edge.latency()) {
@@ -196,12 +238,17 @@ fn trigger_detail(
     out
 }
 
-fn confirm(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Step {
+fn confirm(context: &Context<'_>, target: &Target<'_>, edge: &Edge, single: bool) -> Step {
     let caller = context.target(&edge.source);
-    let title = Text::words("Confirm that calls from ").code(caller.label()).and(", its largest caller, fail now");
+    let which = if single { ", its only caller, fail now" } else { ", its largest caller, fail now" };
+    let title = Text::words("Confirm that calls from ").code(caller.label()).and(which);
     let mut step =
         steps::traceql(context, title, format!("{} | rate()", queries::edge(&caller, target, "status = error")));
-    step.expect = Text::words("About ").rate(context.rate(edge.errors.as_f64())).and(", as in the window.");
+    step.expect = if edge.errors.is_zero() {
+        Text::words("None, as in the window.")
+    } else {
+        Text::words("About ").rate(context.rate(edge.errors.as_f64())).and(", as in the window.")
+    };
     step.otherwise = Text::words(
         "More: it is real, go on. None: see whether calls are made at all (the same query without the status); a caller that stopped calling hides the failure.",
     );
@@ -209,6 +256,18 @@ fn confirm(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Step {
 }
 
 fn one_or_all(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Step {
+    if let [edge] = callers {
+        let title = Text::words("See since when its calls fail, in the service-graph metrics");
+        let mut step = steps::promql(title, queries::prom_edge_errors(target));
+        let none = edge.errors.is_zero();
+        let share = Text::words("In the window ").ratio(edge.error_ratio().unwrap_or(0.0));
+        step.detail = if none { Text::words("In the window none failed.") } else { share.and(" of the calls failed.") };
+        step.expect = Text::words(if none { "Zero all the time." } else { "Not above that share at any time." });
+        step.otherwise = Text::words(
+            "A step: look for what was released or changed on either side at that minute. Empty: service-graph metrics are not collected, skip this step.",
+        );
+        return step;
+    }
     let mut step =
         steps::promql(Text::words("See whether one caller is hit or all"), queries::prom_edge_errors(target));
     let mut text = Text::default();
@@ -285,7 +344,8 @@ fn busiest(target: &Target<'_>, callers: &[&Edge]) -> Option<Step> {
     let mut operations: Vec<_> = edge.operations.iter().filter(|o| o.n > 0).collect();
     operations.sort_by(|a, b| b.sum_ns.cmp(&a.sum_ns).then((&a.source, &a.target).cmp(&(&b.source, &b.target))));
     operations.first()?;
-    let mut text = Text::words("Of its largest caller, most time goes into ");
+    let whose = if callers.len() == 1 { "Most time goes into " } else { "Of its largest caller, most time goes into " };
+    let mut text = Text::words(whose);
     for (i, o) in operations.iter().take(3).enumerate() {
         let name = if o.source.is_empty() { &o.target } else { &o.source };
         #[allow(clippy::cast_precision_loss, reason = "a mean for display")]

@@ -2,7 +2,7 @@
 
 use super::{Body, HOLD, Item};
 use crate::runbook::context::{Context, Target};
-use crate::runbook::document::{Step, Text};
+use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
 use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Page};
@@ -20,18 +20,29 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let packs = packs::collect(context, target, Page::Errors);
     let (shares, own) = steps::error_shares(context, target);
     let shares: Vec<Share<'_>> = shares.into_iter().filter(|s| s.share > 0.0).collect();
-    let mut diagnosis = vec![confirm(context, item), metrics(item), steps::what_changed(target)];
-    diagnosis.extend(packs.changed);
-    diagnosis.extend(classes(context, target));
-    diagnosis.extend(operations(context, target));
+    let state = state(&item.statuses);
     let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
-    let own_step = own.filter(|own| *own > 0.0).map(|own| own_errors(context, target, own));
-    let mut own_steps: Vec<Step> = own_step.into_iter().chain(packs.look).collect();
-    if own_first {
-        diagnosis.append(&mut own_steps);
+    let worth = own.filter(|own| *own > 0.0 && (own_first || *own >= steps::WORTH_A_STEP));
+    let mut own_steps: Vec<Step> = worth.map(|own| own_errors(context, target, own)).into_iter().collect();
+    own_steps.extend(packs.look);
+    let mut how = classes(context, target);
+    let mut suspects: Vec<Step> = shares.iter().map(|s| call(context, target, s)).collect();
+    let mut diagnosis = Vec::new();
+    if state == RunbookState::Breached && own.is_some() {
+        // That it fails is known; how, or where, is what helps.
+        diagnosis.extend(if own_first || suspects.is_empty() { how.take() } else { Some(suspects.remove(0)) });
     }
-    diagnosis.extend(shares.iter().map(|s| call(context, target, s)));
-    diagnosis.append(&mut own_steps);
+    diagnosis.extend([
+        confirm(context, item, state == RunbookState::Breached),
+        metrics(item),
+        steps::what_changed(target),
+    ]);
+    diagnosis.extend(packs.changed);
+    diagnosis.extend(how);
+    diagnosis.extend(operations(context, target));
+    suspects.splice(if own_first { 0..0 } else { suspects.len()..suspects.len() }, own_steps);
+    diagnosis.append(&mut suspects);
+    diagnosis.extend(calls(context, target).filter(|_| own.is_none()));
     diagnosis.extend(callers(context, target));
     diagnosis.extend(steps::spread(context, target, "rate()"));
     diagnosis.extend(steps::open_trace(context, target, "failed"));
@@ -45,12 +56,12 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         );
     }
     if target.handled().is_some_and(|s| s.errors.is_zero()) {
-        unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet; the order of the steps is by calls."));
+        unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet."));
     }
     unknowns.extend(packs.unknowns);
     Body {
         title: Text::default().code(target.label()).and(" fails"),
-        state: state(&item.statuses),
+        state,
         headline: headline(&item.statuses, target),
         first: first(context, target, &shares, own),
         trigger: super::trigger(
@@ -78,45 +89,103 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
 fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
     let Some(own) = own else {
         return match target.handled() {
-            Some(_) => Text::words(
-                "When it fires, look first at what fails: the steps below start from the class of the errors.",
-            ),
+            Some(_) => Text::words("When it fires, look first at how it fails, then at the calls it makes."),
             None => Text::default(),
         };
     };
     match shares.first() {
-        Some(s) if s.share >= own => Text::words("Look first at the calls to ")
-            .code(name_of(context, &s.edge.target))
-            .and(": as many of them fail as ")
-            .ratio(s.share.min(1.0))
-            .and(" of the errors seen here."),
-        _ => Text::words("Look first at the service itself: ")
-            .ratio(own)
-            .and(" of its errors do not come from a failed call."),
+        Some(s) if s.share >= own => {
+            let text = Text::words("Look first at the calls to ").code(name_of(context, &s.edge.target)).and(": ");
+            text.ratio(s.edge.error_ratio().unwrap_or(0.0)).and(" of them fail, ").append(explains(s.share)).and(".")
+        }
+        _ => {
+            let text = Text::words("Look first at the service itself: ").ratio(own);
+            let text = text.and(" of its errors do not come from a failed call");
+            match target.handled().and_then(|s| Some((s.error_classes.first()?, s.errors))) {
+                Some((class, errors)) => text
+                    .and("; ")
+                    .ratio(class.calls.ratio_of(errors).min(1.0))
+                    .and(" of all are ")
+                    .code(error_class(&class.class))
+                    .and("."),
+                None => text.and("."),
+            }
+        }
     }
 }
 
-fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
+/// How much of the errors a number of failed calls could be the cause of.
+fn explains(share: f64) -> Text {
+    match share {
+        s if s >= 1.0 => Text::words("enough to explain all errors here"),
+        s => Text::words("enough to explain ").ratio(s).and(" of the errors here"),
+    }
+}
+
+/// The operation the main objective is about, if it is about one.
+fn operation<'a>(item: &Item<'a>) -> Option<&'a str> {
+    main_objective(&item.statuses).and_then(|s| s.operation.as_deref())
+}
+
+/// For a service without errors: the one query that finds which of its calls fails, and where to go then.
+fn calls(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
+    let callees = context.callees(&target.id);
+    callees.first()?;
+    let mut step = steps::traceql(
+        context,
+        Text::words("See whether one of its calls fails"),
+        format!("{} | rate() by (name)", queries::made(target, "status = error")),
+    );
+    let mut text = Text::words("It calls ");
+    for (i, edge) in callees.iter().take(5).enumerate() {
+        text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, &edge.target));
+        if let Some(id) = context.runbook_of(&edge.target, RUNBOOKS) {
+            text = text.and(" (").runbook(id).and(")");
+        }
+    }
+    step.detail = step.detail.append(text).and(if callees.len() > 5 { " and more." } else { "." });
+    let failed = callees.iter().any(|e| !e.errors.is_zero());
+    step.expect = Text::words(if failed {
+        "No more than in the table of dependencies below."
+    } else {
+        "None, as in the window."
+    });
+    step.otherwise = Text::words("The name tells which call: go on with the page of what it calls.");
+    Some(step)
+}
+
+fn confirm(context: &Context<'_>, item: &Item<'_>, breached: bool) -> Step {
     let target = &item.target;
-    let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
+    let handled = queries::handled_operation(context, target, operation(item));
+    let query = queries::select(&format!("{handled} && status = error"));
     let title = Text::words("Confirm that ").code(target.label()).and(" fails now");
     let mut step = steps::traceql(context, title, format!("{query} | rate()"));
     step.detail = step.detail.append(steps::normal(context, target));
-    step.expect = match target.handled() {
-        Some(s) => Text::words("About ").rate(context.rate(s.errors.as_f64())).and(" errors, as in the window."),
-        None => Text::words("No errors, while the same query without the status finds spans."),
+    let rate = |errors: crate::spans::Weight| Text::default().rate(context.rate(errors.as_f64()));
+    let (expect, real) = match target.handled() {
+        Some(s) if s.errors.is_zero() => (Text::words("None, as in the window."), "Some"),
+        Some(s) if breached => {
+            let text = Text::words("Far fewer than the ").append(rate(s.errors));
+            (text.and(" of the window, in which the target was missed."), "As many or more")
+        }
+        Some(s) => (Text::words("About ").append(rate(s.errors)).and(", as in the window."), "More"),
+        None => (Text::words("No errors, while the same query without the status finds spans."), "Some"),
     };
-    step.otherwise = Text::words(
-        "More: it is real, go on. None, and no requests either: it is down or cut off, so look at its instances and at who used to call it. None, but requests: it has passed, go to Verification.",
-    );
+    step.expect = expect;
+    step.otherwise = Text::words(format!(
+        "{real}: it is real, go on. None, and no requests either: it is down or cut off, so look at its instances and at who used to call it. None, but requests: it has passed, go to Verification."
+    ));
     step
 }
 
 fn metrics(item: &Item<'_>) -> Step {
     let main = main_objective(&item.statuses);
     let throughput = main.is_some_and(|s| s.objective.sli == Sli::Throughput);
-    let query =
-        if throughput { queries::prom_throughput(&item.target) } else { queries::prom_error_rate(&item.target) };
+    let query = if throughput {
+        queries::prom_throughput(&item.target, operation(item))
+    } else {
+        queries::prom_error_rate(&item.target, operation(item))
+    };
     let mut step = steps::promql(Text::words("See since when, in the span metrics"), query);
     step.expect = match main {
         Some(s) => Text::words(if throughput { "Not " } else { "Never " })
@@ -133,23 +202,30 @@ fn metrics(item: &Item<'_>) -> Step {
 }
 
 fn alert(target: &Target<'_>, status: &ObjectiveStatus) -> Option<String> {
+    let operation = status.operation.as_deref();
     let expression = match status.objective.sli {
-        Sli::ErrorRate => queries::prom_error_rate(target),
-        Sli::Throughput => queries::prom_throughput(target),
+        Sli::ErrorRate => queries::prom_error_rate(target, operation),
+        Sli::Throughput => queries::prom_throughput(target, operation),
         _ => return None,
     };
     let (comparison, _) = bad_side(status.objective.comparison);
-    status.operation.is_none().then(|| queries::alert(&expression, comparison, status.objective.target))
+    Some(queries::alert(&expression, comparison, status.objective.target))
 }
 
 fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     let stats = target.handled()?;
-    stats.error_classes.first()?;
     let query = format!(
         "{} | rate() by (span.http.response.status_code, span.rpc.grpc.status_code, statusMessage)",
         queries::select(&format!("{} && status = error", queries::handled(context, target)))
     );
     let mut step = steps::traceql(context, Text::words("See how it fails"), query);
+    if stats.error_classes.is_empty() {
+        step.expect = Text::words("No errors, as in the window.");
+        step.otherwise = Text::words(
+            "Any class is new. 5xx and UNAVAILABLE: the service or what it calls; 4xx: what its callers send; no status at all: read the message of the span.",
+        );
+        return Some(step);
+    }
     let (mut seen, mut meanings) = (Text::words("In the window: "), Text::default());
     for (i, c) in stats.error_classes.iter().take(4).enumerate() {
         let name = error_class(&c.class);
@@ -171,6 +247,9 @@ fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
 fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     let errors = target.handled()?.errors;
     let mut all: Vec<&Operation> = context.handled_operations(&target.id);
+    if all.len() < 2 {
+        return None;
+    }
     all.retain(|o| !o.stats.errors.is_zero());
     all.sort_by(|a, b| b.stats.errors.cmp(&a.stats.errors).then((a.kind, &a.name).cmp(&(b.kind, &b.name))));
     all.first()?;
@@ -207,9 +286,8 @@ fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
         .code(callee.label())
         .and(": ")
         .ratio(edge.error_ratio().unwrap_or(0.0))
-        .and(" fail, as many as ")
-        .ratio(share.share.min(1.0))
-        .and(" of the errors here");
+        .and(" fail, ")
+        .append(explains(share.share));
     let mut step =
         steps::traceql(context, title, format!("{} | rate()", queries::edge(target, &callee, "status = error")));
     let mut text = Text::default();
@@ -293,7 +371,8 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
     };
     same.otherwise =
         Text::words("Not yet: do not close; if it does not fall within the time of the escalation path, escalate.");
-    let query = queries::select(&format!("{} && status = error", queries::handled(context, target)));
+    let handled = queries::handled_operation(context, target, operation(item));
+    let query = queries::select(&format!("{handled} && status = error"));
     let mut canary = steps::traceql(context, Text::words("New requests succeed"), query);
     canary.expect = Text::words("No trace that started after the fix, while requests arrive as before.");
     canary.otherwise = Text::words("Open the newest: if it fails in another place than before, there are two causes.");

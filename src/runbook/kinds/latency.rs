@@ -1,8 +1,10 @@
 //! A service is slow.
 
+use std::collections::BTreeSet;
+
 use super::{Body, HOLD, Item};
 use crate::runbook::context::{Context, Target};
-use crate::runbook::document::{Piece, Step, Text};
+use crate::runbook::document::{Piece, RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
 use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Page};
@@ -11,7 +13,7 @@ use crate::runbook::quote::label;
 use crate::runbook::steps::{self, Share};
 use crate::runbook::{links, queries};
 use crate::slo::{ObjectiveStatus, Sli};
-use crate::topology::EdgeKind;
+use crate::topology::{Edge, EdgeKind, NodeId};
 
 const RUNBOOKS: &[&str] = &["latency", "dependency", "pipeline", "errors"];
 
@@ -19,23 +21,34 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let target = &item.target;
     let packs = packs::collect(context, target, Page::Latency);
     let (shares, own) = steps::time_shares(context, target);
-    let mut diagnosis = vec![confirm(context, item)];
+    let state = state(&item.statuses);
+    let breached = state == RunbookState::Breached;
+    let gap = worst_gap(context, target).filter(|_| !breached);
+    // Evidence decides whether the callees or the service itself come first.
+    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
+    let worth = own.filter(|own| own_first || *own >= steps::WORTH_A_STEP);
+    let mut own_steps: Vec<Step> = worth.map(|own| own_work(context, target, own)).into_iter().collect();
+    own_steps.extend(packs.look);
+    let mut suspects: Vec<Step> = shares.iter().map(|share| call(context, target, share, breached)).collect();
+    suspects.splice(if own_first { 0..0 } else { suspects.len()..suspects.len() }, own_steps);
+
+    let mut way = on_the_way(context, target);
+    let mut diagnosis = Vec::new();
+    if breached && own.is_some() && !suspects.is_empty() {
+        // That it is slow is known; where it is slow is what helps.
+        diagnosis.push(suspects.remove(0));
+    } else if gap.is_some() {
+        diagnosis.extend(way.take());
+    }
+    diagnosis.push(confirm(context, item, breached));
     if let Some(main) = main_objective(&item.statuses) {
         diagnosis.push(metrics(target, main));
     }
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
     diagnosis.extend(operations(context, target));
-    diagnosis.extend(on_the_way(context, target));
-    // Evidence decides whether the callees or the service itself come first.
-    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
-    let own_step = own.map(|own| own_work(context, target, own));
-    let mut own_steps: Vec<Step> = own_step.into_iter().chain(packs.look).collect();
-    if own_first {
-        diagnosis.append(&mut own_steps);
-    }
-    diagnosis.extend(shares.iter().map(|share| call(context, target, share)));
-    diagnosis.append(&mut own_steps);
+    diagnosis.extend(way);
+    diagnosis.append(&mut suspects);
     diagnosis.extend(steps::spread(context, target, "quantile_over_time(duration, .99)"));
     diagnosis.extend(steps::open_trace(context, target, "slow"));
 
@@ -55,9 +68,15 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     unknowns.extend(packs.unknowns);
     Body {
         title: Text::default().code(target.label()).and(" is slow"),
-        state: state(&item.statuses),
-        headline: headline(&item.statuses, target),
-        first: first(context, target, &shares, own),
+        state,
+        headline: match gap {
+            Some(edge) => headline(&item.statuses, target).and(" ").append(waits(context, target, edge)),
+            None => headline(&item.statuses, target),
+        },
+        first: match gap {
+            Some(_) => Text::words("Look first at the way to ").code(target.label()).and(WAY),
+            None => first(context, target, &shares, own),
+        },
         trigger: super::trigger(item, Text::words("Latency of ").code(target.label()).and(" is above its objective")),
         trigger_detail: super::objectives(context, item, |s| alert(target, s)),
         impact: impact(context, target),
@@ -76,14 +95,42 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     }
 }
 
+/// What can be in the way.
+const WAY: &str =
+    ": the network, proxies, the callers' connection pools, and requests that queue before it starts on them.";
+
+/// The caller that waits longest for what passes between it and the service, where that is worth a finding.
+fn worst_gap<'a>(context: &Context<'a>, target: &Target<'_>) -> Option<&'a Edge> {
+    let found = context.findings(&target.id).iter().filter(|f| f.code == "network-gap");
+    let callers: BTreeSet<&NodeId> =
+        found.filter(|f| f.target.as_ref() == Some(&target.id)).map(|f| &f.subject).collect();
+    let mut edges = context.callers(&target.id);
+    edges.retain(|e| callers.contains(&e.source));
+    edges.sort_by(|a, b| b.gap.sum_seconds().total_cmp(&a.gap.sum_seconds()).then(a.source.cmp(&b.source)));
+    edges.first().copied()
+}
+
+/// `But frontend waits longer for it: p50 …, p99 … (n …), 97 % of it between the two.`
+fn waits(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Text {
+    let text = Text::words("But ").code(name_of(context, &edge.source)).and(" waits longer for it: ");
+    let text = text.append(quantiles(&edge.client).unwrap_or_default()).and(" (n ").piece(count(edge.client.n()));
+    let share = steps::gap_share(edge).unwrap_or(0.0);
+    let text = text.and("), ").ratio(share).and(" of which passes outside of ").code(target.label());
+    text.and(".")
+}
+
 fn first(context: &Context<'_>, target: &Target<'_>, shares: &[Share<'_>], own: Option<f64>) -> Text {
     let Some(own) = own else { return Text::default() };
     match shares.first() {
-        Some(s) if s.share >= own => Text::words("Look first at the calls to ")
-            .code(name_of(context, &s.edge.target))
-            .and(": they take ")
-            .ratio(s.share.min(1.0))
-            .and(" of the time."),
+        Some(s) if s.share >= own => {
+            let name = name_of(context, &s.edge.target);
+            let text = Text::words("Look first at the calls to ").code(name).and(": they take ");
+            let text = text.ratio(s.share.min(1.0)).and(" of the time");
+            match steps::gap_share(s.edge).filter(|gap| *gap >= 0.5) {
+                Some(gap) => text.and(", ").ratio(gap).and(" of that between the two and not in the callee."),
+                None => text.and("."),
+            }
+        }
         _ if context.callees(&target.id).is_empty() => {
             Text::words("Look first at the service itself: it calls nothing that the traces show.")
         }
@@ -105,19 +152,22 @@ fn quantile_of(status: &ObjectiveStatus) -> f64 {
     }
 }
 
-fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
+fn confirm(context: &Context<'_>, item: &Item<'_>, breached: bool) -> Step {
     let target = &item.target;
-    let q = main_objective(&item.statuses).map_or(0.99, quantile_of);
+    let main = main_objective(&item.statuses);
+    let operation = main.and_then(|s| s.operation.as_deref());
     let query = format!(
         "{} | quantile_over_time(duration, .5, {})",
-        queries::select(&queries::handled(context, target)),
-        queries::number(q)
+        queries::select(&queries::handled_operation(context, target, operation)),
+        queries::number(main.map_or(0.99, quantile_of))
     );
     let mut step =
         steps::traceql(context, Text::words("Confirm that ").code(target.label()).and(" is slow now"), query);
     step.detail = step.detail.append(steps::normal(context, target));
     let seen = target.handled().map(|s| &s.durations);
-    step.expect = match (main_objective(&item.statuses), seen.and_then(|d| d.quantile(0.5))) {
+    // The median of a window that missed its target, or of other operations, is nothing to expect.
+    let usual = seen.and_then(|d| d.quantile(0.5)).filter(|_| !breached && operation.is_none());
+    step.expect = match (main, usual) {
         (Some(main), Some(p50)) => Text::words(format!("{} below ", sli(&main.objective)))
             .duration(main.objective.target)
             .and(", p50 about ")
@@ -142,7 +192,7 @@ fn confirm(context: &Context<'_>, item: &Item<'_>) -> Step {
 fn metrics(target: &Target<'_>, main: &ObjectiveStatus) -> Step {
     let mut step = steps::promql(
         Text::words("See since when, in the span metrics"),
-        queries::prom_latency(target, quantile_of(main)),
+        queries::prom_latency(target, main.operation.as_deref(), quantile_of(main)),
     );
     step.expect = Text::words("Below ").duration(main.objective.target).and(" all the time.");
     step.otherwise = Text::words(
@@ -152,12 +202,11 @@ fn metrics(target: &Target<'_>, main: &ObjectiveStatus) -> Step {
 }
 
 fn alert(target: &Target<'_>, status: &ObjectiveStatus) -> Option<String> {
-    // Means and single operations are not what the metric above answers.
+    // A mean is not what a histogram answers best.
     let Sli::Latency { percentile } = status.objective.sli else { return None };
-    status.operation.is_none().then(|| {
-        let (comparison, _) = bad_side(status.objective.comparison);
-        queries::alert(&queries::prom_latency(target, percentile / 100.0), comparison, status.objective.target)
-    })
+    let (comparison, _) = bad_side(status.objective.comparison);
+    let expression = queries::prom_latency(target, status.operation.as_deref(), percentile / 100.0);
+    Some(queries::alert(&expression, comparison, status.objective.target))
 }
 
 fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
@@ -167,7 +216,8 @@ fn operations(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
         sum(b).total_cmp(&sum(a)).then((a.kind, &a.name).cmp(&(b.kind, &b.name)))
     });
     let total: f64 = all.iter().map(|o| o.stats.durations.sum_seconds()).sum();
-    if total <= 0.0 {
+    // With a single one there is nothing to compare.
+    if total <= 0.0 || all.len() < 2 {
         return None;
     }
     let query = format!(
@@ -210,14 +260,17 @@ fn on_the_way(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
         text = text.piece(count(edge.gap.n())).and(").");
     }
     step.detail = text;
-    step.expect = Text::words("p99 as the callers saw it in the window.");
+    step.expect = match target.handled().and_then(|s| s.durations.quantile(0.99)) {
+        Some(p99) => Text::words("Little more than the service itself takes, p99 ").piece(nanos(p99)).and("."),
+        None => Text::words("Little more than the service itself takes."),
+    };
     step.otherwise = Text::words(
-        "Longer, while the service itself takes no longer than before: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them.",
+        "As long as in the window, or longer: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them.",
     );
     Some(step)
 }
 
-fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
+fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>, breached: bool) -> Step {
     let edge = share.edge;
     let callee = context.target(&edge.target);
     let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
@@ -231,23 +284,34 @@ fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>) -> Step {
         .and(" of the time");
     let mut step = steps::traceql(context, title, query);
     step.detail = step.detail.append(steps::both_sides(context, edge));
-    step.expect =
-        Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
-    step.otherwise = match steps::gap_share(edge) {
-        Some(gap) if gap >= 0.5 => Text::words("Many: most of the waiting (")
+    let callee = || Text::default().code(callee.label());
+    let next = steps::see(context, edge, RUNBOOKS);
+    let cause = match steps::gap_share(edge) {
+        Some(gap) if gap >= 0.5 => Text::words("most of the waiting (")
             .ratio(gap)
             .and(") passes between the two, so look at the network, the connection pool of the caller and the load of ")
-            .code(callee.label())
+            .append(callee())
             .and(" before its code; then ")
-            .append(steps::see(context, edge, RUNBOOKS)),
-        Some(gap) => Text::words("Many: most of the waiting is spent in ")
-            .code(callee.label())
+            .append(next),
+        Some(gap) => Text::words("most of the waiting is spent in ")
+            .append(callee())
             .and(", only ")
             .ratio(gap)
             .and(" between the two; ")
-            .append(steps::see(context, edge, RUNBOOKS)),
-        None => Text::words("Many: it is slow or hard to reach; ").append(steps::see(context, edge, RUNBOOKS)),
+            .append(next),
+        None => Text::words("it is slow or hard to reach; ").append(next),
     };
+    // In a window that was too slow, its own p99 is no measure of what is good.
+    if breached {
+        step.expect = Text::words("The query finds calls slower than the p99 of the window, ").duration(p99);
+        step.expect =
+            std::mem::take(&mut step.expect).and(". None is no all-clear: in that window the target was missed.");
+        step.otherwise = Text::words("Some: it got worse since. In either case ").append(cause);
+    } else {
+        step.expect =
+            Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
+        step.otherwise = Text::words("Many: ").append(cause);
+    }
     step
 }
 
@@ -260,7 +324,7 @@ fn own_work(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {
         )
     } else {
         Text::words(
-            "What its calls do not explain is computation, waiting for a lock or a connection, or a call that is not instrumented. Calls that run in parallel each count in full, so the true share may be larger.",
+            "What its calls do not explain is computation, waiting for a lock or a connection, or a call that is not instrumented. Calls made in parallel each count in full, so the true share may be larger.",
         )
     };
     Step {
@@ -281,7 +345,7 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
         Some(limit) => Text::words("Below ").duration(limit).and(format!(" and staying there for {HOLD}.")),
         None => Text::words(format!("Back at the figures of this page for {HOLD}.")),
     };
-    let mut same = confirm(context, item);
+    let mut same = confirm(context, item, false);
     same.title = Text::words("The figure that fired is good again");
     same.detail = Text::default();
     same.expect = hold(limit(item));
@@ -290,7 +354,9 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
     out.push(same);
     let slow = limit(item).or_else(|| target.handled()?.durations.quantile(0.99).map(|ns| ns / 1e9));
     if let Some(limit) = slow {
-        let conditions = format!("{} && duration > {}", queries::handled(context, target), queries::duration(limit));
+        let operation = main_objective(&item.statuses).and_then(|s| s.operation.as_deref());
+        let handled = queries::handled_operation(context, target, operation);
+        let conditions = format!("{handled} && duration > {}", queries::duration(limit));
         let mut canary = steps::traceql(context, Text::words("New requests are fast"), queries::select(&conditions));
         canary.expect = Text::words("No trace that started after the fix.");
         canary.otherwise =

@@ -77,7 +77,7 @@ const HOLD: &str = "15 minutes";
 
 /// Objectives as trigger details: what was promised, what was seen, and the alert that says so.
 fn objectives(context: &Context<'_>, item: &Item<'_>, alert: impl Fn(&ObjectiveStatus) -> Option<String>) -> Vec<Text> {
-    use super::phrase::{observed, subject};
+    use super::phrase::{budget, burn, observed, subject};
     use crate::slo::ObjectiveState;
     const SHOWN: usize = 5;
     let mut out = Vec::new();
@@ -94,15 +94,12 @@ fn objectives(context: &Context<'_>, item: &Item<'_>, alert: impl Fn(&ObjectiveS
             ObjectiveState::NoData => text.and(format!("No data: {}.", status.reason.trim_end_matches('.'))),
             state => {
                 let word = if state == ObjectiveState::Met { "Met: " } else { "Missed: " };
-                let text = text.and(word).append(observed(status));
-                match status.budget_remaining {
-                    Some(left) if left < 0.0 => {
-                        text.and("; the error budget of this window is overspent by ").ratio(-left).and(".")
-                    }
-                    Some(left) => text.and("; error budget left in this window: ").ratio(left).and("."),
-                    None => text.and("."),
-                }
+                text.and(word).append(observed(status)).append(budget(status)).and(".")
             }
+        };
+        let text = match status.note.trim_end_matches('.') {
+            "" => text,
+            note => text.and(format!(" Mind that {note}.")),
         };
         out.push(match o.description.as_str() {
             "" => text,
@@ -111,6 +108,7 @@ fn objectives(context: &Context<'_>, item: &Item<'_>, alert: impl Fn(&ObjectiveS
         if let Some(condition) = alert(status) {
             out.push(Text::words("As an alert on span metrics, for 5 minutes: ").code(condition));
         }
+        out.extend(burn(status));
     }
     let more = item.statuses.len().saturating_sub(SHOWN);
     if more > 0 {

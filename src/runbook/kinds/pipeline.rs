@@ -37,7 +37,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         ));
     }
     unknowns.extend(packs.unknowns);
-    let mut diagnosis = diagnosis(context, target, &flow, item.statuses.first().copied());
+    let mut diagnosis = diagnosis(context, target, &flow, &item.statuses);
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
     diagnosis.extend(packs.look);
@@ -45,7 +45,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         title: Text::words("Messages of ").code(target.label()).and(" are not consumed in time"),
         state,
         headline,
-        first: first(context, &flow),
+        first: first(context, &flow, state),
         trigger: super::trigger(
             item,
             Text::words("Messages of ").code(target.label()).and(" wait longer than they should, or nobody takes them"),
@@ -71,6 +71,24 @@ impl<'a> Flow<'a> {
     pub(super) fn of(context: &Context<'a>, topic: &Target<'_>) -> Self {
         let messaging = |edges: Vec<&'a Edge>| edges.into_iter().filter(|e| e.kind == EdgeKind::Messaging).collect();
         Self { producers: messaging(context.callers(&topic.id)), consumers: messaging(context.callees(&topic.id)) }
+    }
+
+    /// Consumers, those whose messages wait longest first.
+    fn by_wait(&self) -> Vec<&'a Edge> {
+        let mut out = self.consumers.clone();
+        let wait = |e: &Edge| e.dwell.quantile(0.5).unwrap_or(0.0);
+        out.sort_by(|a, b| wait(b).total_cmp(&wait(a)).then(b.calls.cmp(&a.calls)).then(a.target.cmp(&b.target)));
+        out
+    }
+
+    /// The shortest of the usual waits, when several consumers wait about as long as each other and far longer than they
+    /// work: then none of them is to blame.
+    fn alike(&self) -> Option<f64> {
+        let waits: Vec<f64> = self.consumers.iter().filter_map(|e| e.dwell.quantile(0.5)).collect();
+        let work = self.consumers.iter().filter_map(|e| e.server.quantile(0.5)).fold(0.0, f64::max);
+        let (low, high) = waits.iter().fold((f64::MAX, 0.0_f64), |(low, high), w| (low.min(*w), high.max(*w)));
+        (waits.len() > 1 && waits.len() == self.consumers.len() && low >= high / 2.0 && low > work * 10.0)
+            .then_some(low)
     }
 
     /// Last 5-minute buckets in which something was published and consumed.
@@ -126,14 +144,24 @@ fn verdict(context: &Context<'_>, item: &Item<'_>, flow: &Flow<'_>) -> (RunbookS
     }
 }
 
-fn first(context: &Context<'_>, flow: &Flow<'_>) -> Text {
-    let Some(edge) = flow.consumers.first() else { return Text::default() };
-    let consumer = name_of(context, &edge.target);
-    let text = Text::words("Look first at ")
-        .code(consumer)
-        .and(", its largest consumer: whether it runs, how long one message takes it");
+fn first(context: &Context<'_>, flow: &Flow<'_>, state: RunbookState) -> Text {
+    use crate::runbook::phrase::nanos;
+    if let Some(wait) = flow.alike().filter(|_| state == RunbookState::Breached) {
+        let text = Text::words("Look first at the topic and its broker: all consumers wait about as long (p50 ");
+        return text.piece(nanos(wait)).and("), and far longer than they work on a message.");
+    }
+    let order = flow.by_wait();
+    let Some(edge) = order.first() else { return Text::default() };
+    let which = if order.len() == 1 {
+        ", its only consumer: whether it runs"
+    } else {
+        ", where messages wait longest: whether it runs"
+    };
+    let which =
+        if order.iter().all(|e| e.dwell.is_empty()) { ", its largest consumer: whether it runs" } else { which };
+    let text = Text::words("Look first at ").code(name_of(context, &edge.target)).and(which);
     match edge.server.quantile(0.5) {
-        Some(p50) => text.and(" (p50 ").piece(crate::runbook::phrase::nanos(p50)).and(")."),
+        Some(p50) => text.and(", and how long one message takes it (p50 ").piece(nanos(p50)).and(")."),
         None => text.and("."),
     }
 }
@@ -160,11 +188,11 @@ pub(super) fn diagnosis(
     context: &Context<'_>,
     topic: &Target<'_>,
     flow: &Flow<'_>,
-    main: Option<&ObjectiveStatus>,
+    statuses: &[&ObjectiveStatus],
 ) -> Vec<Step> {
     let mut out = vec![rates(context, topic, flow)];
-    for edge in flow.consumers.iter().take(3) {
-        out.push(consumer(context, topic, edge, main));
+    for edge in flow.by_wait().into_iter().take(3) {
+        out.push(consumer(context, topic, edge, statuses));
     }
     if !flow.producers.is_empty() {
         out.push(producers(context, topic, flow));
@@ -178,12 +206,24 @@ fn rates(context: &Context<'_>, topic: &Target<'_>, flow: &Flow<'_>) -> Step {
         queries::peer(topic)
     );
     let mut step = steps::traceql(context, Text::words("Confirm that messages go in and do not come out"), query);
-    let sum = |edges: &[&Edge]| context.rate(edges.iter().map(|e| e.calls.as_f64()).sum());
-    let text =
-        Text::words("In the window ").rate(sum(&flow.producers)).and(" were published and ").rate(sum(&flow.consumers));
-    step.detail = step.detail.append(text).and(
-        " taken by all consumers together; each consumer group takes every message once, and a batch may count as one.",
-    );
+    let named = |text: Text, edges: &[&Edge], end: fn(&Edge) -> &crate::topology::NodeId| {
+        edges.iter().take(4).enumerate().fold(text, |text, (i, e)| {
+            let text = text.and(if i == 0 { "" } else { ", " }).code(name_of(context, end(e))).and(" ");
+            text.rate(context.rate(e.calls.as_f64()))
+        })
+    };
+    let text = if flow.producers.is_empty() {
+        Text::words("In the window no publisher was seen")
+    } else {
+        named(Text::words("In the window published: "), &flow.producers, |e| &e.source)
+    };
+    let text = if flow.consumers.is_empty() {
+        text.and("; nobody took anything")
+    } else {
+        named(text.and("; taken: "), &flow.consumers, |e| &e.target)
+    };
+    step.detail =
+        step.detail.append(text).and(". Each consumer group takes every message once, and a batch may count as one.");
     step.expect = Text::words("Both at their usual rate.");
     step.otherwise = Text::words(
         "In but not out: stalled, go on. Out slower than in: falling behind, go on. Neither: the producers stopped, look at them instead.",
@@ -191,7 +231,7 @@ fn rates(context: &Context<'_>, topic: &Target<'_>, flow: &Flow<'_>) -> Step {
     step
 }
 
-fn consumer(context: &Context<'_>, topic: &Target<'_>, edge: &Edge, main: Option<&ObjectiveStatus>) -> Step {
+fn consumer(context: &Context<'_>, topic: &Target<'_>, edge: &Edge, statuses: &[&ObjectiveStatus]) -> Step {
     let consumer = context.target(&edge.target);
     let name = consumer.label();
     let query = format!(
@@ -213,7 +253,7 @@ fn consumer(context: &Context<'_>, topic: &Target<'_>, edge: &Edge, main: Option
         Some(p99) => Text::words("Processing p99 about ").piece(crate::runbook::phrase::nanos(p99)).and("."),
         None => Text::words("Consumer spans at the usual rate."),
     };
-    if let Some(main) = main.filter(|m| m.service == edge.target) {
+    if let Some(main) = statuses.iter().find(|m| m.service == edge.target) {
         step.expect = std::mem::take(&mut step.expect).and(" Waiting below ").duration(main.objective.target).and(".");
     }
     let next = match context.runbook_of(&edge.target, &["latency", "errors", "dependency"]) {

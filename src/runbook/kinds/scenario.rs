@@ -335,7 +335,7 @@ fn stall(
     }
     for topic in topics.iter().take(NODES) {
         let flow = pipeline::Flow::of(context, topic);
-        steps_out.extend(pipeline::diagnosis(context, topic, &flow, item.statuses.first().copied()));
+        steps_out.extend(pipeline::diagnosis(context, topic, &flow, &item.statuses));
         if !nodes.iter().any(|n| n.id == topic.id) {
             packs.extend(packs::collect(context, topic, Page::Pipeline));
         }

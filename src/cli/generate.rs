@@ -109,7 +109,7 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, around: &Surroundings, i
     changes.extend(snapshot_copy(args.snapshot.as_deref(), &snapshot, around)?);
     if writes {
         output::publish(&dir, &changes)?;
-    } else {
+    } else if args.format == TextOrJson::Text {
         io.data(&diffs(&comparison))?;
     }
     report(args, &config, &made, &comparison, &snapshot, &dir, io)?;
@@ -247,7 +247,7 @@ fn report(
     let dry = args.dry_run || args.check;
     let changed = |f: &&output::FileComparison| matches!(f.state, State::Missing | State::Changed { .. });
     let written: Vec<&str> = comparison.files.iter().filter(changed).map(|f| f.path.as_str()).collect();
-    if args.format == TextOrJson::Json && !dry {
+    if args.format == TextOrJson::Json {
         let summary = Summary {
             runbooks: made
                 .runbooks

@@ -247,7 +247,7 @@ fn window(from: &str, request: &Request<'_>) -> Result<Option<(UnixNanos, UnixNa
             Diagnostic::error("window-empty", "the window ends before it starts").help("check --start and --end")
         );
     }
-    Ok(Some((UnixNanos(start), UnixNanos(end))))
+    source::clamp(from, (UnixNanos(start), UnixNanos(end)), request.around.now).map(Some)
 }
 
 /// Credentials from the environment, the rest from flags. No message repeats a value.
@@ -331,9 +331,13 @@ mod tests {
     #[test]
     fn files_are_read_whole_and_backends_for_a_window() {
         assert_eq!(seconds(&[], "a.jsonl"), None);
-        assert_eq!(seconds(&[], "tempo://t"), Some((999_940, 1_000_000)), "lookback of the configuration");
+        assert_eq!(
+            seconds(&[], "tempo://t"),
+            Some((999_940, 999_965)),
+            "lookback of the configuration, less what Tempo cannot answer yet"
+        );
         assert_eq!(seconds(&["--lookback", "1h"], "a.jsonl"), Some((996_400, 1_000_000)));
-        assert_eq!(seconds(&["--lookback-hours", "168"], "tempo://t"), Some((395_200, 1_000_000)));
+        assert_eq!(seconds(&["--lookback-hours", "168"], "tempo://t"), Some((395_200, 999_965)));
         assert_eq!(seconds(&["--end", "1970-01-02T00:00:00Z"], "a.jsonl"), Some((0, 86_400)));
         let both = ["--start", "1970-01-01T00:00:01Z", "--end", "1970-01-01T00:00:02+00:00"];
         assert_eq!(seconds(&both, "tempo://t"), Some((1, 2)));

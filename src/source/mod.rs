@@ -146,6 +146,14 @@ impl Default for SourceOptions {
     }
 }
 
+/// Cuts a window to what the source can answer at the instant `now`: the newest seconds are not searchable everywhere.
+///
+/// # Errors
+/// `window-too-recent` when nothing is left.
+pub fn clamp(from: &str, window: (UnixNanos, UnixNanos), now: UnixNanos) -> Result<(UnixNanos, UnixNanos), Diagnostic> {
+    if tempo::claims(from) { tempo::clamp(window, now) } else { Ok(window) }
+}
+
 /// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory, `-`.
 ///
 /// # Errors

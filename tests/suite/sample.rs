@@ -89,7 +89,7 @@ fn the_sample_gives_runbooks_that_name_the_dependency_behind_the_breach() {
         .run(&format!("check rb --config {config}"))
         .expect_exit(0);
     let index = case.text("rb/README.md");
-    let frontend = index.lines().find(|l| l.contains("frontend-high-latency.md")).unwrap();
+    let frontend = index.lines().find(|l| l.starts_with("| [") && l.contains("frontend-high-latency.md")).unwrap();
     assert!(frontend.contains("**Breached**"), "{frontend}");
     let file = frontend.split("](").nth(1).unwrap().split(')').next().unwrap();
     let page = case.text(&format!("rb/{file}"));

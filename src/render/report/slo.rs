@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::table::{Cell, Table, Tone};
 use crate::render::{format, json};
-use crate::slo::{ObjectiveState, ObjectiveStatus, Sli};
+use crate::slo::{BurnRate, ObjectiveState, ObjectiveStatus, Sli};
 
 /// Aligned columns, sorted by id.
 #[must_use]
@@ -56,7 +56,9 @@ struct ObjectiveJson<'a> {
     interval: Option<[Value; 2]>,
     certain: bool,
     budget_remaining: Option<Value>,
-    burn: [Value; 0],
+    burn: &'a [BurnRate],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    note: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
 }
@@ -82,7 +84,8 @@ impl<'a> ObjectiveJson<'a> {
             interval: status.interval.map(|(low, high)| [json::float(low), json::float(high)]),
             certain: status.certain,
             budget_remaining: status.budget_remaining.map(json::float),
-            burn: [],
+            burn: &status.burn,
+            note: &status.note,
             reason: &status.reason,
         }
     }

@@ -220,7 +220,11 @@ fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     );
     let mut step = steps::traceql(context, Text::words("See how it fails"), query);
     if stats.error_classes.is_empty() {
-        step.expect = Text::words("No errors, as in the window.");
+        step.expect = if stats.errors.is_zero() {
+            Text::words("No errors, as in the window.")
+        } else {
+            Text::words("About as many errors as in the window; how those failed is not known.")
+        };
         step.otherwise = Text::words(
             "Any class is new. 5xx and UNAVAILABLE: the service or what it calls; 4xx: what its callers send; no status at all: read the message of the span.",
         );

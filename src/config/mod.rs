@@ -407,8 +407,8 @@ toc: [ { file: docs/operations/multi-region.md } ]
         assert_eq!(got.len(), 9, "{got:#?}");
         assert_eq!(got[0], (1, "lookback", "`soon` is not a length of time"));
         assert_eq!(got[2], (3, "topology.max_services", "expected a whole number in range, found a text"));
-        assert_eq!(got[4], (5, "scenarios[0]", "the key `title` is missing"));
-        assert_eq!(got[5], (6, "packs", "expected a list, found a text"));
+        assert_eq!(got[5], (5, "scenarios[0]", "the key `title` is missing"));
+        assert_eq!(got[6], (6, "packs", "expected a list, found a text"));
         assert!(got[8].2.starts_with("cannot read the template directory `nowhere/`"));
     }
 

@@ -42,5 +42,8 @@ pub(super) const UNPAIRED_SHARE: f64 = 0.05;
 /// Share of spans with clocks that disagree, above which gaps and waiting times mislead.
 pub(super) const SKEW_SHARE: f64 = 0.01;
 
+/// Share of the requests from outside from which a service is central: every other user notices when it is down.
+pub(super) const CENTRAL_SHARE: f64 = 0.5;
+
 /// Most exemplars a finding carries.
 pub(super) const EXEMPLARS: usize = 3;

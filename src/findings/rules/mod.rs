@@ -1,5 +1,6 @@
 //! The static list of rules, one file each. A new rule is a file, a line here, and a heading in `docs/findings.md`.
 
+mod call_cycle;
 mod caller_gave_up;
 mod clock_skew;
 mod coverage_duplicates;
@@ -16,6 +17,7 @@ mod objective_uncertain;
 mod overflow;
 mod retry_or_n_plus_one;
 mod sampling_not_adjustable;
+mod single_point_of_failure;
 mod slow_dependency;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub struct Rule {
 
 /// Every rule there is, by code.
 pub static RULES: &[&Rule] = &[
+    &call_cycle::RULE,
     &caller_gave_up::RULE,
     &clock_skew::RULE,
     &coverage_duplicates::RULE,
@@ -55,6 +58,7 @@ pub static RULES: &[&Rule] = &[
     &overflow::RULE,
     &retry_or_n_plus_one::RULE,
     &sampling_not_adjustable::RULE,
+    &single_point_of_failure::RULE,
     &slow_dependency::RULE,
     &unknown_service::RULE,
 ];

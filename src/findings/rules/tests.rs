@@ -2,7 +2,8 @@ use super::*;
 use crate::diff::testing::{edge, millis, node, operation, snapshot, stats};
 use crate::findings::evaluate;
 use crate::slo::{Comparison, Objective, ObjectiveStatus, Sli};
-use crate::topology::Snapshot;
+use crate::spans::Weight;
+use crate::topology::{EdgeKind, Snapshot};
 
 fn found(snapshot: &Snapshot, objectives: &[ObjectiveStatus]) -> Vec<Finding> {
     evaluate(&Facts { snapshot, objectives })
@@ -82,6 +83,52 @@ fn time_spent_elsewhere_is_told_by_edge() {
     assert_eq!(codes(&found(&slow, &[])), [("caller-gave-up", "api → cart".into())]);
     slow.edges = vec![edge("api", "cart", 12_000, 0, 0.5, 0.4)];
     assert_eq!(codes(&found(&slow, &[])), [("retry-or-n-plus-one", "api → cart".into())]);
+}
+
+#[test]
+fn a_service_between_others_is_a_single_point_of_failure_and_worse_with_one_instance() {
+    let calls = |source: &str, target: &str| edge(source, target, 1_000, 0, 10.0, 9.0);
+    let mut line = quiet();
+    line.nodes.insert(1, node("bff", stats(1_000, 0, 20.0)));
+    line.edges = vec![calls("api", "bff"), calls("bff", "cart")];
+    line.edges.iter_mut().for_each(|e| e.client = e.server.clone());
+    let point = |s: &Snapshot| {
+        let found = found(s, &[]);
+        let points = found.into_iter().filter(|f| f.code == "single-point-of-failure");
+        points.map(|f| (f.subject.0, f.severity, f.message)).collect::<Vec<_>>()
+    };
+    let message = "without `bff` other services cannot reach each other".to_owned();
+    assert_eq!(point(&line), [("bff".to_owned(), Severity::Info, message.clone())]);
+    line.coverage.entry_traces = Weight::whole(100);
+    line.nodes[1].entry_traces = Weight::whole(60);
+    line.nodes[1].attributes.insert("k8s.pod.name".into(), [("bff-1".to_owned(), 1_000)].into());
+    let told = format!("{message}; 60 % of the requests from outside touch it; 1 instance seen");
+    assert_eq!(point(&line), [("bff".to_owned(), Severity::Warning, told)]);
+    // Spans that do not say where they come from may come from a second one.
+    line.nodes[1].attributes.insert("k8s.pod.name".into(), [("bff-1".to_owned(), 900)].into());
+    assert_eq!(point(&line)[0].1, Severity::Info);
+    line.edges.push(calls("api", "cart"));
+    line.edges.sort_by(|a, b| (&a.source, &a.target).cmp(&(&b.source, &b.target)));
+    assert_eq!(point(&line), [], "there is another way");
+}
+
+#[test]
+fn a_circle_of_calls_is_told_once_and_one_closed_by_messages_is_a_note() {
+    let mut round = quiet();
+    let mut back = edge("cart", "api", 30, 0, 0.5, 0.4);
+    round.edges.push(back.clone());
+    let of = |s: &Snapshot| found(s, &[]).into_iter().filter(|f| f.code == "call-cycle").collect::<Vec<_>>();
+    let told = of(&round);
+    assert_eq!((told.len(), told[0].severity, told[0].n), (1, Severity::Warning, 1_030));
+    assert_eq!(
+        told[0].message,
+        "`api`, `cart` call each other in a circle and wait for it; the rarest call is from `cart` to `api` (n = 30)"
+    );
+    back.kind = EdgeKind::Messaging;
+    round.edges[1] = back;
+    assert_eq!(of(&round)[0].severity, Severity::Info);
+    round.edges[1].target = NodeId("cart".into());
+    assert_eq!(of(&round).len(), 0, "a service that calls itself is no circle");
 }
 
 #[test]

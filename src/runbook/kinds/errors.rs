@@ -220,10 +220,14 @@ fn classes(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     );
     let mut step = steps::traceql(context, Text::words("See how it fails"), query);
     if stats.error_classes.is_empty() {
-        step.expect = Text::words("No errors, as in the window.");
-        step.otherwise = Text::words(
-            "Any class is new. 5xx and UNAVAILABLE: the service or what it calls; 4xx: what its callers send; no status at all: read the message of the span.",
-        );
+        let (expect, found) = match stats.errors.is_zero() {
+            true => ("No errors, as in the window.", "Any class is new. "),
+            false => ("About as many errors as in the window; how those failed is not known.", ""),
+        };
+        step.expect = Text::words(expect);
+        step.otherwise = Text::words(format!(
+            "{found}5xx and UNAVAILABLE: the service or what it calls; 4xx: what its callers send; no status at all: read the message of the span."
+        ));
         return Some(step);
     }
     let (mut seen, mut meanings) = (Text::words("In the window: "), Text::default());

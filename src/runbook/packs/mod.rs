@@ -6,6 +6,7 @@
 
 mod aws;
 mod azure_container_apps;
+mod clickhouse;
 mod docker_compose;
 mod facts;
 mod helm;
@@ -113,6 +114,7 @@ static PACKS: &[&Pack] = &[
     &postgresql::PACK,
     &mysql::PACK,
     &mongodb::PACK,
+    &clickhouse::PACK,
     &redis::PACK,
     &kafka::PACK,
     &rabbitmq::PACK,

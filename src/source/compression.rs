@@ -4,6 +4,11 @@ use std::io::{self, Cursor, Read};
 
 use crate::diag::Diagnostic;
 
+/// The first bytes of a zstd frame.
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Archives packed with `--long` need 128 MiB; a frame that claims more would break the memory bound.
+const WINDOW_LOG_MAX: u32 = 27;
+
 /// How the bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -23,8 +28,9 @@ pub(super) fn unpack<'r>(mut raw: Box<dyn Read + 'r>) -> io::Result<(Box<dyn Rea
     let head = head(&mut raw, 4)?;
     let packing = match head.as_slice() {
         [0x1f, 0x8b, ..] => Packing::Gzip,
-        // A frame, or a skippable frame as pzstd and seekable archives write in front.
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
+        head if head == ZSTD_MAGIC => Packing::Zstd,
+        // A skippable frame, as pzstd and seekable archives write in front.
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Packing::Zstd,
         _ => Packing::Plain,
     };
     let whole = Cursor::new(head).chain(raw);
@@ -33,11 +39,33 @@ pub(super) fn unpack<'r>(mut raw: Box<dyn Read + 'r>) -> io::Result<(Box<dyn Rea
         Packing::Gzip => (Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(whole))), packing),
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(whole)?;
-            // Archives packed with `--long` need 128 MiB; a frame that claims more would break the memory bound.
-            decoder.window_log_max(27)?;
+            decoder.window_log_max(WINDOW_LOG_MAX)?;
             (Box::new(decoder), packing)
         }
     })
+}
+
+/// One message that is packed with zstd by itself, unpacked; `None` when it would have more than `max` bytes. A frame that
+/// says its size is refused before a byte of it is unpacked.
+///
+/// # Errors
+/// When it is no zstd frame, or an incomplete one.
+pub(super) fn unpack_message(packed: &[u8], max: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut out = Vec::new();
+    if packed.is_empty() {
+        return Ok(Some(out));
+    }
+    let max = max as u64;
+    if let Ok(Some(size)) = zstd::zstd_safe::get_frame_content_size(packed)
+        && size > max
+    {
+        return Ok(None);
+    }
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+    decoder.window_log_max(WINDOW_LOG_MAX)?;
+    // One byte more than allowed tells a message that just fits from one that does not.
+    let read = decoder.take(max.saturating_add(1)).read_to_end(&mut out)?;
+    Ok((read as u64 <= max).then_some(out))
 }
 
 /// The first bytes of a stream, fewer only where it ends.
@@ -92,6 +120,26 @@ mod tests {
         assert_eq!(unpacked(b"").unwrap(), b"");
         assert_eq!(unpacked(&[gzip(b"a"), gzip(b"b")].concat()).unwrap(), b"ab");
         assert_eq!(unpacked(&[frame(b"a"), frame(b"b"), skippable].concat()).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_packed_message_is_bounded_in_what_it_unpacks_to() {
+        let data = vec![b'x'; 1 << 20];
+        let sized = zstd::bulk::compress(&data, 1).unwrap();
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.write_all(&data).unwrap();
+        let unsized_ = encoder.finish().unwrap();
+        assert_eq!(zstd::zstd_safe::get_frame_content_size(&unsized_).unwrap(), None);
+        for packed in [&sized, &unsized_, &[&sized[..], &unsized_].concat()] {
+            assert!(packed.len() < 1_000);
+            assert_eq!(unpack_message(packed, (1 << 20) - 1).unwrap(), None);
+        }
+        for packed in [&sized, &unsized_] {
+            assert_eq!(unpack_message(packed, 1 << 20).unwrap().as_ref(), Some(&data));
+            assert!(unpack_message(&packed[..packed.len() - 1], 1 << 20).is_err());
+        }
+        assert_eq!(unpack_message(b"", 9).unwrap(), Some(Vec::new()));
+        assert!(unpack_message(b"plain", 9).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the unpacked bytes of a file are, told by their content.
 
-use super::wire;
+use super::{compression, wire};
 
 /// How spans are written in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,9 @@ pub(super) enum Format {
     Protobuf,
     /// Protobuf messages, each after its length as 4 bytes, most significant first (the Collector's file exporter).
     ProtobufFixed,
+    /// Messages in JSON or protobuf, each packed with zstd by itself after its packed length as 4 bytes (the Collector's
+    /// file exporter with `compression: zstd`).
+    PackedFixed,
     /// Protobuf messages, each after its length as a varint.
     ProtobufVarint,
     /// Nothing but white space.
@@ -78,7 +81,7 @@ fn is_json(text: &[u8]) -> bool {
     }
 }
 
-/// How protobuf messages are framed. The three cannot be confused: a first byte of 10 is either the tag of field 1 or a
+/// How messages are framed. The framings cannot be confused: a first byte of 10 is either the tag of field 1 or a
 /// length under which no known field can follow.
 fn framing(head: &[u8], whole: bool) -> Option<Format> {
     if is_message(head, whole.then_some(head.len())) {
@@ -91,6 +94,10 @@ fn framing(head: &[u8], whole: bool) -> Option<Format> {
             // An empty message tells nothing.
             Ok(0) => at += 4,
             Ok(length) if fits(length, rest) => return Some(Format::ProtobufFixed),
+            // A length that would fit zstd's mark as well is no text and, as protobuf, no known field.
+            Ok(length) if rest.starts_with(&compression::ZSTD_MAGIC) && !(whole && length > rest.len()) => {
+                return Some(Format::PackedFixed);
+            }
             _ => break,
         }
     }
@@ -109,13 +116,14 @@ fn framing(head: &[u8], whole: bool) -> Option<Format> {
 /// Whether bytes start like a `TracesData` of at most this length: field 1, then a known field of `ResourceSpans` inside
 /// it, with lengths that fit into each other.
 fn is_message(bytes: &[u8], limit: Option<usize>) -> bool {
-    const RESOURCE: u8 = 0x0a;
-    const SCOPE_SPANS: u8 = 0x12;
-    const SCHEMA_URL: u8 = 0x1a;
-    let delimited = |bytes: &[u8]| -> Option<(u8, usize, usize)> {
-        let (tag, rest) = bytes.split_first()?;
-        let (length, size) = wire::varint(rest)?;
-        Some((*tag, 1 + size, usize::try_from(length).ok()?))
+    const RESOURCE: u64 = 0x0a;
+    const SCOPE_SPANS: u64 = 0x12;
+    const SCHEMA_URL: u64 = 0x1a;
+    const LIBRARY_SPANS: u64 = 1_000 << 3 | 2;
+    let delimited = |bytes: &[u8]| -> Option<(u64, usize, usize)> {
+        let (tag, tag_size) = wire::varint(bytes)?;
+        let (length, size) = wire::varint(bytes.get(tag_size..)?)?;
+        Some((tag, tag_size + size, usize::try_from(length).ok()?))
     };
     let Some((0x0a, start, length)) = delimited(bytes) else { return false };
     let end = start.saturating_add(length);
@@ -127,7 +135,7 @@ fn is_message(bytes: &[u8], limit: Option<usize>) -> bool {
     }
     let inner = bytes.get(start..).and_then(delimited);
     inner.is_some_and(|(tag, start, inner)| {
-        matches!(tag, RESOURCE | SCOPE_SPANS | SCHEMA_URL) && start.saturating_add(inner) <= length
+        matches!(tag, RESOURCE | SCOPE_SPANS | SCHEMA_URL | LIBRARY_SPANS) && start.saturating_add(inner) <= length
     })
 }
 
@@ -189,6 +197,24 @@ mod tests {
             }
         }
         assert_eq!(format(&[&[0; 4][..], &[0, 0, 0, 9], &message(1)].concat(), true), Format::ProtobufFixed);
+    }
+
+    #[test]
+    fn packed_messages_are_told_by_the_mark_after_their_length() {
+        for length in [0usize, 1, 300, 70_000] {
+            let packed = zstd::encode_all(&message(length)[..], 1).unwrap();
+            let framed = [&(packed.len() as u32).to_be_bytes()[..], &packed].concat();
+            assert_eq!(format(&framed, true), Format::PackedFixed, "{length}");
+            assert_eq!(format(&framed[..9], false), Format::PackedFixed, "{length}");
+            assert_eq!(format(&framed[..framed.len() - 1], true), Format::PackedFixed, "cut short, {length}");
+            assert_eq!(format(&[&[0; 4][..], &framed].concat(), true), Format::PackedFixed, "after an empty one");
+        }
+    }
+
+    #[test]
+    fn a_message_that_starts_with_the_field_of_2022_is_known() {
+        let spans = [&[0xc2, 0x3e, 2][..], &[0x12, 0]].concat();
+        assert_eq!(format(&field(0x0a, &spans), true), Format::Protobuf);
     }
 
     #[test]

@@ -115,13 +115,33 @@ impl<'s> Feed<'s> {
     }
 
     fn json(&mut self, record: &Record) -> Result<(), Diagnostic> {
-        let place = |line: usize, column: usize| Location {
-            file: Some(record.file.to_string()),
-            line: Some(record.line.saturating_add(line.saturating_sub(1) as u64)),
-            column: Some(column as u64),
-            key: None,
-        };
-        let documents = json::documents(&record.bytes, self).map_err(|error| {
+        if record.ends.is_empty() {
+            let place = |at: Option<(usize, usize)>| Location {
+                line: Some(record.line.saturating_add(at.map_or(0, |(line, _)| line.saturating_sub(1)) as u64)),
+                column: at.map(|(_, column)| column as u64),
+                ..Location::file(&*record.file)
+            };
+            return self.documents(&record.bytes, record, &place);
+        }
+        for (message, number) in messages(record).filter(|(message, _)| !message.is_empty()) {
+            // The file is packed: a line is one of the message, not of the file.
+            let place = |at: Option<(usize, usize)>| {
+                let at = at.map_or_else(String::new, |(line, column)| format!(", line {line}, column {column}"));
+                Location::file(&*record.file).at_key(format!("message {number}{at}"))
+            };
+            self.documents(message, record, &place)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes JSON documents; `place` says where in the input a line and column of theirs are.
+    fn documents(
+        &mut self,
+        bytes: &[u8],
+        record: &Record,
+        place: &dyn Fn(Option<(usize, usize)>) -> Location,
+    ) -> Result<(), Diagnostic> {
+        let documents = json::documents(bytes, self).map_err(|error| {
             let said = error.message;
             match error.trouble {
                 Trouble::CutShort => Diagnostic::error("input-truncated", format!("a JSON document is cut short: {said}"))
@@ -133,10 +153,10 @@ impl<'s> Feed<'s> {
                         .help("find and repair or remove the broken document; `jq -c . FILE` stops at the same place")
                 }
             }
-            .at(place(error.line, error.column))
+            .at(place(Some((error.line, error.column))))
         })?;
         for kinds in documents {
-            self.classify(kinds, record)?;
+            self.classify(kinds, record).map_err(|foreign| foreign.at(place(None)))?;
         }
         Ok(())
     }
@@ -169,16 +189,12 @@ impl<'s> Feed<'s> {
             }
             return Ok(());
         };
-        Err(foreign.at(Location::file(&*record.file).at_line(record.line)))
+        Err(foreign)
     }
 
     fn protobuf(&mut self, record: &Record) -> Result<(), Diagnostic> {
-        let mut start = 0;
-        for (end, nth) in record.ends.iter().zip(0u64..) {
-            let message = record.bytes.get(start..*end).unwrap_or_default();
-            start = *end;
+        for (message, number) in messages(record) {
             proto::decode(message, self).map_err(|_| {
-                let number = record.message.saturating_add(nth);
                 let at = Location::file(&*record.file).at_key(format!("message {number}"));
                 Diagnostic::error("protobuf-malformed", "a protobuf message is not an OTLP trace message").at(at).help(
                     "write the file anew as OTLP: one TracesData message, or ExportTraceServiceRequest messages each after \
@@ -188,6 +204,13 @@ impl<'s> Feed<'s> {
         }
         Ok(())
     }
+}
+
+/// The messages of a record with their 1-based numbers.
+fn messages(record: &Record) -> impl Iterator<Item = (&[u8], u64)> {
+    let starts = std::iter::once(0).chain(record.ends.iter().copied());
+    let message = |(start, end): (usize, &usize)| record.bytes.get(start..*end).unwrap_or_default();
+    starts.zip(&record.ends).map(message).zip(record.message..)
 }
 
 impl Rows for Feed<'_> {

@@ -1,6 +1,7 @@
 //! OTLP from files, directories and standard input.
 //!
-//! Input: JSON documents in any layout, or protobuf in any framing, plain, gzip or zstd; told by content, not by name.
+//! Input: JSON documents in any layout, or protobuf in any framing, plain, gzip or zstd, whole or message by message; told by
+//! content, not by name.
 //! Output: batches pushed into a sink, in bounded memory: reading on the calling thread, decoding on others.
 //! The first trouble in the order of the input is the one reported, whatever the number of threads.
 //! Must not: take a part for the whole. Whatever is cut short, corrupt or of another kind fails.
@@ -24,6 +25,15 @@ use crate::diag::{Diagnostic, Location};
 const HEAD: usize = 64 << 10;
 /// Bytes read at once.
 const BUFFER: usize = 256 << 10;
+
+/// What to do about a JSON document that is too large.
+const SPLIT_JSON: &str = "split it, one resource a line: \
+    `jq -c '.resourceSpans[] | {resourceSpans: [.]}' FILE > traces.jsonl`, or where jq runs out of memory \
+    `jq -cn --stream 'fromstream(2|truncate_stream(inputs)) | {resourceSpans: [.]}' FILE > traces.jsonl` \
+    (unpack with `zstdcat` or `zcat` first); a single resource that large is split in docs/sources.md";
+/// What to do about a message of another form.
+const SMALLER_BATCHES: &str = "write it again in smaller messages: `send_batch_max_size: 8192` of the Collector's batch \
+    processor bounds them";
 
 /// Where the bytes come from.
 #[derive(Debug)]
@@ -222,20 +232,22 @@ impl Reading<'_> {
     }
 
     fn explain(&self, error: CutError, packing: Packing, format: Format) -> Diagnostic {
+        let what = match format {
+            Format::Json => "JSON document",
+            Format::PackedFixed => "packed message",
+            _ => "protobuf message",
+        };
         match error {
             CutError::Read(error) => compression::read_error(&error, packing),
             CutError::TooLarge { line, offset } => {
                 let limit = self.options.max_record_bytes >> 20;
-                let what = if format == Format::Json { "JSON document" } else { "protobuf message" };
                 let text = format!("a single {what} (from byte {offset}) is larger than {limit} MiB");
                 let place = Location { line, ..Location::default() };
-                Diagnostic::error("record-too-large", text).at(place).help(
-                    "split it, one resource a line: `jq -c '.resourceSpans[] | {resourceSpans: [.]}' FILE > traces.jsonl` \
-                     (unpack with `zstdcat` or `zcat` first), or raise the limit",
-                )
+                let help = if format == Format::Json { SPLIT_JSON } else { SMALLER_BATCHES };
+                Diagnostic::error("record-too-large", text).at(place).help(help)
             }
             CutError::CutShort { offset } => {
-                let text = format!("the input ends in the middle of the protobuf message at byte {offset}");
+                let text = format!("the input ends in the middle of the {what} at byte {offset}");
                 Diagnostic::error("input-truncated", text).help(
                     "the file was cut short: copy or download it again; a partial file is never taken for a whole one",
                 )
@@ -243,6 +255,12 @@ impl Reading<'_> {
             CutError::Broken { offset } => {
                 Diagnostic::error("protobuf-malformed", format!("there is no protobuf message at byte {offset}"))
                     .help("the file is damaged or not OTLP: write it anew")
+            }
+            CutError::Packed { offset, error } => {
+                let text = format!("the packed message at byte {offset} cannot be unpacked: {error}");
+                Diagnostic::error("input-corrupt", text).help(
+                    "the file is damaged or not from the Collector's file exporter: copy it again or write it anew",
+                )
             }
         }
     }

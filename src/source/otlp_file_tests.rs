@@ -78,6 +78,15 @@ fn varint_framed() -> Vec<u8> {
     out
 }
 
+/// As the Collector's file exporter packs: a length, and a zstd frame of its own.
+fn packed(messages: &[&[u8]]) -> Vec<u8> {
+    let pack = |message: &&[u8]| {
+        let packed = zstd::bulk::compress(message, 3).unwrap();
+        [&(packed.len() as u32).to_be_bytes()[..], &packed].concat()
+    };
+    messages.iter().flat_map(pack).collect()
+}
+
 #[test]
 fn json_and_protobuf_in_every_container_give_the_same_rows() {
     let want = read(JSON).unwrap();
@@ -94,6 +103,10 @@ fn json_and_protobuf_in_every_container_give_the_same_rows() {
         ("gzip in two members", [gzip(&JSON[..1_000]), gzip(&JSON[1_000..])].concat()),
         ("zstd", zstd::encode_all(FRAMED, 3).unwrap()),
         ("zstd in two frames", [&JSON[..77], &JSON[77..]].map(|part| zstd::encode_all(part, 1).unwrap()).concat()),
+        ("protobuf packed one by one", packed(&messages())),
+        ("JSON packed one by one", packed(&text.lines().map(str::as_bytes).collect::<Vec<_>>())),
+        ("pretty JSON packed one by one", packed(&pretty.iter().map(String::as_bytes).collect::<Vec<_>>())),
+        ("packed one by one, and all of it again", gzip(&packed(&[b"", JSON, b" \n", b"{}"]))),
         ("no final line break", JSON[..JSON.len() - 1].to_vec()),
         ("no line break at all", text.replace('\n', "").into_bytes()),
         ("CRLF and BOM", format!("\u{feff}{}", text.replace('\n', "\r\n")).into_bytes()),
@@ -143,6 +156,35 @@ fn what_is_cut_short_never_passes_for_whole() {
 }
 
 #[test]
+fn messages_packed_one_by_one_are_bounded_and_say_which_is_wrong() {
+    let lines: Vec<_> = JSON.split(|b| *b == b'\n').collect();
+    let whole = packed(&lines[..2]);
+    let last = packed(&lines[..1]).len();
+    for length in [9, last - 1, last + 1, last + 4, last + 9, whole.len() - 1] {
+        let error = read(&whole[..length]).unwrap_err();
+        let at = if length < last { 0 } else { last };
+        let message = format!("the input ends in the middle of the packed message at byte {at}");
+        assert_eq!((error.code, error.message), ("input-truncated", message), "{length}");
+    }
+    let failed =
+        |data: &[u8], max: usize| read_with(data, &SourceOptions { max_record_bytes: max, ..options(1) }).unwrap_err();
+    let error = failed(&packed(&[lines[0], &vec![b' '; 8 << 20]]), 4 << 20);
+    assert_eq!(error.code, "record-too-large");
+    assert_eq!(error.message, format!("a single packed message (from byte {last}) is larger than 4 MiB"));
+    assert!(error.help.contains("send_batch_max_size") && !error.help.contains("jq"));
+    let mut corrupt = whole.clone();
+    corrupt[last + 4] = 0;
+    assert_eq!(failed(&corrupt, 4 << 20).code, "input-corrupt");
+    let error = failed(&packed(&[lines[0], b"{}", b"{\n \"a\": oops}"]), 4 << 20);
+    assert_eq!((error.code, error.location.line), ("json-malformed", None));
+    assert_eq!(error.location.key.as_deref(), Some("message 3, line 2, column 7"));
+    let error = failed(&packed(&[lines[0], b"hello"]), 4 << 20);
+    assert_eq!((error.code, error.location.key.as_deref()), ("protobuf-malformed", Some("message 2")));
+    let error = failed(&packed(&[br#"{"traces":[{"traceID":"1","rootServiceName":"a"}]}"#]), 4 << 20);
+    assert_eq!((error.code, error.location.key.as_deref()), ("search-summary", Some("message 1")));
+}
+
+#[test]
 fn what_is_not_traces_is_refused_by_name() {
     for (text, want) in [
         ("", "empty-input"),
@@ -174,7 +216,7 @@ fn what_is_not_traces_is_refused_by_name() {
 fn a_record_over_the_limit_says_what_to_do() {
     let error = read_with(JSON, &SourceOptions { max_record_bytes: 10_000, ..options(1) }).unwrap_err();
     assert_eq!((error.code, error.location.line), ("record-too-large", Some(1)));
-    assert!(error.help.contains("jq -c"));
+    assert!(error.help.contains("jq -c") && !error.help.contains("raise"));
     let error = read_with(FRAMED, &SourceOptions { max_record_bytes: 10_000, ..options(1) }).unwrap_err();
     assert_eq!(error.code, "record-too-large");
 }

@@ -24,8 +24,8 @@ pub(super) fn decode(message: &[u8], rows: &mut dyn Rows) -> Result<(), Broken> 
         let field = field?;
         let (1, Some(bytes)) = (field.number, field.bytes) else { continue };
         let go_on = match ResourceSpans::decode(bytes) {
-            Ok(spans) => resource_spans(&spans, rows),
-            Err(_) => one_by_one(bytes, rows)?,
+            Ok(spans) if !spans.scope_spans.is_empty() || !has_library_spans(bytes) => resource_spans(&spans, rows),
+            _ => one_by_one(bytes, rows)?,
         };
         if !go_on {
             break;
@@ -40,6 +40,17 @@ pub(super) fn resource_spans(resource_spans: &ResourceSpans, rows: &mut dyn Rows
     let resource = rows.resource(&views(attributes, &mut |_| true));
     let mut spans = resource_spans.scope_spans.iter().flat_map(|scope| &scope.spans);
     spans.all(|one| span(resource, one, rows))
+}
+
+/// `scope_spans`.
+const SCOPE_SPANS: u64 = 2;
+/// `instrumentation_library_spans` as it was called and numbered in the spring of 2022, between its time as field 2 and its
+/// end; the same on the wire as `scope_spans`. By the protocol it counts only where there are no `scope_spans`.
+const LIBRARY_SPANS: u64 = 1_000;
+
+/// Whether a `ResourceSpans` has that field, which the generated types do not know any more.
+fn has_library_spans(message: &[u8]) -> bool {
+    wire::fields(message).any(|field| field.is_ok_and(|field| field.number == LIBRARY_SPANS))
 }
 
 /// The slow way through one `ResourceSpans`: message by message, leaving out what cannot be decoded.
@@ -58,7 +69,8 @@ fn one_by_one(message: &[u8], rows: &mut dyn Rows) -> Result<bool, Broken> {
         }
     }
     let resource = rows.resource(&views(&attributes, &mut |_| true));
-    for scope in of(2) {
+    let scopes = if of(SCOPE_SPANS).next().is_some() { SCOPE_SPANS } else { LIBRARY_SPANS };
+    for scope in of(scopes) {
         for field in wire::fields(scope) {
             let field = field?;
             let (2, Some(bytes)) = (field.number, field.bytes) else { continue };
@@ -180,6 +192,34 @@ mod tests {
         assert_eq!(batch.errors()[row.error.0 as usize].exception_type, "E");
         assert_eq!(batch.links.len(), 1);
         assert_eq!((row.parent_id, row.duration()), (SpanId(0x0303_0303_0303_0303), 4));
+    }
+
+    #[test]
+    fn the_library_spans_of_2022_count_where_there_are_no_scope_spans() {
+        let spans = |number: u32, name: &str| {
+            let mut out = Vec::new();
+            let span = Span { name: name.into(), ..sample() };
+            let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() }.encode_to_vec();
+            prost::encoding::bytes::encode(number, &scope, &mut out);
+            out
+        };
+        let resource = Resource { attributes: vec![text("service.name", "cart")], ..Resource::default() };
+        let mut head = Vec::new();
+        prost::encoding::message::encode(1, &resource, &mut head);
+        for (parts, want) in [
+            (vec![head.clone(), spans(1_000, "a"), spans(1_000, "b")], &["a", "b"][..]),
+            (vec![spans(1_000, "a"), head.clone()], &["a"]),
+            (vec![head.clone(), spans(1_000, "a"), spans(2, "b")], &["b"]),
+        ] {
+            let mut bytes = Vec::new();
+            prost::encoding::bytes::encode(1, &parts.concat(), &mut bytes);
+            let mut mapper = Mapper::default();
+            decode(&bytes, &mut mapper).unwrap();
+            let batch = &mapper.batch;
+            let names: Vec<_> = batch.rows.iter().map(|row| batch.strings.get(row.name)).collect();
+            assert_eq!(names, want);
+            assert!(batch.rows.iter().all(|row| batch.resources()[row.resource.0 as usize].name == "cart"));
+        }
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Cutting a stream into records that can be decoded apart.
 //!
 //! A record is a run of whole JSON documents or of whole protobuf messages, about [`TARGET`] bytes of them where they are
-//! small, one where it is large. Nothing is decoded here. No record is larger than the limit given.
+//! small, one where it is large. Messages packed one by one are unpacked; nothing else is decoded here. No record is larger than the limit given.
 
 use std::io::{self, BufRead, Read as _};
 use std::sync::Arc;
 
-use super::detect::Format;
-use super::wire;
+use super::detect::{self, Format};
+use super::{compression, wire};
 
 /// Records grow to about this many bytes before they are handed on.
 const TARGET: usize = 256 << 10;
@@ -25,11 +25,11 @@ pub(super) struct Record {
     pub(super) is_json: bool,
     /// The bytes.
     pub(super) bytes: Vec<u8>,
-    /// Where each protobuf message ends in them.
+    /// Where each message ends in them; none for a run of JSON documents.
     pub(super) ends: Vec<usize>,
     /// 1-based line at which a JSON record starts.
     pub(super) line: u64,
-    /// 1-based number of the first protobuf message.
+    /// 1-based number of the first message.
     pub(super) message: u64,
     /// Where the record starts in the unpacked stream.
     pub(super) offset: u64,
@@ -46,6 +46,8 @@ pub(super) enum CutError {
     CutShort { offset: u64 },
     /// There is no message at this offset.
     Broken { offset: u64 },
+    /// The message at this offset cannot be unpacked.
+    Packed { offset: u64, error: io::Error },
 }
 
 impl From<io::Error> for CutError {
@@ -64,12 +66,23 @@ pub(super) struct Cutter<'r> {
     message: u64,
     /// A line read too far: the start of the next JSON record.
     ahead: Vec<u8>,
+    /// An unpacked message read too far: the start of the next record.
+    held: Option<Message>,
+}
+
+/// A message that was packed by itself.
+struct Message {
+    /// Whether it is JSON rather than protobuf; unknown of an empty one.
+    is_json: Option<bool>,
+    bytes: Vec<u8>,
+    number: u64,
+    offset: u64,
 }
 
 impl<'r> Cutter<'r> {
     /// A cutter of a stream of this format, with the largest size of a single document or message in bytes.
     pub(super) fn new(reader: Box<dyn BufRead + 'r>, format: Format, max: usize) -> Self {
-        Self { reader, format, max, line: 1, offset: 0, message: 1, ahead: Vec::new() }
+        Self { reader, format, max, line: 1, offset: 0, message: 1, ahead: Vec::new(), held: None }
     }
 
     /// The next record, or `None` at the end. Its `number` and `file` are left for the caller to fill.
@@ -81,6 +94,7 @@ impl<'r> Cutter<'r> {
             Format::Json => self.json(),
             Format::Protobuf => self.fields(),
             Format::ProtobufFixed | Format::ProtobufVarint => self.messages(),
+            Format::PackedFixed => self.packed(),
             Format::Empty | Format::Unknown(_) => Ok(None),
         }
     }
@@ -159,20 +173,12 @@ impl<'r> Cutter<'r> {
     /// Messages, each after its length.
     fn messages(&mut self) -> Result<Option<Record>, CutError> {
         let mut record = Record { message: self.message, offset: self.offset, ..Record::default() };
-        let mut prefix = Vec::new();
         while record.bytes.len() < TARGET && record.ends.len() < MAX_MESSAGES {
             let start = self.offset;
-            prefix.clear();
             let length = if self.format == Format::ProtobufVarint {
-                self.varint(&mut prefix, start)?
+                self.varint(&mut Vec::new(), start)?
             } else {
-                self.reader.by_ref().take(4).read_to_end(&mut prefix)?;
-                self.offset = self.offset.saturating_add(prefix.len() as u64);
-                match <[u8; 4]>::try_from(prefix.as_slice()) {
-                    Ok(length) => Some(u64::from(u32::from_be_bytes(length))),
-                    Err(_) if prefix.is_empty() => None,
-                    Err(_) => return Err(CutError::CutShort { offset: start }),
-                }
+                self.length(start)?
             };
             let Some(length) = length else { break };
             self.body(&mut record.bytes, length, start)?;
@@ -180,6 +186,61 @@ impl<'r> Cutter<'r> {
             self.message = self.message.saturating_add(1);
         }
         Ok((!record.ends.is_empty()).then_some(record))
+    }
+
+    /// Messages, each packed after its length. Those of one record are of one kind.
+    fn packed(&mut self) -> Result<Option<Record>, CutError> {
+        let mut record = Record::default();
+        while record.bytes.len() < TARGET && record.ends.len() < MAX_MESSAGES {
+            let Some(message) = self.held.take().map_or_else(|| self.unpacked(), |held| Ok(Some(held)))? else { break };
+            if record.ends.is_empty() {
+                (record.message, record.offset) = (message.number, message.offset);
+            }
+            let is_json = message.is_json.unwrap_or(record.is_json);
+            if record.bytes.is_empty() {
+                record.is_json = is_json;
+            } else if is_json != record.is_json || record.bytes.len().saturating_add(message.bytes.len()) > self.max {
+                self.held = Some(message);
+                break;
+            }
+            record.bytes.extend_from_slice(&message.bytes);
+            record.ends.push(record.bytes.len());
+        }
+        Ok((!record.ends.is_empty()).then_some(record))
+    }
+
+    /// The next packed message.
+    fn unpacked(&mut self) -> Result<Option<Message>, CutError> {
+        let offset = self.offset;
+        let Some(length) = self.length(offset)? else { return Ok(None) };
+        let mut packed = Vec::new();
+        self.body(&mut packed, length, offset)?;
+        let unpacked = compression::unpack_message(&packed, self.max);
+        let unpacked = unpacked.map_err(|error| CutError::Packed { offset, error })?;
+        let mut bytes = unpacked.ok_or(CutError::TooLarge { line: None, offset })?;
+        let is_json = match detect::format(&bytes, true) {
+            Format::Json => Some(true),
+            Format::Empty => {
+                bytes.clear();
+                None
+            }
+            _ => Some(false),
+        };
+        let number = self.message;
+        self.message = self.message.saturating_add(1);
+        Ok(Some(Message { is_json, bytes, number, offset }))
+    }
+
+    /// Reads a length in 4 bytes, most significant first; `None` at the end of the stream.
+    fn length(&mut self, start: u64) -> Result<Option<u64>, CutError> {
+        let mut bytes = Vec::with_capacity(4);
+        self.reader.by_ref().take(4).read_to_end(&mut bytes)?;
+        self.offset = self.offset.saturating_add(bytes.len() as u64);
+        match <[u8; 4]>::try_from(bytes.as_slice()) {
+            Ok(length) => Ok(Some(u64::from(u32::from_be_bytes(length)))),
+            Err(_) if bytes.is_empty() => Ok(None),
+            Err(_) => Err(CutError::CutShort { offset: start }),
+        }
     }
 
     /// Reads a varint, appending its bytes; `None` at the end of the stream.
@@ -302,6 +363,46 @@ mod tests {
         assert!(matches!(cut(&[0x0b, 1], Format::Protobuf, 99).1, Some(CutError::Broken { offset: 0 })));
     }
 
+    fn packed(messages: &[&[u8]]) -> Vec<u8> {
+        let pack = |message: &&[u8]| {
+            let packed = zstd::bulk::compress(message, 1).unwrap();
+            [&(packed.len() as u32).to_be_bytes()[..], &packed].concat()
+        };
+        messages.iter().flat_map(pack).collect()
+    }
+
+    #[test]
+    fn packed_messages_of_one_kind_share_a_record() {
+        let stream = [&packed(&[b"{}", b"", b" []"])[..], &[0; 4], &packed(&[&[8, 1], b"{}"])].concat();
+        let (records, error) = cut(&stream, Format::PackedFixed, 99);
+        assert!(error.is_none());
+        let seen: Vec<_> = records.iter().map(|r| (r.is_json, r.message, &r.bytes[..], &r.ends[..])).collect();
+        assert_eq!(
+            seen,
+            [(true, 1, &b"{} []"[..], &[2, 2, 5, 5][..]), (false, 5, &[8, 1], &[2]), (true, 6, b"{}", &[2])]
+        );
+        assert_eq!(cut(&packed(&[&b"{}"[..]; 9]), Format::PackedFixed, 20).0[0].ends.len(), 9);
+    }
+
+    #[test]
+    fn packed_messages_are_cut_short_too_large_or_corrupt_where_they_start() {
+        let stream = packed(&[b"{}", b"[]"]);
+        for length in stream.len() / 2 + 1..stream.len() {
+            let (records, error) = cut(&stream[..length], Format::PackedFixed, 99);
+            assert!(records.is_empty());
+            let want = stream.len() as u64 / 2;
+            assert!(matches!(error, Some(CutError::CutShort { offset }) if offset == want), "{length} {error:?}");
+        }
+        let bomb = packed(&[&vec![b' '; 1 << 20]]);
+        assert!(bomb.len() < 1_000);
+        let error = cut(&bomb, Format::PackedFixed, (1 << 20) - 1).1;
+        assert!(matches!(error, Some(CutError::TooLarge { line: None, offset: 0 })), "{error:?}");
+        assert!(cut(&bomb, Format::PackedFixed, 1 << 20).1.is_none());
+        for broken in [&[0, 0, 0, 3, 1, 2, 3][..], &[0, 0, 0, 5, 0x28, 0xb5, 0x2f, 0xfd, 0]] {
+            assert!(matches!(cut(broken, Format::PackedFixed, 99).1, Some(CutError::Packed { offset: 0, .. })));
+        }
+    }
+
     fn visible(bytes: &[u8]) -> Vec<u8> {
         bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect()
     }
@@ -319,7 +420,9 @@ mod tests {
 
         #[test]
         fn any_bytes_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            for format in [Format::Protobuf, Format::ProtobufFixed, Format::ProtobufVarint, Format::Json] {
+            for format in
+                [Format::Protobuf, Format::ProtobufFixed, Format::ProtobufVarint, Format::PackedFixed, Format::Json]
+            {
                 let _ = cut(&bytes, format, 64);
             }
         }

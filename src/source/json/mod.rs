@@ -52,13 +52,29 @@ pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>,
     // Invalid UTF-8 costs the characters it hits, not the document.
     let text = String::from_utf8_lossy(bytes);
     let mut target = Target { rows, seen: 0, skip: 0, stopped: false };
-    match attempt(&text, &mut target) {
-        Err(error) if error.message.contains("surrogate") || error.message.contains("hex escape") => {
-            // Half a surrogate pair, as JavaScript writes it, is no character. Mend the text, go on where it broke.
-            target.skip = std::mem::take(&mut target.seen);
-            attempt(&mend_surrogates(&text), &mut target)
-        }
-        result => result,
+    let mut text = text;
+    let (mut surrogates, mut numbers) = (true, true);
+    loop {
+        let error = match attempt(&text, &mut target) {
+            Err(error) if error.trouble == Trouble::Stopped => return Err(error),
+            Err(error) => error,
+            whole => return whole,
+        };
+        // Mend the text, once each way, and go on where it broke. Neither moves anything to another place.
+        let broken = error.message.contains("surrogate") || error.message.contains("hex escape");
+        let mended = if broken && std::mem::take(&mut surrogates) {
+            // Half a surrogate pair, as JavaScript writes it, is no character.
+            mend_surrogates(&text)
+        } else if error.trouble == Trouble::Syntax && std::mem::take(&mut numbers) {
+            match mend_numbers(&text) {
+                Some(mended) => mended,
+                None => return Err(error),
+            }
+        } else {
+            return Err(error);
+        };
+        text = mended.into();
+        target.skip = std::mem::take(&mut target.seen);
     }
 }
 
@@ -87,6 +103,39 @@ fn explain(error: &serde_json::Error, stopped: bool) -> JsonError {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default().to_owned();
     JsonError { trouble, line: error.line(), column: error.column(), message }
+}
+
+/// The text with every bare `NaN`, `Infinity` and `-Infinity`, as Python writes them, replaced by `{}` of the same length: a
+/// value that nothing takes for a number. `None` when there are none.
+fn mend_numbers(text: &str) -> Option<String> {
+    const WORDS: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut from = 0;
+    let mut at = 0;
+    while let Some(byte) = text.as_bytes().get(at) {
+        match byte {
+            b'"' => in_string = !in_string,
+            // Whatever is escaped: a quote does not end the string.
+            b'\\' if in_string => at += 1,
+            b'N' | b'-' | b'I' if !in_string => {
+                if let Some(word) =
+                    WORDS.iter().find(|word| text.get(at..).is_some_and(|rest| rest.starts_with(**word)))
+                {
+                    out.push_str(text.get(from..at)?);
+                    out.push_str("{}");
+                    out.extend(std::iter::repeat_n(' ', word.len().saturating_sub(2)));
+                    at += word.len();
+                    from = at;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    out.push_str(text.get(from..)?);
+    (from > 0).then_some(out)
 }
 
 /// The text with every `\uD8xx` or `\uDCxx` escape that is not part of a pair replaced by `\uFFFD`.

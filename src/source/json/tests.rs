@@ -158,6 +158,27 @@ fn attribute_values_in_every_form() {
 }
 
 #[test]
+fn bare_numbers_of_python_are_no_values_and_cost_nothing_else() {
+    for word in ["NaN", "Infinity", "-Infinity"] {
+        let fields = format!(
+            r#","attributes":[{{"key":"x\\\"NaN","value":{{"doubleValue": {word}}}}},{{"key":"db.system","value":{{"stringValue":"redis"}}}},{{"key":"y","value":{word}}}],"NaN":[{word}]"#
+        );
+        let (result, mapper) =
+            read(&format!("[{}]", [around(""), around(&fields), around(r#","name":"\ud800 Infinity""#)].join(",")));
+        assert_eq!((result.map(|k| k == Kinds::TRACES), mapper.batch.rows.len()), (Ok(true), 3), "{word}");
+        assert_eq!(mapper.batch.peers()[1].kind, PeerKind::Database);
+        assert!(mapper.rejected.is_empty());
+        assert_eq!(rejected(&format!(r#","endTimeUnixNano":{word}"#)), "span-time-invalid", "{word}");
+        let broken = format!("{}\n{{\"a\": {word}, \"b\": Nan}}", around(""));
+        let (error, mapper) = read(&broken);
+        let (line, column) = (broken.lines().count(), 6 + word.len() + 8);
+        let error = error.unwrap_err();
+        assert_eq!((error.trouble, error.line, error.column), (Trouble::Syntax, line, column), "{error:?}");
+        assert_eq!(mapper.batch.rows.len(), 1);
+    }
+}
+
+#[test]
 fn nulls_and_unknown_fields_everywhere_change_nothing() {
     let nulls = r#","attributes":null,"events":null,"links":null,"status":null,"traceState":null,"flags":"256",
         "droppedAttributesCount":"0","futureField":{"a":[1,{"b":null}]}"#;

@@ -75,7 +75,7 @@ impl Http {
                 return Err(Trouble::Fatal(
                     Diagnostic::error("record-too-large", format!("trace {id} is larger than {} bytes", self.largest))
                         .at(Location::file(&*self.at))
-                        .help("raise the largest record size, or narrow the traces with a TraceQL filter"),
+                        .help("leave it out with a TraceQL filter (--query), or ask for another window"),
                 ));
             }
             body.extend_from_slice(&chunk);

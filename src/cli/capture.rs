@@ -44,8 +44,8 @@ pub(super) struct CaptureArgs {
 pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
     let output = args.output.as_ref().map(|p| around.dir.join(p));
-    if let Some(parent) = output.as_deref().and_then(Path::parent) {
-        output::preflight(parent, true)?;
+    if let Some(path) = output.as_deref() {
+        output::preflight_file(path)?;
     }
     let froms = input::sources(&args.from, &config, around);
     let request =

@@ -9,12 +9,10 @@ use super::args::{ConnectionArgs, FailOn, Global, TextOrJson, WindowArgs};
 use super::io::{Io, Stop, fails, shown};
 use super::stages::Made;
 use super::{Exit, Surroundings, directory, generate, input, stages};
-use crate::config::{self, Config};
+use crate::config;
 use crate::diag::{Diagnostic, Location};
 use crate::output::{self, Comparison, State};
 use crate::render::Document;
-use crate::slo::{ObjectiveState, Sli};
-use crate::topology::Snapshot;
 
 const AFTER: &str = "\
 Examples:
@@ -84,12 +82,14 @@ fn findings(
     let dir = directory::output_dir(args.dir.as_deref(), &config, around);
     output::preflight(&dir, false)?;
     let ledger = directory::read_ledger(&dir)?;
+    let request =
+        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
     let snapshot = if args.from.is_empty() {
-        own_snapshot(&dir)?
+        let own = own_snapshot(&dir)?;
+        input::refuse_idle_flags(&[own.display().to_string()], &request)?;
+        input::read_snapshot(&own)?
     } else {
         let froms = input::sources(&super::args::FromArgs { from: args.from.clone() }, &config, around);
-        let request =
-            input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
         input::read(&froms, &request, io)?
     };
     let made = stages::make(&snapshot, &config, &ledger)?;
@@ -99,7 +99,7 @@ fn findings(
     let mut findings = made.diagnostics.clone();
     findings.extend(drift(&comparison));
     findings.extend(comparison.damage());
-    findings.extend(unmatched(&made, &snapshot, &config));
+    findings.extend(stages::unmatched(&made.statuses, &snapshot, &config));
     findings.extend(dead_links(&comparison, &made, &dir));
     findings.sort_by(|a, b| {
         (std::cmp::Reverse(a.severity), &a.location, a).cmp(&(std::cmp::Reverse(b.severity), &b.location, b))
@@ -108,14 +108,15 @@ fn findings(
     Ok(findings)
 }
 
-fn own_snapshot(dir: &Path) -> Result<Snapshot, Diagnostic> {
+/// The snapshot the directory holds.
+fn own_snapshot(dir: &Path) -> Result<PathBuf, Diagnostic> {
     let path = dir.join(input::SNAPSHOT);
-    if !path.is_file() {
-        return Err(Diagnostic::error("no-snapshot", "there is no snapshot to hold the pages against")
-            .at(Location::file(path.display().to_string()))
-            .help("run `tracebook generate` first, name the directory, or give --from"));
+    if path.is_file() {
+        return Ok(path);
     }
-    input::read_snapshot(&path)
+    Err(Diagnostic::error("no-snapshot", "there is no snapshot to hold the pages against")
+        .at(Location::file(path.display().to_string()))
+        .help("run `tracebook generate` first, name the directory, or give --from"))
 }
 
 /// Files that are not what would be generated.
@@ -157,28 +158,6 @@ fn drift(comparison: &Comparison) -> Vec<Diagnostic> {
         }
     }
     findings
-}
-
-/// Objectives on services that are not in the snapshot.
-fn unmatched(made: &Made, snapshot: &Snapshot, config: &Config) -> Vec<Diagnostic> {
-    made.statuses
-        .iter()
-        .filter(|s| {
-            s.state == ObjectiveState::NoData
-                && s.objective.sli != Sli::External
-                && s.objective.service != "*"
-                && snapshot.node(&s.service).is_none()
-        })
-        .map(|s| {
-            let message = format!(
-                "the objective `{}` is about `{}`, which is not in the snapshot",
-                s.objective.id, s.objective.service
-            );
-            Diagnostic::error("objective-unmatched", message)
-                .at(config.file.as_ref().map(|f| Location::file(f).at_key("objectives")).unwrap_or_default())
-                .help("correct the name, remove the objective, or capture traces in which the service takes part")
-        })
-        .collect()
 }
 
 /// Links and anchors of the pages as they would be on the disk, human text included.

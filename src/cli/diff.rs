@@ -41,11 +41,12 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
     let config = config::load(global.config.as_deref(), &around.dir)?;
     let request =
         input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
-    let mut read = |from: &String| {
-        let froms = input::sources(&FromArgs { from: vec![from.clone()] }, &config, around);
-        input::read(&froms, &request, io)
-    };
-    let (base, head) = (read(&args.base)?, read(&args.head)?);
+    let froms = input::sources(&FromArgs { from: vec![args.base.clone(), args.head.clone()] }, &config, around);
+    // A flag may be meant for one of the two.
+    input::refuse_idle_flags(&froms, &request)?;
+    let mut sides = froms.iter().map(|from| input::read_any(std::slice::from_ref(from), &request, None, io));
+    let (Some(base), Some(head)) = (sides.next(), sides.next()) else { return Err(input::no_source().into()) };
+    let (base, head) = (base?, head?);
     let diff = diff::diff(&base, &head);
     io.data(&stages::diff_report(&diff, args.format, io.color_data))?;
     Ok(Exit::findings_if(diff.changes.iter().any(|c| fails(c.severity, args.fail_on))))

@@ -7,7 +7,7 @@ use super::args::FromArgs;
 use super::io::Io;
 use super::{input, stages};
 use crate::config::{Config, ledger};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Location};
 use crate::output::{self, FileComparison};
 use crate::runbook::{Ledger, Runbook};
 
@@ -40,6 +40,12 @@ pub(super) fn read_ledger(dir: &Path) -> Result<Ledger, Diagnostic> {
     let path = dir.join(ledger::FILE);
     match output::read_text(&path)? {
         Some(text) => ledger::parse(&text, &path.display().to_string()),
+        None if output::holds_pages(dir)? => Err(Diagnostic::error(
+            "ledger-missing",
+            "there are runbooks here, but not the ledger that gave them their ids",
+        )
+        .at(Location::file(path.display().to_string()))
+        .help("restore it from version control: without it the ids would be given anew, to other runbooks")),
         None => Ok(Ledger { version: 1, runbooks: Vec::new() }),
     }
 }

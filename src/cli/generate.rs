@@ -43,7 +43,7 @@ pub(super) struct GenerateArgs {
     /// Write only this runbook's page
     #[arg(long, value_name = "RB-001", help_heading = "Output")]
     runbook: Option<String>,
-    /// Show what would change as a diff; write nothing
+    /// Show what would change as a diff (with --format json: the summary); write nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
     /// Like --dry-run, and exit 1 when anything would change
@@ -91,6 +91,9 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, around: &Surroundings, i
     let snapshot = read(args, global, &config, &dir, around, io)?;
     let made = stages::make(&snapshot, &config, &ledger)?;
     io.diagnostics(&made.diagnostics);
+    io.diagnostics(&made.templates);
+    let unmatched = stages::unmatched(&made.statuses, &snapshot, &config);
+    io.diagnostics(&unmatched.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d }).collect::<Vec<_>>());
 
     let wanted = select(&made, args.runbook.as_deref())?;
     let mut comparison = output::compare(&dir, &wanted, args.overwrite_edits)?;
@@ -217,6 +220,9 @@ pub(super) fn severity(urgency: &str) -> Severity {
     if urgency == "page" { Severity::Error } else { Severity::Warning }
 }
 
+/// So many breached pages are named one by one.
+const MOST_BREACHED: usize = 20;
+
 /// The summary as data.
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -273,8 +279,12 @@ fn report(
         written.len(),
         comparison.unchanged()
     ));
-    for runbook in breached {
+    for runbook in breached.clone().take(MOST_BREACHED) {
         io.say(&format!("breached: {}", dir.join(runbook.file_name()).display()));
+    }
+    let more = breached.count().saturating_sub(MOST_BREACHED);
+    if more > 0 {
+        io.say(&format!("breached: {more} more, all at the top of {}", dir.join("README.md").display()));
     }
     if config.default_objectives {
         io.say("objectives: the defaults (error rate < 1 %, p99 < 1s, for every service); set your own under `objectives:`");

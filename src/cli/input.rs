@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Surroundings;
 use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
 use super::io::{Io, Stop};
+use super::piped::{self, Piped};
 use super::progress::Bar;
 use super::record::Recorder;
 use crate::config::Config;
@@ -40,6 +41,11 @@ fn threads(global: &Global) -> usize {
 /// Whether the source is a file or directory, not a URL or standard input.
 fn is_path(from: &str) -> bool {
     from != "-" && !from.contains("://")
+}
+
+/// Whether the source is on this machine: a file, a directory or standard input.
+fn is_local(from: &str) -> bool {
+    from == "-" || is_path(from)
 }
 
 /// A source named in some directory, as seen from where the process runs.
@@ -80,36 +86,19 @@ fn snapshot_file(from: &str) -> Option<PathBuf> {
 
 /// Looks at the first bytes, through zstd if need be.
 fn looks_like_snapshot(path: &Path) -> bool {
-    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    let head = |reader: &mut dyn std::io::Read| {
-        let mut bytes = Vec::new();
-        // A cut-off stream still yields its beginning.
-        let _ = reader.take(512).read_to_end(&mut bytes);
-        bytes
-    };
     // Opening a pipe would wait for its writer, and what is read here would be lost to the source.
-    if !path.is_file() {
-        return false;
-    }
-    let Ok(mut file) = File::open(path) else { return false };
-    let mut bytes = head(&mut file);
-    if bytes.starts_with(&MAGIC) {
-        let Ok(file) = File::open(path) else { return false };
-        let Ok(mut decoder) = zstd::stream::read::Decoder::new(file) else { return false };
-        bytes = head(&mut decoder);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']).starts_with('{')
-        && text.contains("\"tracebook.snapshot/")
+    path.is_file() && File::open(path).is_ok_and(|mut file| piped::says_snapshot(&piped::head_of(&mut file)))
 }
 
 /// Reads a snapshot file.
 pub(super) fn read_snapshot(path: &Path) -> Result<Snapshot, Diagnostic> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|e| {
-        Diagnostic::error("snapshot-unreadable", format!("cannot read the snapshot: {e}")).at(Location::file(&shown))
+    let mut file = File::open(path).map_err(|e| {
+        Diagnostic::error("snapshot-unreadable", format!("cannot read the snapshot: {e}"))
+            .at(Location::file(&shown))
+            .help("check the path and its permissions")
     })?;
-    codec::decode(&bytes).map_err(|mut e| {
+    codec::read(&mut file).map_err(|mut e| {
         e.location.file.get_or_insert(shown);
         e
     })
@@ -127,16 +116,34 @@ pub(super) fn read_recorded(
     recorder: Option<&Recorder>,
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
+    refuse_idle_flags(froms, request)?;
+    read_any(froms, request, recorder, io)
+}
+
+/// Reads every source into one snapshot, whether or not every flag means something for it.
+pub(super) fn read_any(
+    froms: &[String],
+    request: &Request<'_>,
+    recorder: Option<&Recorder>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
     let snapshots: Vec<PathBuf> = froms.iter().filter_map(|f| snapshot_file(f)).collect();
-    let snapshot = match (snapshots.as_slice(), froms.len()) {
-        (_, 0) => return Err(no_source().into()),
-        ([_], 1) if recorder.is_some() => {
+    let only = froms.len() == 1;
+    let piped = if froms.iter().any(|f| f == "-") { Some(piped::open(io)?) } else { None };
+    let snapshot = match (snapshots.as_slice(), piped) {
+        _ if froms.is_empty() => return Err(no_source().into()),
+        ([_], _) | (_, Some(Piped::Snapshot(_))) if only && recorder.is_some() => {
             return Err(Diagnostic::error("spans-from-snapshot", "a snapshot holds no spans that --spans could keep")
                 .help("give --from the traces themselves")
                 .into());
         }
-        ([path], 1) => read_snapshot(path)?,
-        ([], _) => capture(froms, request, recorder, io)?,
+        ([path], None) if only => read_snapshot(path)?,
+        ([], Some(Piped::Snapshot(snapshot))) if only => {
+            refuse_idle(&window_flags(request), "a snapshot")?;
+            *snapshot
+        }
+        ([], None) => capture(froms, None, request, recorder, io)?,
+        ([], Some(Piped::Spans(reader))) => capture(froms, Some(reader), request, recorder, io)?,
         _ => {
             return Err(Diagnostic::error("from-mixed", "a snapshot cannot be read together with another source")
                 .help("give either one snapshot, or any number of sources of spans")
@@ -147,6 +154,49 @@ pub(super) fn read_recorded(
         return Err(no_spans(Diagnostic::error("no-spans", "there is not a single span")).into());
     }
     Ok(snapshot)
+}
+
+/// Refuses flags that choose among spans where nothing is left to choose: an answer to another question than the one
+/// asked would pass for the one.
+///
+/// # Errors
+/// `flag-without-effect`.
+pub(super) fn refuse_idle_flags(froms: &[String], request: &Request<'_>) -> Result<(), Diagnostic> {
+    if froms.is_empty() {
+        return Ok(());
+    }
+    if froms.iter().all(|f| snapshot_file(f).is_some()) {
+        return refuse_idle(&window_flags(request), "a snapshot");
+    }
+    if froms.iter().all(|f| is_local(f)) && request.connection.query.is_some() {
+        return refuse_idle(&["--query"], "trace files");
+    }
+    Ok(())
+}
+
+fn refuse_idle(flags: &[&str], on: &str) -> Result<(), Diagnostic> {
+    if flags.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} cannot be applied to {on}", flags.join(", "));
+    Err(Diagnostic::error("flag-without-effect", message)
+        .help("leave it out, or give --from a source it can be applied to"))
+}
+
+/// Flags given that choose among spans or weigh them.
+fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
+    let (window, connection) = (request.window, request.connection);
+    [
+        (window.lookback.is_some(), "--lookback"),
+        (window.lookback_hours.is_some(), "--lookback-hours"),
+        (window.start.is_some(), "--start"),
+        (window.end.is_some(), "--end"),
+        (connection.query.is_some(), "--query"),
+        (connection.rate_attribute.is_some(), "--rate-attribute"),
+    ]
+    .into_iter()
+    .filter_map(|(given, flag)| given.then_some(flag))
+    .collect()
 }
 
 fn no_spans(diagnostic: Diagnostic) -> Diagnostic {
@@ -175,6 +225,7 @@ impl SpanSink for Sink<'_> {
 
 fn capture(
     froms: &[String],
+    mut stdin: Option<Box<dyn Read + '_>>,
     request: &Request<'_>,
     recorder: Option<&Recorder>,
     io: &mut Io<'_>,
@@ -185,7 +236,11 @@ fn capture(
     let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     for from in froms {
         let options = options(from, request, threads)?;
-        let mut source = source::open(from, &options)?;
+        let mut source = match stdin.take_if(|_| from == "-") {
+            Some(reader) => source::stream(reader, &options),
+            None if from == "-" => return Err(piped::twice().into()),
+            None => source::open(from, &options)?,
+        };
         if let Some(recorder) = recorder {
             recorder.source(&source.describe())?;
         }
@@ -228,7 +283,7 @@ fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOp
 fn window(from: &str, request: &Request<'_>) -> Result<Option<(UnixNanos, UnixNanos)>, Diagnostic> {
     let args = request.window;
     let typed = args.lookback.or(args.lookback_hours.map(|h| u64::from(h).saturating_mul(3_600)));
-    let local = is_path(from) || from == "-";
+    let local = is_local(from);
     if local && typed.is_none() && args.start.is_none() && args.end.is_none() {
         return Ok(None);
     }

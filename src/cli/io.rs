@@ -1,11 +1,15 @@
 //! Streams: data to standard output, words to standard error, and what ends a command early.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 
 use super::args::{Color, FailOn, Global};
 use super::{Exit, Surroundings};
 use crate::diag::{Diagnostic, Location, Severity};
+
+/// So many diagnostics of one code are shown: one fault in a template fails every page of a directory.
+const MOST_OF_A_CODE: usize = 20;
 
 /// What ends a command before its end.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ impl From<Vec<Diagnostic>> for Stop {
 
 /// Both output streams and how much is said on them.
 pub(super) struct Io<'a> {
+    /// Standard input, until somebody takes it.
+    stdin: Option<&'a mut dyn Read>,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     color: bool,
@@ -43,7 +49,13 @@ pub(super) struct Io<'a> {
 }
 
 impl<'a> Io<'a> {
-    pub(super) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, global: &Global, around: &Surroundings) -> Self {
+    pub(super) fn new(
+        stdin: &'a mut dyn Read,
+        out: &'a mut dyn Write,
+        err: &'a mut dyn Write,
+        global: &Global,
+        around: &Surroundings,
+    ) -> Self {
         let allowed = around.env.get("NO_COLOR").is_none_or(String::is_empty);
         let color = |terminal: bool| match global.color {
             Color::Auto => terminal && allowed,
@@ -51,6 +63,7 @@ impl<'a> Io<'a> {
             Color::Never => false,
         };
         Self {
+            stdin: Some(stdin),
             out,
             err,
             color: color(around.terminal),
@@ -65,6 +78,11 @@ impl<'a> Io<'a> {
             quiet: global.quiet,
             progress: around.terminal && !global.quiet,
         }
+    }
+
+    /// Standard input; `None` when it was taken before: it can be read once.
+    pub(super) fn take_stdin(&mut self) -> Option<&'a mut dyn Read> {
+        self.stdin.take()
     }
 
     /// Data.
@@ -95,8 +113,19 @@ impl<'a> Io<'a> {
 
     /// Warnings and notes, as far as asked for; errors always.
     pub(super) fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
+        let mut said: BTreeMap<&str, usize> = BTreeMap::new();
         for diagnostic in diagnostics.iter().filter(|d| d.severity >= self.least) {
-            let _ = writeln!(self.err, "{}", shown(diagnostic, self.color));
+            let n = said.entry(diagnostic.code).or_default();
+            *n = n.saturating_add(1);
+            if *n <= MOST_OF_A_CODE {
+                let _ = writeln!(self.err, "{}", shown(diagnostic, self.color));
+            }
+        }
+        for (code, n) in said {
+            let more = n.saturating_sub(MOST_OF_A_CODE);
+            if more > 0 {
+                let _ = writeln!(self.err, "… and {more} more `{code}`");
+            }
         }
     }
 

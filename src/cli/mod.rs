@@ -18,6 +18,7 @@ mod init;
 mod input;
 mod io;
 mod man;
+mod piped;
 mod progress;
 mod record;
 mod slo;
@@ -94,7 +95,7 @@ where
 pub fn run_in<I, T>(
     surroundings: &Surroundings,
     args: I,
-    _stdin: &mut dyn Read,
+    stdin: &mut dyn Read,
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> u8
@@ -110,7 +111,7 @@ where
     if let Some(dir) = &cli.global.directory {
         surroundings.dir = surroundings.dir.join(dir);
     }
-    let mut io = Io::new(stdout, stderr, &cli.global, &surroundings);
+    let mut io = Io::new(stdin, stdout, stderr, &cli.global, &surroundings);
     let result = dispatch(&cli, &surroundings, &mut io);
     io.finish(result)
 }

@@ -70,8 +70,29 @@ pub struct Config {
     pub settings: Settings,
     /// The user's templates: name and text, sorted by name.
     pub templates: Vec<(String, String)>,
+    /// Their directory as the configuration names it, for messages.
+    pub templates_root: String,
     /// Markdown files refreshed by `--update-toc`, relative to `base`.
     pub toc: Vec<String>,
+    /// The text it was read from, to find places in.
+    pub text: String,
+}
+
+impl Config {
+    /// Gives diagnostics that know only a key path (`runbooks.pinned[0].id`) their file, line and column.
+    pub fn place(&self, diagnostics: &mut [Diagnostic]) {
+        let Some(file) = &self.file else { return };
+        let placeless = |d: &&mut Diagnostic| d.location.file.is_none() && d.location.key.is_some();
+        let mut placeless = diagnostics.iter_mut().filter(placeless).peekable();
+        if placeless.peek().is_none() {
+            return;
+        }
+        // It was parsed before, so it parses again.
+        let Ok(document) = Document::parse(file, &self.text) else { return };
+        for diagnostic in placeless {
+            diagnostic.location = document.locate(diagnostic.location.key.as_deref().unwrap_or_default());
+        }
+    }
 }
 
 /// One file with regions of ours.
@@ -149,7 +170,9 @@ fn find(explicit: Option<&Path>, dir: &Path) -> Result<Option<PathBuf>, Diagnost
 }
 
 fn read_bounded(path: &Path, shown: &str, code: &'static str) -> Result<String, Diagnostic> {
-    let failed = |message: String| Diagnostic::error(code, message).at(Location::file(shown));
+    let failed = |message: String| {
+        Diagnostic::error(code, message).at(Location::file(shown)).help("make it a readable text file in UTF-8")
+    };
     let size = fs::metadata(path).map_err(|e| failed(format!("cannot read it: {e}")))?.len();
     if size > MAX_BYTES {
         return Err(failed(format!("it has {size} bytes; more than {MAX_BYTES} cannot be right")));
@@ -178,6 +201,8 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Diagnost
     check_share(&document, "runbooks.critical_share", runbooks.critical_share);
     check_share(&document, "runbooks.critical_service_share", runbooks.critical_service_share);
     check_links(&document, &links, &services);
+    let topology = document.take("topology").unwrap_or_default();
+    check_limits(&document, &topology);
     let lookback_seconds = document.take::<String>("lookback").and_then(|text| {
         let seconds = duration::seconds(&text);
         if seconds.is_none() {
@@ -192,7 +217,7 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Diagnost
         from: not_empty(&document, "from"),
         output: not_empty(&document, "output").map(PathBuf::from),
         lookback_seconds,
-        topology: document.take("topology").unwrap_or_default(),
+        topology,
         objectives,
         default_objectives: !explicit,
         settings: Settings {
@@ -205,6 +230,8 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Diagnost
             packs: document.list("packs").into_iter().map(|(_, p)| p).collect(),
         },
         templates: templates(&document, base),
+        templates_root: document.take("templates").unwrap_or_default(),
+        text: text.to_owned(),
         toc: document.list::<TocFile>("toc").into_iter().map(|(_, t)| t.file).collect(),
     };
     let problems = document.into_problems();
@@ -251,6 +278,21 @@ fn check_share(document: &Document<'_>, key: &str, share: f64) {
         document.report(
             problem("config-value", key, format!("{share} is not a share"))
                 .help("write a number from 0 to 1, e.g. 0.05 for 5 %"),
+        );
+    }
+}
+
+/// A limit of nothing would replace every page by nothing.
+fn check_limits(document: &Document<'_>, topology: &TopologyConfig) {
+    let limits = [
+        ("max_services", topology.max_services),
+        ("max_operations", topology.max_operations),
+        ("max_edges", topology.max_edges),
+    ];
+    for (name, _) in limits.iter().filter(|(_, limit)| *limit == 0) {
+        document.report(
+            problem("config-value", format!("topology.{name}"), format!("`{name}` is zero: nothing would be kept"))
+                .help("give it a number, or take it out"),
         );
     }
 }

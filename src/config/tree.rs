@@ -17,6 +17,9 @@ use crate::diag::{Diagnostic, Location};
 /// Deeper nesting than any configuration needs; also bounds recursion.
 const MAX_DEPTH: usize = 32;
 
+/// What to do about a value of the wrong form, where nothing more can be said.
+const VALUE_HELP: &str = "`docs/config.md` shows what stands here; `tracebook init` writes an example";
+
 /// 1-based line and column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Place {
@@ -143,7 +146,14 @@ impl<'t> Document<'t> {
     /// `config-syntax` with line and column.
     pub(super) fn parse(file: &'t str, text: &'t str) -> Result<Self, Diagnostic> {
         let mut options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-        options.budget = serde_saphyr::budget! { max_depth: MAX_DEPTH };
+        // Texts are bounded in bytes by whoever read them; a ledger of tens of thousands of runbooks is no attack. What
+        // aliases can blow up keeps its limits.
+        options.budget = serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: usize::MAX,
+            max_events: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        };
         let root = serde_saphyr::from_str_with_options::<Tree>(text, options).map_err(|error| {
             let mut location = Location::file(file);
             if let Some(at) = error.location() {
@@ -188,7 +198,10 @@ impl<'t> Document<'t> {
 
     /// Adds a problem; where only a key path is given its place is looked up.
     pub(super) fn report(&self, mut problem: Diagnostic) {
-        if problem.location.line.is_none() {
+        if problem.help.is_empty() {
+            problem.help = VALUE_HELP.to_owned();
+        }
+        if problem.location.file.is_none() {
             let path = problem.location.key.clone().unwrap_or_default();
             problem.location = self.locate(&path);
         }

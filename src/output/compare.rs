@@ -185,6 +185,8 @@ fn file(path: String, target: PathBuf, existing: Option<&str>, new: &str, overwr
         (Some(damage), _) => State::Damaged(damage),
         (None, None) => State::Missing,
         (None, Some(old)) if old == merged.text => State::Unchanged,
+        // A checkout that turns line ends around changes nothing; pages are merged with the line ends they have.
+        (None, Some(old)) if !markdown && regions::lf(old) == merged.text => State::Unchanged,
         (None, Some(old)) => State::Changed { diff: unified(&path, &path, old, &merged.text) },
     };
     FileComparison { path, state, edits: merged.edits, adopted: merged.adopted, target, text: merged.text }
@@ -211,11 +213,29 @@ fn target_in(dir: &Path, path: &str) -> Result<PathBuf, Diagnostic> {
     Ok(target)
 }
 
+/// Largest text that is read: that of a snapshot, the largest of our files.
+const MOST_BYTES: u64 = 512 << 20;
+
 /// A text file, or `None` when there is none.
 ///
 /// # Errors
-/// `output-not-text` when it is no UTF-8, `output-not-a-directory` and others as the file system says.
+/// `output-not-a-file`, `output-not-text` when it is no UTF-8, `output-not-a-directory` and others as the file system says.
 pub fn read_text(path: &Path) -> Result<Option<String>, Diagnostic> {
+    // A pipe would wait for its writer, a device never end.
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            return Err(Diagnostic::error("output-not-a-file", "something else than a file stands where one belongs")
+                .at(Location::file(path.display().to_string()))
+                .help("move it away, or choose another directory with --output"));
+        }
+        Ok(meta) if meta.len() > MOST_BYTES => {
+            let message = format!("this file is larger than {} MiB", MOST_BYTES >> 20);
+            return Err(Diagnostic::error("output-failed", message)
+                .at(Location::file(path.display().to_string()))
+                .help("nothing of ours is that large: move it away"));
+        }
+        _ => {}
+    }
     match fs::read(path) {
         Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| {
             Diagnostic::error(
@@ -228,6 +248,14 @@ pub fn read_text(path: &Path) -> Result<Option<String>, Diagnostic> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(diagnose(path, "read this file", &e)),
     }
+}
+
+/// Whether the directory holds pages that were written before.
+///
+/// # Errors
+/// As the file system says.
+pub fn holds_pages(dir: &Path) -> Result<bool, Diagnostic> {
+    pages_in(dir).map(|pages| !pages.is_empty())
 }
 
 /// Names of files in the directory that look like pages of ours: `RB-<digits>…​.md` with a marker inside.

@@ -11,9 +11,9 @@ mod journal;
 mod publish;
 pub mod regions;
 
-pub use compare::{Comparison, FileComparison, State, compare, compare_file, read_text, unified};
+pub use compare::{Comparison, FileComparison, State, compare, compare_file, holds_pages, read_text, unified};
 pub use folder::NewFolder;
-pub use publish::{Write, preflight, publish, recover, refuse_existing, write_new};
+pub use publish::{Write, preflight, preflight_file, publish, recover, refuse_existing, write_new};
 
 /// The directory that holds new files until all of them can be put in place.
 pub const STAGING: &str = ".tracebook-staging";

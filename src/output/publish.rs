@@ -40,6 +40,10 @@ pub fn preflight(dir: &Path, writable: bool) -> Result<(), Diagnostic> {
             .at(Location::file(Journal::path(dir).display().to_string()))
             .help("run the same command with --recover to complete it; nothing was changed now"));
         }
+        // What is in the journal, not how to get at it.
+        Err(e) if !matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            return Err(diagnose(dir, "look at the output directory", &e));
+        }
         Err(e) => {
             return Err(Diagnostic::error(
                 "publish-interrupted",
@@ -75,15 +79,28 @@ pub fn preflight(dir: &Path, writable: bool) -> Result<(), Diagnostic> {
     tempfile::tempfile_in(place).map(drop).map_err(|e| diagnose(place, "write into the output directory", &e))
 }
 
+/// Looks, before any work is done, whether [`write_new`] could write this file.
+///
+/// # Errors
+/// As [`preflight`] for the directory it lies in.
+pub fn preflight_file(path: &Path) -> Result<(), Diagnostic> {
+    // A device or a pipe is written to as it is.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), |parent| preflight(parent, true))
+}
+
 /// Puts every text into place. Files not named are not touched.
 ///
 /// # Errors
 /// A coded diagnostic of the file system; everything is then as it was before.
 pub fn publish(dir: &Path, writes: &[Write]) -> Result<(), Diagnostic> {
+    preflight(dir, !writes.is_empty())?;
     if writes.is_empty() {
+        remove_remains(dir);
         return Ok(());
     }
-    preflight(dir, true)?;
     let mut publication = Publication { dir, created: Vec::new(), staging: BTreeSet::new(), done: Vec::new() };
     let result = publication.run(writes);
     if result.is_err() {
@@ -93,12 +110,23 @@ pub fn publish(dir: &Path, writes: &[Write]) -> Result<(), Diagnostic> {
     result
 }
 
+/// What a run that was cut short before its journal left behind was never part of anything.
+fn remove_remains(dir: &Path) {
+    if matches!(Journal::read(dir), Ok(None)) {
+        let _ = fs::remove_dir_all(dir.join(STAGING));
+    }
+}
+
 /// Completes a publish that was cut short. Returns how many files it put into place, `None` when there was nothing to do.
 ///
 /// # Errors
 /// `publish-interrupted` when the journal cannot be read; otherwise as the file system says, and it can be tried again.
 pub fn recover(dir: &Path) -> Result<Option<usize>, Diagnostic> {
-    let Ok(Some(journal)) = Journal::read(dir) else { return preflight(dir, false).map(|()| None) };
+    let Ok(Some(journal)) = Journal::read(dir) else {
+        preflight(dir, false)?;
+        remove_remains(dir);
+        return Ok(None);
+    };
     let mut moved: usize = 0;
     let mut staging: BTreeSet<PathBuf> = BTreeSet::from([dir.join(STAGING)]);
     for (i, target) in journal.targets.iter().enumerate() {
@@ -139,6 +167,21 @@ pub fn write_new(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Diagnos
     let failed = |e: &io::Error| diagnose(path, "write this file", e);
     if !replace {
         refuse_existing(path)?;
+    }
+    // The file behind a link is the one meant, and a device or a pipe (`/dev/stdout`) must not be replaced by a file.
+    let behind = fs::canonicalize(path);
+    let path = behind.as_deref().unwrap_or(path);
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            return Err(Diagnostic::error("output-not-a-file", "a directory stands where a file is to be written")
+                .at(Location::file(path.display().to_string()))
+                .help("name a file, or move the directory away"));
+        }
+        Ok(meta) if !meta.is_file() => {
+            let file = fs::OpenOptions::new().write(true).open(path);
+            return file.and_then(|mut file| file.write_all(bytes)).map_err(|e| failed(&e));
+        }
+        _ => {}
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| failed(&e))?;

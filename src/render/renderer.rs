@@ -146,7 +146,14 @@ impl Renderer {
     fn render<V: Serialize>(&self, template: &str, view: &V) -> Result<String, Diagnostic> {
         let context = Context::from_serialize(view).map_err(|e| render_error(&e, template, ""))?;
         let rendered = self.tera.render(template, &context);
-        rendered.map(|text| tidy::tidy(&text)).map_err(|e| render_error(&e, template, &names_help(&context)))
+        let text = rendered.map_err(|e| render_error(&e, template, &names_help(&context)))?;
+        if text.trim().is_empty() {
+            // An empty page must not take the place of a good one.
+            return Err(Diagnostic::error("template-render", "the template gives an empty page")
+                .at(Location::file(format!("templates/{template}")))
+                .help("give it something to say, or remove it: the embedded one is used then"));
+        }
+        Ok(tidy::tidy(&text))
     }
 }
 

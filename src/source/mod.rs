@@ -24,6 +24,7 @@ mod wire;
 mod wire_id;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,7 +155,13 @@ pub fn clamp(from: &str, window: (UnixNanos, UnixNanos), now: UnixNanos) -> Resu
     if tempo::claims(from) { tempo::clamp(window, now) } else { Ok(window) }
 }
 
-/// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory, `-`.
+/// A source that reads OTLP from a stream that is open already, such as standard input; messages call it `-`.
+#[must_use]
+pub fn stream<'r>(reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Box<dyn SpanSource + 'r> {
+    Box::new(otlp_file::OtlpStream::new("-", reader, options))
+}
+
+/// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.
 ///
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.

@@ -38,7 +38,6 @@ const SMALLER_BATCHES: &str = "write it again in smaller messages: `send_batch_m
 /// Where the bytes come from.
 #[derive(Debug)]
 enum Input {
-    Stdin,
     File(PathBuf),
     Directory(PathBuf),
 }
@@ -50,24 +49,35 @@ pub(super) struct OtlpFile {
     options: SourceOptions,
 }
 
-/// The source a path names; `-` is standard input.
+/// A source of OTLP in a stream that is open already, read once.
+pub(super) struct OtlpStream<'r> {
+    name: String,
+    reader: Option<Box<dyn Read + 'r>>,
+    options: SourceOptions,
+}
+
+impl<'r> OtlpStream<'r> {
+    /// The source; `name` is what messages call the stream.
+    pub(super) fn new(name: &str, reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Self {
+        Self { name: name.to_owned(), reader: Some(reader), options: options.clone() }
+    }
+}
+
+/// The source a path names.
 ///
 /// # Errors
 /// `source-not-found` when nothing is there.
 pub(super) fn open(path: &str, options: &SourceOptions) -> Result<OtlpFile, Diagnostic> {
     let options = options.clone();
-    if path == "-" {
-        return Ok(OtlpFile { input: Input::Stdin, options });
-    }
     let found = PathBuf::from(path);
     let input = match std::fs::metadata(&found) {
         Ok(data) if data.is_dir() => Input::Directory(found),
         Ok(_) => Input::File(found),
         Err(error) => {
             let (code, text, help) = if error.kind() == io::ErrorKind::NotFound {
-                ("source-not-found", "there is no such file or directory".to_owned(), "check the path given to --from")
+                ("source-not-found", "there is no such file or directory".to_owned(), not_found_help(path))
             } else {
-                ("source-unreadable", format!("it cannot be read: {error}"), "check its permissions")
+                ("source-unreadable", format!("it cannot be read: {error}"), "check its permissions".to_owned())
             };
             return Err(Diagnostic::error(code, text).at(Location::file(path)).help(help));
         }
@@ -75,18 +85,40 @@ pub(super) fn open(path: &str, options: &SourceOptions) -> Result<OtlpFile, Diag
     Ok(OtlpFile { input, options })
 }
 
+/// `tempo:9095` is taken for a path, but was hardly meant as one.
+fn not_found_help(path: &str) -> String {
+    // A relative path may have been joined to a directory: the last part is what looks like an endpoint.
+    let last = path.rsplit('/').next().unwrap_or(path);
+    match last.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            format!("check the path; if a Tempo is meant, write tempo://{last}")
+        }
+        _ => "check the path".to_owned(),
+    }
+}
+
+/// What goes into the provenance. No path: the same spans must give the same snapshot wherever they lie.
+const DESCRIPTION: &str = "otlp file";
+
+impl SpanSource for OtlpStream<'_> {
+    fn describe(&self) -> String {
+        DESCRIPTION.to_owned()
+    }
+
+    fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
+        let reader = self.reader.take().unwrap_or_else(|| Box::new(io::empty()));
+        let stream: Stream<'_> = (self.name.clone(), Ok(reader));
+        read_streams(std::iter::once(stream), &self.name, None, &self.options, sink, progress)
+    }
+}
+
 impl SpanSource for OtlpFile {
     fn describe(&self) -> String {
-        // No path: the same spans must give the same snapshot wherever they lie.
-        "otlp file".to_owned()
+        DESCRIPTION.to_owned()
     }
 
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let (paths, note) = match &self.input {
-            Input::Stdin => {
-                let stdin: Stream<'_> = ("-".to_owned(), Ok(Box::new(io::stdin().lock())));
-                return read_streams(std::iter::once(stdin), "-", None, &self.options, sink, progress);
-            }
             Input::File(path) => (vec![path.clone()], None),
             Input::Directory(path) => files::below(path)?,
         };
@@ -95,7 +127,7 @@ impl SpanSource for OtlpFile {
             let reader = File::open(path).map(|file| Box::new(file) as Box<dyn Read>);
             (path.to_string_lossy().into_owned(), reader)
         });
-        let (Input::File(whole) | Input::Directory(whole)) = &self.input else { return Ok(SourceReport::default()) };
+        let (Input::File(whole) | Input::Directory(whole)) = &self.input;
         read_streams(streams, &whole.to_string_lossy(), note, &self.options, sink, progress)
     }
 }

@@ -13,8 +13,8 @@ use crate::diag::{Diagnostic, Location};
 
 /// The first bytes of a zstd frame (RFC 8878, 3.1.1).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
-/// Largest snapshot that is unpacked. Real ones hold a few megabytes.
-const MOST_BYTES: u64 = 1 << 30;
+/// Largest snapshot that is read, unpacked. Real ones hold a few megabytes, one of 10,000 services some hundred.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// The canonical bytes: pretty-printed JSON with a final newline.
 ///
@@ -28,6 +28,22 @@ pub fn encode(snapshot: &Snapshot) -> Result<Vec<u8>, Diagnostic> {
         .map_err(|e| Diagnostic::error("snapshot-encode", e.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// Reads a snapshot from a stream, plain or zstd-compressed, in bounded memory.
+///
+/// # Errors
+/// `snapshot-unreadable` when the stream fails, otherwise as [`decode`].
+pub fn read(stream: &mut dyn Read) -> Result<Snapshot, Diagnostic> {
+    let mut bytes = Vec::new();
+    stream.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| {
+        Diagnostic::error("snapshot-unreadable", format!("cannot read the snapshot: {e}"))
+            .help("check that it is a file you may read")
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(too_large("it is larger"));
+    }
+    decode(&bytes)
 }
 
 /// Reads a snapshot, plain or zstd-compressed.
@@ -71,6 +87,10 @@ fn damaged(what: impl std::fmt::Display) -> Diagnostic {
     Diagnostic::error("snapshot-damaged", format!("this is not a whole snapshot: {what}"))
 }
 
+fn too_large(how: &str) -> Diagnostic {
+    damaged(format!("{how} than {} MiB", MOST_BYTES >> 20)).help(AGAIN)
+}
+
 fn damaged_json(error: &serde_json::Error) -> Diagnostic {
     let place = Location {
         line: u64::try_from(error.line()).ok().filter(|line| *line > 0),
@@ -87,7 +107,7 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Diagnostic> {
     let mut text = Vec::new();
     let read = decoder.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
     if read as u64 > MOST_BYTES {
-        return Err(damaged("it unpacks to more than a gigabyte").help(AGAIN));
+        return Err(too_large("it unpacks to more"));
     }
     Ok(text)
 }

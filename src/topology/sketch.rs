@@ -63,7 +63,7 @@ impl Sketch {
     pub fn add(&mut self, nanos: u64, weight: Weight) {
         self.min = if self.n == 0 { nanos } else { self.min.min(nanos) };
         self.max = self.max.max(nanos);
-        self.n += 1;
+        self.n = self.n.saturating_add(1);
         self.weight += weight;
         self.sum_micro = self.sum_micro.saturating_add(u128::from(nanos) * u128::from(weight.micro()));
         self.bins.add(Self::index(nanos), weight);
@@ -76,7 +76,7 @@ impl Sketch {
         }
         self.min = if self.n == 0 { other.min } else { self.min.min(other.min) };
         self.max = self.max.max(other.max);
-        self.n += other.n;
+        self.n = self.n.saturating_add(other.n);
         self.weight += other.weight;
         self.sum_micro = self.sum_micro.saturating_add(other.sum_micro);
         other.bins.iter().for_each(|(index, weight)| self.bins.add(index, weight));

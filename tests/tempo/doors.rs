@@ -30,6 +30,9 @@ fn says(text: &'static [u8]) -> String {
         for mut socket in listener.incoming().flatten() {
             let _ = socket.read(&mut [0u8; 1024]);
             let _ = socket.write_all(text);
+            // Closing with unread bytes would reset the connection and could take the answer with it.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut socket, &mut std::io::sink());
         }
     });
     address.to_string()

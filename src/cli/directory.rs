@@ -40,11 +40,12 @@ pub(super) fn read_ledger(dir: &Path) -> Result<Ledger, Diagnostic> {
     let path = dir.join(ledger::FILE);
     match output::read_text(&path)? {
         Some(text) => ledger::parse(&text, &path.display().to_string()),
-        None if output::holds_pages(dir)? => {
-            Err(Diagnostic::error("ledger-missing", "there are runbooks here, but not the ledger that gave them their ids")
-                .at(Location::file(path.display().to_string()))
-                .help("restore it from version control: without it the ids would be given anew, to other runbooks"))
-        }
+        None if output::holds_pages(dir)? => Err(Diagnostic::error(
+            "ledger-missing",
+            "there are runbooks here, but not the ledger that gave them their ids",
+        )
+        .at(Location::file(path.display().to_string()))
+        .help("restore it from version control: without it the ids would be given anew, to other runbooks")),
         None => Ok(Ledger { version: 1, runbooks: Vec::new() }),
     }
 }

@@ -189,9 +189,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_ledger_of_tens_of_thousands_is_read_back() {
+        let runbooks: Vec<Entry> =
+            (1..=30_000).map(|i| entry(&format!("RB-{i:03}"), &format!("errors:s{i}"), EntryState::Active)).collect();
+        let text = to_text(&Ledger { version: 1, runbooks });
+        assert_eq!(parse(&text, FILE).unwrap().runbooks.len(), 30_000);
+    }
+
     proptest! {
         #[test]
-        fn any_key_survives_the_ledger(keys in prop::collection::btree_set("\\PC{0,12}|[\\x00-\\x20:#\"'\\\\{}]{0,8}", 1..5)) {
+        fn any_key_survives_the_ledger(keys in prop::collection::btree_set("\\PC{0,12}|[\u{fffe}\u{ffff}\u{feff}\u{85}a]{1,3}|[\\x00-\\x20:#\"'\\\\{}]{0,8}", 1..5)) {
             let runbooks = keys.iter().enumerate().map(|(i, k)| entry(&format!("RB-{:03}", i + 1), k, EntryState::Active)).collect();
             let ledger = Ledger { version: 1, runbooks };
             prop_assert_eq!(parse(&to_text(&ledger), FILE).unwrap(), ledger);

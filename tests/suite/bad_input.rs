@@ -231,3 +231,65 @@ fn a_template_that_fails_says_where() {
             .expect_tree(&tree);
     }
 }
+
+#[test]
+fn flags_that_could_not_be_obeyed_are_refused() {
+    for flag in
+        ["--lookback 1h", "--lookback-hours 1", "--start 2020-01-01T00:00:00Z", "--query {}", "--rate-attribute x"]
+    {
+        let name = flag.split(' ').next().unwrap();
+        fails(case(), &format!("generate --from s.snapshot.json {flag}"), "flag-without-effect", &[name]);
+    }
+    let traces = case().file("t.jsonl", shop::traces().join("\n"));
+    fails(traces, "generate --from t.jsonl --query {}", "flag-without-effect", &["--query", "trace files"]);
+}
+
+#[test]
+fn standard_input_can_be_read_once() {
+    let twice = case().stdin(shop::snapshot_bytes(true));
+    fails(twice, "diff - -", "stdin-twice", &[]);
+    let both = case().stdin(shop::snapshot_bytes(true)).file("t.jsonl", shop::traces().join("\n"));
+    fails(both, "graph --from - --from t.jsonl", "from-mixed", &[]);
+    let damaged = case().stdin(&shop::snapshot_bytes(true)[..900]);
+    fails(damaged, "graph --from -", "snapshot-damaged", &["--> -:"]);
+}
+
+#[test]
+fn limits_of_nothing_and_entries_of_later_stages_have_their_line() {
+    for (config, code, place) in [
+        ("project: x\ntopology: { max_services: 0 }\n", "config-value", "tracebook.yaml:2"),
+        ("runbooks:\n  pinned:\n    - { key: nonsense }\n", "pin-key-malformed", "tracebook.yaml:3"),
+    ] {
+        fails(case().file("tracebook.yaml", config), "generate --from s.snapshot.json", code, &[place]);
+    }
+}
+
+#[test]
+fn notes_say_which_templates_are_the_teams_and_a_slip_in_a_name_is_a_warning() {
+    case()
+        .file("tracebook.yaml", "templates: own\n")
+        .file("own/runbook/notice.md", "<!-- ours -->\n")
+        .file("own/runbook/notcie.md", "x\n")
+        .run("generate --from s.snapshot.json -v")
+        .expect_exit(0)
+        .expect_stderr("info[template-shadowed]: the team's `runbook/notice.md`")
+        .expect_stderr("warning[template-unused]: `runbook/notcie.md`")
+        .expect_stderr("--> own/runbook/notcie.md");
+}
+
+#[test]
+fn an_empty_page_never_takes_the_place_of_a_good_one() {
+    let case = case().file("tracebook.yaml", "templates: own\n").file("own/index/README.md", "\n");
+    fails(case, "generate --from s.snapshot.json", "template-render", &["own/index/README.md", "empty page"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_in_place_of_files_are_neither_waited_for_nor_replaced() {
+    let case = case();
+    std::os::unix::fs::symlink("/dev/zero", case.path("runbooks/runbooks.lock.yaml")).unwrap();
+    let case = case.run("generate --from s.snapshot.json").expect_exit(2).expect_stderr("error[output-not-a-file]");
+    let case = case.run("capture --from s.snapshot.json --output /dev/null").expect_exit(0);
+    assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    case.run("capture --from s.snapshot.json --output runbooks").expect_exit(2).expect_stderr("output-not-a-file");
+}

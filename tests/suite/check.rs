@@ -33,13 +33,50 @@ fn a_missing_service_is_drift() {
 #[test]
 fn missing_and_edited_files_are_drift_with_their_place() {
     generated()
-        .remove_file("runbooks/runbooks.lock.yaml")
+        .remove_file("runbooks/README.md")
         .run("check --format json")
         .expect_exit(1)
         .expect_stdout("\"code\": \"page-missing\"")
-        .expect_stdout("\"file\": \"runbooks.lock.yaml\"")
+        .expect_stdout("\"file\": \"README.md\"")
         .run("check --fail-on never")
         .expect_exit(0);
+}
+
+#[test]
+fn without_the_ledger_check_cannot_tell_and_generate_gives_no_ids_anew() {
+    let case = generated().remove_file("runbooks/runbooks.lock.yaml");
+    let before = case.tree();
+    case.run("check")
+        .expect_exit(2)
+        .expect_stderr("error[ledger-missing]")
+        .run("generate")
+        .expect_exit(2)
+        .expect_stderr("error[ledger-missing]")
+        .expect_tree(&before);
+}
+
+#[test]
+fn a_checkout_with_other_line_ends_is_up_to_date() {
+    let mut case = generated();
+    for name in case.tree().into_keys().filter(|n| n.starts_with("runbooks/")).collect::<Vec<_>>() {
+        case = case.change_file(&name, |t| t.replace('\n', "\r\n"));
+    }
+    let before = case.tree();
+    case.run("check").expect_exit(0).run("generate --from s.snapshot.json").expect_exit(0).expect_tree(&before);
+}
+
+#[test]
+fn an_objective_that_fits_nothing_is_a_finding_with_its_line_and_a_warning_of_generate() {
+    let config = "objectives:\n  - { service: nobody, sli: error_rate, target: '< 1 %' }\n";
+    generated()
+        .file("tracebook.yaml", config)
+        .run("generate --from s.snapshot.json")
+        .expect_exit(0)
+        .expect_stderr("warning[objective-unmatched]")
+        .expect_stderr("tracebook.yaml:2:5 (objectives[0])")
+        .run("check")
+        .expect_exit(1)
+        .expect_stdout("error[objective-unmatched]");
 }
 
 #[test]

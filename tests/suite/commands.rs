@@ -163,3 +163,16 @@ fn control_characters_in_messages_do_not_reach_the_terminal() {
         .expect_exit(2);
     assert!(!case.stderr().contains('\u{1b}') && !case.stderr().contains('\u{7}'), "{}", case.stderr());
 }
+
+#[test]
+fn standard_input_may_hold_a_snapshot_or_spans_plain_or_packed() {
+    let snapshot = shop::snapshot_bytes(true);
+    let spans = shop::traces().join("\n").into_bytes();
+    for (name, bytes) in [("s.snapshot.json", snapshot), ("t.jsonl", spans)] {
+        let case = Case::empty().file(name, &bytes).run(&format!("graph --from {name}")).expect_exit(0);
+        let want = case.stdout();
+        for input in [zstd::stream::encode_all(&bytes[..], 3).unwrap(), bytes] {
+            assert_eq!(Case::empty().stdin(input).run("graph --from -").expect_exit(0).stdout(), want, "{name}");
+        }
+    }
+}

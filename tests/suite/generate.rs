@@ -96,6 +96,8 @@ fn text_around_the_regions_is_adopted_and_edits_inside_are_left_until_told() {
 #[test]
 fn foreign_files_are_not_touched_and_pages_without_runbook_are_pointed_out() {
     let case = from_snapshot()
+        .run("generate --from s.snapshot.json --output out")
+        .expect_exit(0)
         .file("out/notes.md", "mine")
         .file("out/RB-999-old.md", "<!-- tracebook:begin page -->\n\nx\n\n<!-- tracebook:end page -->\n")
         .run("generate --from s.snapshot.json --output out")

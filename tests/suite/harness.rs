@@ -19,6 +19,7 @@ pub struct Case {
     dir: tempfile::TempDir,
     fixture: Option<PathBuf>,
     env: BTreeMap<String, String>,
+    stdin: Vec<u8>,
     code: u8,
     stdout: Vec<u8>,
     stderr: String,
@@ -50,6 +51,7 @@ impl Case {
             dir: tempfile::tempdir().unwrap(),
             fixture: None,
             env: BTreeMap::new(),
+            stdin: Vec::new(),
             code: 0,
             stdout: Vec::new(),
             stderr: String::new(),
@@ -113,6 +115,12 @@ impl Case {
         self
     }
 
+    /// What standard input of the following runs holds.
+    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = bytes.as_ref().to_vec();
+        self
+    }
+
     /// Runs a command line (words separated by blanks) in the directory.
     pub fn run(self, line: &str) -> Self {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -130,7 +138,7 @@ impl Case {
         };
         let args: Vec<&str> = std::iter::once("tracebook").chain(args.iter().copied()).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        self.code = run_in(&around, args, &mut std::io::empty(), &mut out, &mut err);
+        self.code = run_in(&around, args, &mut self.stdin.as_slice(), &mut out, &mut err);
         self.stdout = out;
         self.stderr = self.redacted(&String::from_utf8(err).unwrap());
         self

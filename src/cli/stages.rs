@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use crate::diag::{Diagnostic, Location};
 use crate::diff::Diff;
 use crate::findings::{self, Facts, Finding};
-use crate::render::{Document, IndexContext, Renderer, graph, links, report, toc};
+use crate::render::{Document, IndexContext, Renderer, Shelf, graph, links, report, toc};
 use crate::runbook::{self, Ledger, Runbook};
 use crate::slo::{self, ObjectiveState, ObjectiveStatus, Sli};
 use crate::topology::{Snapshot, codec};
@@ -36,10 +36,11 @@ pub(super) fn make(snapshot: &Snapshot, config: &Config, ledger: &Ledger) -> Res
         problems
     })?;
     config.place(&mut plan.diagnostics);
+    let shelf = Shelf::new(&plan.runbooks);
     let mut documents = Vec::with_capacity(plan.runbooks.len().saturating_add(3));
     let mut problems = Vec::new();
     for runbook in plan.runbooks.iter().chain(&plan.signposts) {
-        match renderer.runbook(runbook, &plan.runbooks) {
+        match renderer.runbook(runbook, &shelf) {
             Ok(document) => documents.push(document),
             Err(problem) => problems.push(problem),
         }

@@ -1,5 +1,6 @@
 //! Rendered documents held against what is on the disk.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -121,8 +122,9 @@ pub fn compare(dir: &Path, documents: &[Document], overwrite: bool) -> Result<Co
         let existing = read_text(&target)?;
         files.push(file(document.path.clone(), target, existing.as_deref(), &document.text, overwrite));
     }
+    let ours: BTreeSet<&str> = documents.iter().map(|d| d.path.as_str()).collect();
     for name in pages_in(dir)? {
-        if !documents.iter().any(|d| d.path == name) {
+        if !ours.contains(name.as_str()) {
             let target = dir.join(&name);
             files.push(FileComparison {
                 path: name,

@@ -20,6 +20,7 @@ pub mod toc;
 mod view;
 
 pub use renderer::{IndexContext, Renderer};
+pub use view::Shelf;
 
 /// A rendered file: where it belongs and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

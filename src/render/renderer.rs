@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
-use super::view::{CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, ToolView, WindowView, files};
+use super::view::{
+    CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, Shelf, ToolView, WindowView, files,
+};
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
 use crate::runbook::{Runbook, RunbookState};
@@ -100,14 +102,14 @@ impl Renderer {
         &self.added
     }
 
-    /// One page. `all` are the runbooks of the directory, for links between them.
+    /// One page, among the runbooks of its directory: pages link to each other.
     ///
     /// # Errors
     /// `template-render` when a template (of the user) asks for what is not there, with its place and the names there are.
-    pub fn runbook(&self, runbook: &Runbook, all: &[Runbook]) -> Result<Document, Diagnostic> {
+    pub fn runbook(&self, runbook: &Runbook, shelf: &Shelf<'_>) -> Result<Document, Diagnostic> {
         let retired = runbook.state == RunbookState::Retired;
         let template = if retired { "runbook/retired.md" } else { "runbook/page.md" };
-        let text = self.render(template, &PageView::new(runbook, all))?;
+        let text = self.render(template, &PageView::new(runbook, shelf))?;
         Ok(Document { path: runbook.file_name(), text })
     }
 

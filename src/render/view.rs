@@ -3,6 +3,8 @@
 //! Input: a [`Runbook`] and its neighbours in the directory. Output: [`PageView`] and [`IndexView`].
 //! Must not: format numbers or escape (filters do), or hold anything but data.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::graph;
@@ -188,21 +190,38 @@ pub(super) fn files(all: &[Runbook]) -> Files {
     all.iter().map(|r| (r.id.clone(), r.file_name())).collect()
 }
 
+/// The runbooks of a directory, indexed once for all its pages.
+#[derive(Debug, Clone)]
+pub struct Shelf<'a> {
+    files: Files,
+    by_id: BTreeMap<&'a str, &'a Runbook>,
+}
+
+impl<'a> Shelf<'a> {
+    /// The index of these runbooks.
+    #[must_use]
+    pub fn new(all: &'a [Runbook]) -> Self {
+        // Of two with one id the first counts.
+        let by_id = all.iter().rev().map(|r| (r.id.as_str(), r)).collect();
+        Self { files: files(all), by_id }
+    }
+}
+
 impl PageView {
-    pub(super) fn new(runbook: &Runbook, all: &[Runbook]) -> Self {
-        let files = files(all);
+    pub(super) fn new(runbook: &Runbook, shelf: &Shelf<'_>) -> Self {
         Self {
             tool: ToolView::THIS,
-            runbook: RunbookView::new(runbook, all, &files),
-            evidence: EvidenceView::new(runbook, &files),
+            runbook: RunbookView::new(runbook, shelf),
+            evidence: EvidenceView::new(runbook, &shelf.files),
         }
     }
 }
 
 impl RunbookView {
-    fn new(runbook: &Runbook, all: &[Runbook], files: &Files) -> Self {
+    fn new(runbook: &Runbook, shelf: &Shelf<'_>) -> Self {
+        let files = &shelf.files;
         let text = |t: &Text| ViewText::new(t, files);
-        let row = |id: &String| RowView::find(id, all, files);
+        let row = |id: &String| RowView::find(id, shelf);
         Self {
             id: runbook.id.clone(),
             slug: runbook.slug.clone(),
@@ -287,9 +306,9 @@ impl RowView {
     }
 
     /// The runbook with this id, or a row that says no more than the id.
-    fn find(id: &String, all: &[Runbook], files: &Files) -> Self {
-        if let Some(runbook) = all.iter().find(|r| r.id == *id) {
-            return Self::new(runbook, files);
+    fn find(id: &String, shelf: &Shelf<'_>) -> Self {
+        if let Some(runbook) = shelf.by_id.get(id.as_str()) {
+            return Self::new(runbook, &shelf.files);
         }
         Self {
             id: id.clone(),

@@ -15,7 +15,7 @@ fn directory() -> Vec<Runbook> {
 }
 
 fn page(runbook: &Runbook) -> String {
-    renderer().runbook(runbook, &directory()).unwrap().text
+    renderer().runbook(runbook, &Shelf::new(&directory())).unwrap().text
 }
 
 fn index(runbooks: &[Runbook]) -> String {
@@ -100,7 +100,7 @@ fn every_region_is_opened_and_closed_once_on_lines_of_their_own() {
 #[test]
 fn links_and_anchors_of_a_rendered_directory_hold() {
     let all = directory();
-    let mut docs: Vec<Document> = all.iter().map(|r| renderer().runbook(r, &all).unwrap()).collect();
+    let mut docs: Vec<Document> = all.iter().map(|r| renderer().runbook(r, &Shelf::new(&all)).unwrap()).collect();
     docs.push(Document { path: "README.md".into(), text: index(&all) });
     assert_eq!(links::check(&docs, &|_| false), []);
 }
@@ -262,7 +262,7 @@ fn a_user_template_shadows_the_embedded_one_of_its_name() {
         (renderer.shadowed(), renderer.added()),
         (&["runbook/impact.md".to_owned()][..], &["runbook/own.md".to_owned()][..])
     );
-    let page = renderer.runbook(&sample::runbook(), &[]).unwrap().text;
+    let page = renderer.runbook(&sample::runbook(), &Shelf::new(&[])).unwrap().text;
     assert!(page.contains("## Who suffers\n\n2\n"));
 }
 
@@ -288,7 +288,7 @@ fn every_broken_user_template_is_reported_with_its_place() {
 #[test]
 fn a_template_that_asks_for_what_is_not_there_learns_what_is() {
     let user = [("runbook/impact.md".to_owned(), "line\n  {{ runbook.impct.first }}".to_owned())];
-    let found = Renderer::new(&user).unwrap().runbook(&sample::runbook(), &[]).unwrap_err();
+    let found = Renderer::new(&user).unwrap().runbook(&sample::runbook(), &Shelf::new(&[])).unwrap_err();
     assert_eq!((found.code, found.location.file.as_deref()), ("template-render", Some("templates/runbook/impact.md")));
     assert_eq!((found.location.line, found.location.column.is_some()), (Some(2), true));
     assert!(found.help.contains("runbook.{id, slug") && found.help.contains("trigger_detail"), "{}", found.help);
@@ -312,7 +312,7 @@ fn names(prefix: &str, value: &serde_json::Value, out: &mut BTreeSet<String>) {
 #[test]
 fn the_guide_for_authors_knows_every_name_and_every_filter() {
     let guide = include_str!("../../../docs/template-authoring.md");
-    let view = serde_json::to_value(PageView::new(&sample::runbook(), &directory())).unwrap();
+    let view = serde_json::to_value(PageView::new(&sample::runbook(), &Shelf::new(&directory()))).unwrap();
     let mut all = BTreeSet::new();
     names("", &view, &mut all);
     assert!(all.len() > 40, "{all:?}");
@@ -336,6 +336,6 @@ fn the_guide_for_authors_knows_every_name_and_every_filter() {
 #[test]
 fn what_no_filter_has_touched_is_escaped_all_the_same() {
     let user = [("runbook/impact.md".to_owned(), "{{ runbook.owner }}".to_owned())];
-    let page = Renderer::new(&user).unwrap().runbook(&sample::hostile("<script>|*x*"), &[]).unwrap().text;
+    let page = Renderer::new(&user).unwrap().runbook(&sample::hostile("<script>|*x*"), &Shelf::new(&[])).unwrap().text;
     assert!(page.contains("&lt;script>\\|\\*x\\*"), "{page}");
 }

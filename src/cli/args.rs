@@ -135,6 +135,15 @@ pub(super) struct WindowArgs {
     pub(super) end: Option<u64>,
 }
 
+/// How spans are read: flags of every command that reads some.
+#[derive(Debug, Args)]
+pub(super) struct ReadArgs {
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+}
+
 /// How to talk to a backend and what to ask it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
 use super::record::Recorder;
 use super::{Exit, Surroundings, input};
@@ -30,9 +30,7 @@ pub(super) struct CaptureArgs {
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
-    pub(super) window: WindowArgs,
-    #[command(flatten)]
-    pub(super) connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// File to write, replaced if it is there (compressed if it ends in .zst) [default: standard output]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -48,8 +46,7 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
         output::preflight_file(path)?;
     }
     let froms = input::sources(&args.from, &config, around);
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
+    let request = input::Request::new(around, global, &config, &args.read);
     let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
     let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
     if let Some(recorder) = recorder {

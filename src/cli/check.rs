@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ConnectionArgs, FailOn, Global, TextOrJson, WindowArgs};
+use super::args::{FailOn, Global, ReadArgs, TextOrJson};
 use super::io::{Io, Stop, fails, shown};
 use super::stages::Made;
 use super::{Exit, Surroundings, directory, generate, input, stages};
@@ -35,9 +35,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "SOURCE", help_heading = "Source")]
     from: Vec<String>,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// Format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TextOrJson::Text, help_heading = "Report")]
     format: TextOrJson,
@@ -82,8 +80,7 @@ fn findings(
     let dir = directory::output_dir(args.dir.as_deref(), &config, around);
     output::preflight(&dir, false)?;
     let ledger = directory::read_ledger(&dir)?;
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
+    let request = input::Request::new(around, global, &config, &args.read);
     let snapshot = if args.from.is_empty() {
         let own = own_snapshot(&dir)?;
         input::refuse_idle_flags(&[own.display().to_string()], &request)?;

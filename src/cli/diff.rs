@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, FailOn, FromArgs, Global, ReportFormat, WindowArgs};
+use super::args::{FailOn, FromArgs, Global, ReadArgs, ReportFormat};
 use super::io::{Io, Stop, fails};
 use super::{Exit, Surroundings, input, stages};
 use crate::config;
@@ -26,9 +26,7 @@ pub(super) struct DiffArgs {
     /// After
     head: String,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// Format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text, help_heading = "Report")]
     format: ReportFormat,
@@ -39,8 +37,7 @@ pub(super) struct DiffArgs {
 
 pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
+    let request = input::Request::new(around, global, &config, &args.read);
     let froms = input::sources(&FromArgs { from: vec![args.base.clone(), args.head.clone()] }, &config, around);
     // A flag may be meant for one of the two.
     input::refuse_idle_flags(&froms, &request)?;

@@ -4,12 +4,13 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Surroundings;
 use super::args::FromArgs;
-use super::io::Io;
+use super::io::{Io, Stop};
 use super::{input, stages};
 use crate::config::{Config, ledger};
 use crate::diag::{Diagnostic, Location};
 use crate::output::{self, FileComparison};
 use crate::runbook::{Ledger, Runbook};
+use crate::topology::Snapshot;
 
 /// The runbook directory: flag, else configuration, else `runbooks`.
 pub(super) fn output_dir(flag: Option<&Path>, config: &Config, around: &Surroundings) -> PathBuf {
@@ -20,14 +21,24 @@ pub(super) fn output_dir(flag: Option<&Path>, config: &Config, around: &Surround
     }
 }
 
-/// What to read; when nothing says so, the snapshot of the configured runbook directory if there is one.
-pub(super) fn sources_or_own(args: &FromArgs, config: &Config, around: &Surroundings, io: &mut Io<'_>) -> Vec<String> {
-    let froms = input::sources(args, config, around);
-    if froms.is_empty() { own_snapshot(&output_dir(None, config, around), io).into_iter().collect() } else { froms }
+/// Reads what is named; when nothing is, the snapshot that the runbook directory holds, if it does. Without a directory
+/// the configured one is meant.
+pub(super) fn read_or_own(
+    args: &FromArgs,
+    dir: Option<&Path>,
+    request: &input::Request<'_>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
+    let (config, around) = (request.config, request.around);
+    let mut froms = input::sources(args, config, around);
+    if froms.is_empty() {
+        froms.extend(own_snapshot(&output_dir(dir, config, around), io));
+    }
+    input::read(&froms, request, io)
 }
 
 /// The snapshot a runbook directory holds, said aloud since nobody asked for it.
-pub(super) fn own_snapshot(dir: &Path, io: &mut Io<'_>) -> Option<String> {
+fn own_snapshot(dir: &Path, io: &mut Io<'_>) -> Option<String> {
     let path = dir.join(input::SNAPSHOT);
     path.is_file().then(|| {
         io.say(&format!("no source given: using {}", path.display()));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ConnectionArgs, FailOn, FromArgs, Global, TextOrJson, WindowArgs};
+use super::args::{FailOn, FromArgs, Global, ReadArgs, TextOrJson};
 use super::io::{Io, Stop, fails};
 use super::stages::Made;
 use super::{Exit, Surroundings, capture, directory, input, stages};
@@ -34,9 +34,7 @@ pub(super) struct GenerateArgs {
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// Directory of the runbooks [default: `output` of the configuration, else `runbooks`]
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -88,7 +86,8 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, around: &Surroundings, i
         .into());
     }
     let ledger = directory::read_ledger(&dir)?;
-    let snapshot = read(args, global, &config, &dir, around, io)?;
+    let request = input::Request::new(around, global, &config, &args.read);
+    let snapshot = directory::read_or_own(&args.from, args.output.as_deref(), &request, io)?;
     let made = stages::make(&snapshot, &config, &ledger)?;
     io.diagnostics(&made.diagnostics);
     io.diagnostics(&made.templates);
@@ -120,23 +119,6 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, around: &Surroundings, i
     let edits_left = !args.overwrite_edits && comparison.files.iter().any(|f| !f.edits.is_empty());
     let drift = args.check && !comparison.up_to_date();
     Ok(Exit::findings_if(edits_left || drift || alarms(&made, args.fail_on)))
-}
-
-/// The snapshot: from what is named, else from the one the directory holds.
-fn read(
-    args: &GenerateArgs,
-    global: &Global,
-    config: &Config,
-    dir: &Path,
-    around: &Surroundings,
-    io: &mut Io<'_>,
-) -> Result<Snapshot, Stop> {
-    let mut froms = input::sources(&args.from, config, around);
-    if froms.is_empty() {
-        froms.extend(directory::own_snapshot(dir, io));
-    }
-    let request = input::Request { around, global, config, window: &args.window, connection: &args.connection };
-    input::read(&froms, &request, io)
 }
 
 /// All documents, or those that one runbook needs: its page and the ledger that holds its number.

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
 use super::{Exit, Surroundings, directory, input, stages};
 use crate::config;
@@ -31,9 +31,7 @@ pub(super) struct GraphArgs {
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// Format of the graph
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = GraphFormat::Mermaid, help_heading = "Report")]
     format: GraphFormat,
@@ -41,10 +39,8 @@ pub(super) struct GraphArgs {
 
 pub(super) fn run(args: &GraphArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
-    let froms = directory::sources_or_own(&args.from, &config, around, io);
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
-    let snapshot = input::read(&froms, &request, io)?;
+    let request = input::Request::new(around, global, &config, &args.read);
+    let snapshot = directory::read_or_own(&args.from, None, &request, io)?;
     io.data(&match args.format {
         GraphFormat::Mermaid => stages::mermaid(&snapshot),
         GraphFormat::Dot => stages::dot(&snapshot),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
 use super::{Exit, Surroundings, input, starter};
 use crate::config;
@@ -24,9 +24,7 @@ pub(super) struct InitArgs {
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// File to write; never overwritten [default: standard output]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -39,8 +37,7 @@ pub(super) fn run(args: &InitArgs, global: &Global, around: &Surroundings, io: &
     if let Some(path) = output.as_deref() {
         output::refuse_existing(path)?;
     }
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
+    let request = input::Request::new(around, global, &config, &args.read);
     let snapshot = input::read(&froms, &request, io)?;
     // Only a backend is worth remembering: a file of traces is read once.
     let remembered = args.from.from.iter().find(|f| f.contains("://") && !f.contains('@'));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Surroundings;
-use super::args::{ConnectionArgs, FromArgs, Global, WindowArgs};
+use super::args::{ConnectionArgs, FromArgs, Global, ReadArgs, WindowArgs};
 use super::io::{Io, Stop};
 use super::piped::{self, Piped};
 use super::progress::Bar;
@@ -31,6 +31,12 @@ pub(super) struct Request<'a> {
     pub(super) config: &'a Config,
     pub(super) window: &'a WindowArgs,
     pub(super) connection: &'a ConnectionArgs,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(around: &'a Surroundings, global: &'a Global, config: &'a Config, args: &'a ReadArgs) -> Self {
+        Self { around, global, config, window: &args.window, connection: &args.connection }
+    }
 }
 
 /// Threads to use.
@@ -370,13 +376,7 @@ mod tests {
             ..Surroundings::default()
         };
         let config = Config { lookback_seconds: Some(60), ..Config::default() };
-        check(&Request {
-            around: &around,
-            global: &cli.global,
-            config: &config,
-            window: &capture.window,
-            connection: &capture.connection,
-        })
+        check(&Request::new(&around, &cli.global, &config, &capture.read))
     }
 
     fn seconds(args: &[&str], from: &str) -> Option<(u64, u64)> {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::{ConnectionArgs, FailOn, FromArgs, Global, ReportFormat, WindowArgs};
+use super::args::{FailOn, FromArgs, Global, ReadArgs, ReportFormat};
 use super::io::{Io, Stop, fails};
 use super::{Exit, Surroundings, directory, generate, input, stages};
 use crate::config;
@@ -23,9 +23,7 @@ pub(super) struct SloArgs {
     #[command(flatten)]
     from: FromArgs,
     #[command(flatten)]
-    window: WindowArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
+    pub(super) read: ReadArgs,
     /// Format of the report
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text, help_heading = "Report")]
     format: ReportFormat,
@@ -36,10 +34,8 @@ pub(super) struct SloArgs {
 
 pub(super) fn run(args: &SloArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
-    let froms = directory::sources_or_own(&args.from, &config, around, io);
-    let request =
-        input::Request { around, global, config: &config, window: &args.window, connection: &args.connection };
-    let snapshot = input::read(&froms, &request, io)?;
+    let request = input::Request::new(around, global, &config, &args.read);
+    let snapshot = directory::read_or_own(&args.from, None, &request, io)?;
     let statuses = stages::objectives(&snapshot, &config);
     io.data(&stages::slo_report(&statuses, args.format, io.color_data))?;
     if config.default_objectives {

@@ -1,8 +1,10 @@
 //! The text of a starter configuration: observed services, suggested objectives, dependencies.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::config::ledger::scalar;
+use crate::slo::cfg::derived_id;
 use crate::topology::{EdgeKind, Node, NodeKind, Snapshot};
 
 /// Services listed at most; a starter is for reading.
@@ -54,8 +56,13 @@ fn objectives(out: &mut String, snapshot: &Snapshot) {
     } else {
         out.push_str("objectives:\n");
     }
+    let mut ids = BTreeSet::new();
     for node in nodes.iter().take(MOST) {
         let service = scalar(&node.id.0);
+        if node.id.0.contains('*') {
+            let _ = writeln!(out, "  # {}: left out, an asterisk stands for several services", comment(&node.id.0));
+            continue;
+        }
         let p99 = node.handled.durations.quantile(0.99).map(|nanos| nanos / 1e9);
         let ratio = node.handled.error_ratio().unwrap_or(0.0);
         let latency = p99.map_or_else(|| "unknown".to_owned(), |s| format!("{:.1} ms", s * 1e3));
@@ -69,12 +76,14 @@ fn objectives(out: &mut String, snapshot: &Snapshot) {
         if let Some(target) = p99.and_then(latency_target) {
             let _ = writeln!(
                 out,
-                "  - {{ service: {service}, sli: latency_p99, target: \"< {target}\", severity: ticket }}"
+                "  - {{ {}service: {service}, sli: latency_p99, target: \"< {target}\", severity: ticket }}",
+                id(&mut ids, &node.id.0, "latency_p99")
             );
         }
         let _ = writeln!(
             out,
-            "  - {{ service: {service}, sli: error_rate, target: \"< {}\", severity: ticket }}",
+            "  - {{ {}service: {service}, sli: error_rate, target: \"< {}\", severity: ticket }}",
+            id(&mut ids, &node.id.0, "error_rate"),
             error_target(ratio)
         );
     }
@@ -82,6 +91,17 @@ fn objectives(out: &mut String, snapshot: &Snapshot) {
         let _ = writeln!(out, "  # and {} more service(s)", nodes.len().saturating_sub(MOST));
     }
     out.push('\n');
+}
+
+/// An explicit id where the one derived from the names is taken: `shop/api` and `shop-api` give the same.
+fn id(taken: &mut BTreeSet<String>, service: &str, sli: &str) -> String {
+    let derived = derived_id(service, "", sli);
+    if taken.insert(derived.clone()) {
+        return String::new();
+    }
+    let mut numbered = (2..u64::MAX).map(|n| format!("{derived}.{n}"));
+    let free = numbered.find(|id| taken.insert(id.clone())).unwrap_or(derived);
+    format!("id: {free}, ")
 }
 
 fn dependencies(out: &mut String, snapshot: &Snapshot) {
@@ -148,6 +168,14 @@ fn error_target(ratio: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_whose_names_differ_only_in_signs_get_ids_of_their_own() {
+        let mut taken = BTreeSet::new();
+        let ids: Vec<String> =
+            ["shop/api", "shop-api", "shop.api"].map(|s| id(&mut taken, s, "error_rate")).into_iter().collect();
+        assert_eq!(ids, ["", "id: shop-api-error-rate.2, ", "id: shop-api-error-rate.3, "]);
+    }
 
     #[test]
     fn suggested_targets_are_round_and_leave_head_room() {

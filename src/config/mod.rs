@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::diag::{Diagnostic, Location, Severity};
 use crate::runbook::cfg::{LinksConfig, RunbooksConfig, ScenarioConfig, ServiceConfig, Settings};
-use crate::slo::cfg::{Comparison, Objective, ObjectiveConfig, Sli};
+use crate::slo::cfg::{Comparison, Objective, ObjectiveConfig, Sli, validate_all};
 use crate::topology::cfg::TopologyConfig;
 
 use tree::Document;
@@ -253,24 +253,10 @@ fn not_empty(document: &Document<'_>, key: &str) -> Option<String> {
 
 /// Valid objectives; their problems are placed and reported.
 fn objectives(document: &Document<'_>, raw: &[(usize, ObjectiveConfig)]) -> Vec<Objective> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut valid = Vec::with_capacity(raw.len());
-    for (index, config) in raw {
-        match config.validate(*index) {
-            Ok(objective) => {
-                if let Some(first) = seen.insert(objective.id.clone(), *index) {
-                    let message = format!("the id `{}` is that of objectives[{first}] too", objective.id);
-                    document.report(
-                        problem("objective-duplicate", format!("objectives[{index}].id"), message)
-                            .help("give each objective an `id` of its own"),
-                    );
-                }
-                valid.push(objective);
-            }
-            Err(problems) => problems.into_iter().for_each(|p| document.report(p)),
-        }
-    }
-    valid
+    validate_all(raw).unwrap_or_else(|problems| {
+        problems.into_iter().for_each(|p| document.report(p));
+        Vec::new()
+    })
 }
 
 fn check_share(document: &Document<'_>, key: &str, share: f64) {

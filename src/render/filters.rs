@@ -55,7 +55,9 @@ fn number(tera: &mut Tera, name: &'static str, format: fn(f64) -> String) {
         if value.is_none() || value.is_undefined() {
             return safe("unknown");
         }
-        let text = value.as_f64().map(format).ok_or_else(|| {
+        // The engine takes no integer beyond 2^53 for a float; the nearest one will do.
+        let nearest = || value.is_number().then(|| value.to_string().parse().ok()).flatten();
+        let text = value.as_f64().or_else(nearest).map(format).ok_or_else(|| {
             tera::Error::message(format!("the filter `{name}` takes a number, this is of type {}", value.name()))
         })?;
         // `< 0.01 %` must not open a tag where Markdown is MDX.

@@ -183,34 +183,39 @@ impl ObjectiveConfig {
         }
     }
 
-    /// `<service>[-<operation>]-<sli>` as a slug; `all-services` for `*`.
     fn derived_id(&self, sli: &str) -> String {
-        let service = if self.service.trim() == "*" { "all-services" } else { &self.service };
-        let operation = self.operation.as_deref().unwrap_or_default();
-        let sli = slug(sli);
-        let mut id = slug(&format!("{service}-{operation}"));
-        // The end tells ids apart, so it is the middle that is cut.
-        id.truncate(100usize.saturating_sub(sli.len() + 1));
-        format!("{}-{sli}", id.trim_end_matches('-')).trim_start_matches('-').to_owned()
+        derived_id(&self.service, self.operation.as_deref().unwrap_or_default(), sli)
     }
 }
 
-/// Validates a whole list, uniqueness of ids included.
+/// The id of an objective that is given none: `<service>[-<operation>]-<sli>` as a slug; `all-services` for `*`. Names
+/// that differ only in signs give the same.
+#[must_use]
+pub fn derived_id(service: &str, operation: &str, sli: &str) -> String {
+    let service = if service.trim() == "*" { "all-services" } else { service };
+    let sli = slug(sli);
+    let mut id = slug(&format!("{service}-{operation}"));
+    // The end tells ids apart, so it is the middle that is cut.
+    id.truncate(100usize.saturating_sub(sli.len() + 1));
+    format!("{}-{sli}", id.trim_end_matches('-')).trim_start_matches('-').to_owned()
+}
+
+/// Validates a whole list of entries with their positions in the configuration, uniqueness of ids included.
 ///
 /// # Errors
 /// Every problem of every entry.
-pub fn validate_all(configs: &[ObjectiveConfig]) -> Result<Vec<Objective>, Vec<Diagnostic>> {
+pub fn validate_all(configs: &[(usize, ObjectiveConfig)]) -> Result<Vec<Objective>, Vec<Diagnostic>> {
     let mut problems = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut valid = Vec::new();
-    for (index, config) in configs.iter().enumerate() {
-        match config.validate(index) {
+    for (index, config) in configs {
+        match config.validate(*index) {
             Err(found) => problems.extend(found),
             Ok(objective) => {
                 if let Some(first) = seen.get(&objective.id) {
-                    problems.push(duplicate(index, *first, &objective.id));
+                    problems.push(duplicate(*index, *first, &objective.id));
                 } else {
-                    seen.insert(objective.id.clone(), index);
+                    seen.insert(objective.id.clone(), *index);
                 }
                 valid.push(objective);
             }
@@ -345,7 +350,7 @@ mod tests {
         assert_eq!(every.validate(0).unwrap().id, "all-services-error-rate");
         let cart = ObjectiveConfig { operation: Some("GET /cart".into()), ..config("latency_p99.9", "< 1s") };
         assert_eq!(cart.validate(0).unwrap().id, "api-get-cart-latency-p99-9");
-        let found = validate_all(&[every.clone(), cart, every]).unwrap_err();
+        let found = validate_all(&[(0, every.clone()), (1, cart), (2, every)]).unwrap_err();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].location.key.as_deref(), Some("objectives[2].id"));
         assert!(found[0].message.contains("objectives[0]"));

@@ -22,9 +22,12 @@ pub(super) struct Archive {
 /// The archive a path names, if it names one: told by content for a file, by `*.parquet` for a directory.
 pub(super) fn open(path: &str, options: &SourceOptions) -> Option<Archive> {
     let path = Path::new(path);
+    // A part of a directory that is no Parquet any more is damage, to be met on reading: it must not be passed over.
     let mut files = if path.is_dir() { parts_of(path) } else { vec![path.to_owned()] };
+    if !path.is_dir() {
+        files.retain(|file| is_parquet(file));
+    }
     files.sort();
-    files.retain(|file| is_parquet(file));
     (!files.is_empty()).then(|| Archive { files, options: options.clone(), sources: BTreeSet::new() })
 }
 

@@ -306,12 +306,12 @@ impl RowView {
     }
 
     /// The runbook with this id, or a row that says no more than the id.
-    fn find(id: &String, shelf: &Shelf<'_>) -> Self {
-        if let Some(runbook) = shelf.by_id.get(id.as_str()) {
+    fn find(id: &str, shelf: &Shelf<'_>) -> Self {
+        if let Some(runbook) = shelf.by_id.get(id) {
             return Self::new(runbook, &shelf.files);
         }
         Self {
-            id: id.clone(),
+            id: id.to_owned(),
             file: None,
             slug: String::new(),
             title: ViewText::default(),

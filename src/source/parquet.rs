@@ -15,6 +15,8 @@ use crate::spans::archive;
 #[derive(Debug)]
 pub(super) struct Archive {
     files: Vec<PathBuf>,
+    /// Files beside them that are none.
+    others: usize,
     options: SourceOptions,
     sources: BTreeSet<String>,
 }
@@ -23,17 +25,22 @@ pub(super) struct Archive {
 pub(super) fn open(path: &str, options: &SourceOptions) -> Option<Archive> {
     let path = Path::new(path);
     // A part of a directory that is no Parquet any more is damage, to be met on reading: it must not be passed over.
-    let mut files = if path.is_dir() { parts_of(path) } else { vec![path.to_owned()] };
+    let (mut files, others) = if path.is_dir() { parts_of(path) } else { (vec![path.to_owned()], 0) };
     if !path.is_dir() {
         files.retain(|file| is_parquet(file));
     }
     files.sort();
-    (!files.is_empty()).then(|| Archive { files, options: options.clone(), sources: BTreeSet::new() })
+    (!files.is_empty()).then(|| Archive { files, others, options: options.clone(), sources: BTreeSet::new() })
 }
 
-fn parts_of(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
+/// The parts of a directory, and how many other visible files lie there.
+fn parts_of(dir: &Path) -> (Vec<PathBuf>, usize) {
+    let visible = |path: &Path| !path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let (parts, others): (Vec<_>, Vec<_>) = entries
+        .filter(|path| path.is_file() && visible(path))
+        .partition(|path| path.extension().is_some_and(|e| e == "parquet"));
+    (parts, others.len())
 }
 
 fn is_parquet(path: &Path) -> bool {
@@ -50,6 +57,11 @@ impl SpanSource for Archive {
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let mut report = SourceReport::default();
         let mut outside: u64 = 0;
+        if self.others > 0 {
+            let text = format!("{} other file(s) lie beside the Parquet files and are left out", self.others);
+            let help = "read them too with a --from of their own, or move them away";
+            report.diagnostics.push(Diagnostic::warning("file-passed-over", text).help(help));
+        }
         progress.total(self.files.len() as u64);
         for file in &self.files {
             let place = || Location::file(file.display().to_string());

@@ -165,8 +165,10 @@ fn archived_spans_give_the_same_snapshot_again() {
     let case = Case::empty()
         .run(&format!("capture --from {} --spans spans --output first.snapshot.json", sample("after")))
         .expect_exit(0)
+        .file("spans/other.jsonl", "{}")
         .run("capture --from spans --output second.snapshot.json")
         .expect_exit(0)
+        .expect_stderr("warning[file-passed-over]")
         .run("capture --from spans/part-00000.parquet --output third.snapshot.json")
         .expect_exit(0);
     assert_eq!(case.text("first.snapshot.json"), case.text("second.snapshot.json"));

@@ -259,8 +259,8 @@ const HOST: &str = "check the spelling of the host, or whether this machine can 
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";
 const PLAIN: &str = "use tempo:// or tempo+http:// for a port without TLS";
 const REFUSED: &str = "check host and port (9095 or 3200), and that the Tempo is running and reachable from here";
-const LOST: &str = "run this again; if it persists: use tempo+https:// if the port speaks TLS, give a client certificate if the server \
-     wants one, or look at proxies in between";
+const LOST: &str = "run this again; if it persists: give port 9095 in case this one takes HTTP/1.1 only, use tempo+https:// if it \
+     speaks TLS, give a client certificate if the server wants one, or look at proxies in between";
 const HTTP_SIDE: &str = "name Tempo's HTTP port with ?http=host:3200 in the address";
 
 #[cfg(test)]

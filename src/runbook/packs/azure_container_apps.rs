@@ -2,18 +2,12 @@
 
 use super::Page::{Custom, Dependency, Errors, Latency, Oom, Pipeline};
 use super::{Facts, Pack, Page, Recipe, Relevance, Slot};
-use crate::topology::NodeKind;
 
 pub(super) static PACK: Pack = Pack { name: "azure-container-apps", relevance, recipes: RECIPES };
 
 fn relevance(facts: &Facts<'_>, page: Page) -> Relevance {
     let seen = facts.is("cloud.platform", "azure_container_apps") || facts.is("cloud.platform", "azure.container_apps");
-    match facts.kind() {
-        NodeKind::Service if page == Page::Certificate => Relevance::No,
-        NodeKind::Service if seen || facts.has("azure.containerapp.name") => Relevance::Yes,
-        NodeKind::Service => Relevance::IfListed,
-        _ => Relevance::No,
-    }
+    Relevance::of_a_service(facts, page, seen || facts.has("azure.containerapp.name"))
 }
 
 const RECIPES: &[Recipe] = &[

@@ -2,17 +2,11 @@
 
 use super::Page::{Custom, Dependency, Errors, Latency, Oom, Pipeline};
 use super::{Facts, Pack, Page, Recipe, Relevance, Slot};
-use crate::topology::NodeKind;
 
 pub(super) static PACK: Pack = Pack { name: "helm", relevance, recipes: RECIPES };
 
 fn relevance(facts: &Facts<'_>, page: Page) -> Relevance {
-    match facts.kind() {
-        NodeKind::Service if page == Page::Certificate => Relevance::No,
-        NodeKind::Service if facts.has("helm.release") => Relevance::Yes,
-        NodeKind::Service => Relevance::IfListed,
-        _ => Relevance::No,
-    }
+    Relevance::of_a_service(facts, page, facts.has("helm.release"))
 }
 
 const RECIPES: &[Recipe] = &[

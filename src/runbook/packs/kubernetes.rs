@@ -3,17 +3,11 @@
 
 use super::Page::{Custom, Dependency, Errors, Failover, Latency, Oom, Pipeline};
 use super::{Facts, Pack, Page, Recipe, Relevance, Slot};
-use crate::topology::NodeKind;
 
 pub(super) static PACK: Pack = Pack { name: "kubernetes", relevance, recipes: RECIPES };
 
 fn relevance(facts: &Facts<'_>, page: Page) -> Relevance {
-    match facts.kind() {
-        NodeKind::Service if page == Page::Certificate => Relevance::No,
-        NodeKind::Service if facts.has_prefix("k8s.") => Relevance::Yes,
-        NodeKind::Service => Relevance::IfListed,
-        _ => Relevance::No,
-    }
+    Relevance::of_a_service(facts, page, facts.has_prefix("k8s."))
 }
 
 const RECIPES: &[Recipe] = &[

@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use super::context::{Context, Target};
 use super::document::{Step, Text};
 use super::quote::shell;
+use crate::topology::NodeKind;
 pub(super) use facts::{Fact, Facts};
 
 /// What the reader is after.
@@ -63,6 +64,27 @@ enum Relevance {
     IfListed,
     /// The traces or the facts show that this platform is in use.
     Yes,
+}
+
+impl Relevance {
+    /// A platform that runs services; `seen` says that the facts show it. Certificates have packs of their own.
+    fn of_a_service(facts: &Facts<'_>, page: Page, seen: bool) -> Self {
+        match facts.kind() {
+            NodeKind::Service if page == Page::Certificate => Self::No,
+            NodeKind::Service if seen => Self::Yes,
+            NodeKind::Service => Self::IfListed,
+            _ => Self::No,
+        }
+    }
+
+    /// A platform that may run anything: where the facts show it the page does not matter.
+    fn of_any_node(facts: &Facts<'_>, page: Page, seen: bool) -> Self {
+        match facts.kind() {
+            NodeKind::Entry => Self::No,
+            _ if seen => Self::Yes,
+            _ => Self::of_a_service(facts, page, false),
+        }
+    }
 }
 
 /// One platform.

@@ -2,17 +2,11 @@
 
 use super::Page::{Custom, Dependency, Errors, Latency, Oom, Pipeline};
 use super::{Facts, Pack, Page, Recipe, Relevance, Slot};
-use crate::topology::NodeKind;
 
 pub(super) static PACK: Pack = Pack { name: "systemd", relevance, recipes: RECIPES };
 
 fn relevance(facts: &Facts<'_>, page: Page) -> Relevance {
-    match facts.kind() {
-        NodeKind::Entry => Relevance::No,
-        _ if facts.has("systemd.unit") => Relevance::Yes,
-        NodeKind::Service if page != Page::Certificate => Relevance::IfListed,
-        _ => Relevance::No,
-    }
+    Relevance::of_any_node(facts, page, facts.has("systemd.unit"))
 }
 
 const RECIPES: &[Recipe] = &[

@@ -77,6 +77,9 @@ struct Args {
     /// Spans in one line or message, at most
     #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Output")]
     record: usize,
+    /// Eight attributes on every span and on every resource: about 435 bytes a span in protobuf, 890 in JSON
+    #[arg(long, help_heading = "Output")]
+    wide: bool,
 
     /// Share of traffic that meets version 1.5.0; the rest meets 1.4.0
     #[arg(long, value_name = "SHARE", default_value_t = 0.3, help_heading = "Traffic")]
@@ -162,6 +165,7 @@ impl Args {
             duplicates: self.duplicates,
             fault,
             record: self.record,
+            wide: self.wide,
         })
     }
 }

@@ -264,6 +264,33 @@ fn every_format_carries_the_same_spans() {
 }
 
 #[test]
+fn a_wide_system_has_eight_attributes_everywhere_and_is_otherwise_the_same() {
+    for name in ["shop", "aisoc"] {
+        let options = |wide| Options { wide, ..every_defect() };
+        let (narrow, wide) =
+            (generate(name, options(false), Format::Jsonl), generate(name, options(true), Format::Jsonl));
+        assert_eq!(narrow.1, wide.1, "the truth does not depend on it");
+        for line in wide.0.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            let request: Json = serde_json::from_slice(line).unwrap();
+            for resource in request["resourceSpans"].as_array().unwrap() {
+                assert_eq!(pairs(&resource["resource"]["attributes"]).len(), 8);
+                let scopes = resource["scopeSpans"].as_array().unwrap().iter();
+                for span in scopes.flat_map(|s| s["spans"].as_array().unwrap()) {
+                    assert_eq!(pairs(&span["attributes"]).len(), 8, "{span}");
+                }
+            }
+        }
+    }
+    let each = |format| {
+        let (bytes, truth) = generate("shop", Options { wide: true, traces: 2000, ..Options::default() }, format);
+        bytes.len() as u64 / truth.spans
+    };
+    let (protobuf, json) = (each(Format::Delimited), each(Format::Jsonl));
+    assert!((420..=460).contains(&protobuf), "{protobuf} bytes a span");
+    assert!((870..=920).contains(&json), "{json} bytes a span");
+}
+
+#[test]
 fn every_fault_of_every_system_can_be_asked_for_and_an_unknown_one_is_refused() {
     for system in SYSTEMS {
         for fault in system.faults {

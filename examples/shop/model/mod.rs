@@ -18,6 +18,7 @@ mod span;
 mod stream;
 pub(crate) mod system;
 pub(crate) mod truth;
+mod wide;
 mod world;
 
 pub(crate) use emit::Format;
@@ -62,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) fault: Option<Incident>,
     /// Spans in one export request, at most.
     pub(crate) record: usize,
+    /// Eight attributes on every span and on every resource.
+    pub(crate) wide: bool,
 }
 
 /// A fault of the system's table and when it holds.
@@ -91,6 +94,7 @@ impl Default for Options {
             duplicates: 0.0,
             fault: None,
             record: 512,
+            wide: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::convention as conv;
 use super::rng::Rng;
 use super::span::{Attributes, Exception, Kind, Span};
 use super::system::{Failure, Fault, Latency, Place, quantile};
+use super::wide;
 use super::world::World;
 
 /// A call as it was made: the truth about an edge. Spans by position in [`Trace::spans`].
@@ -130,6 +131,9 @@ impl<'w> Run<'w> {
         let span = &mut self.trace.spans[span];
         span.end = end;
         span.attributes = attributes;
+        if self.world.wide {
+            wide::span(&mut span.attributes, span.kind, span.span_id);
+        }
         span.error = failure.map(|f| f.message);
         span.exception = failure.filter(|f| origin && !f.exception.is_empty()).map(|f| Exception {
             time: end.saturating_sub(1000).max(span.start),

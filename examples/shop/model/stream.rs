@@ -85,7 +85,7 @@ pub(crate) struct Generator {
 impl Generator {
     /// A generator of a system, or what is wrong with the options.
     pub(crate) fn new(system: &'static System, options: Options) -> Result<Self, String> {
-        let world = World::new(system, options.fault.clone())?;
+        let world = World::new(system, options.fault.clone(), options.wide)?;
         let sampling = options.sample.map(Sampling::new).transpose()?;
         for (what, share) in [
             ("rollout", options.rollout),

@@ -10,6 +10,7 @@
 mod aisoc;
 mod convention;
 mod emit;
+pub(crate) mod laps;
 mod rng;
 mod run;
 mod shop;
@@ -65,6 +66,10 @@ pub(crate) struct Options {
     pub(crate) record: usize,
     /// Eight attributes on every span and on every resource.
     pub(crate) wide: bool,
+    /// Services wanted, in copies ("cells") of the system; 0 for one copy.
+    pub(crate) services: u64,
+    /// Different names of SERVER and CONSUMER spans; 0 for those of the system.
+    pub(crate) operations: u64,
 }
 
 /// A fault of the system's table and when it holds.
@@ -95,6 +100,8 @@ impl Default for Options {
             fault: None,
             record: 512,
             wide: false,
+            services: 0,
+            operations: 0,
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Message {
     pub(super) sent: u64,
     /// Whether sampling keeps its trace.
     pub(super) kept: bool,
+    /// The copy of the system that sent it.
+    pub(super) cell: u32,
 }
 
 /// One trace in the making.
@@ -109,6 +111,8 @@ impl<'w> Run<'w> {
             start,
             end: start,
             process,
+            cell: 0,
+            variant: 0,
             scope: conv::scope(self.world.service(service).language, what),
             attributes: Vec::new(),
             error: None,

@@ -134,5 +134,6 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }

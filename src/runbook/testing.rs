@@ -133,6 +133,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
+use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
 
@@ -11,6 +12,9 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     let digest = &snapshot.provenance.spans_digest;
     if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("provenance.spans_digest is not 32 hex digits".to_owned());
+    }
+    if let Some(held) = &snapshot.shard {
+        parts(held).map_err(|e| format!("shard: {e}"))?;
     }
     ascending("nodes", &snapshot.nodes, |a, b| a.id < b.id)?;
     ascending("operations", &snapshot.operations, |a, b| {
@@ -29,6 +33,21 @@ fn ascending<T>(what: &str, list: &[T], less: fn(&T, &T) -> bool) -> Result<(), 
         Some(at) => Err(format!("{what}[{}] is a repetition or out of order", at + 1)),
         None => Ok(()),
     }
+}
+
+fn parts(parts: &Parts) -> Result<(), String> {
+    ascending("shards", &parts.shards, |a, b| a < b)?;
+    if parts.of > Shard::MOST || parts.shards.iter().any(|index| Shard::new(*index, parts.of).is_none()) {
+        return Err("there is no such shard".to_owned());
+    }
+    if parts.shards.is_empty() || parts.missing().is_empty() {
+        return Err("none or all of its shards are in".to_owned());
+    }
+    let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex(&parts.input) || !hex(&parts.settings) || parts.edge_threshold > 64 {
+        return Err("a fingerprint or threshold is none".to_owned());
+    }
+    Ok(())
 }
 
 fn node(node: &Node) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod assemble;
 mod bins;
 mod build;
 mod capmap;
+mod caps;
 pub mod cfg;
 pub mod codec;
 mod dict;
@@ -19,17 +20,23 @@ mod hash;
 mod identity;
 mod invariants;
 mod layers;
+mod merge;
 mod pair;
 mod picks;
+mod publish;
 pub mod query;
 mod row;
+mod shard;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
 mod trace;
+mod unite;
 
 pub use build::{Builder, Intake};
+pub use merge::{Merger, merge};
+pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,

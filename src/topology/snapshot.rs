@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Sketch;
+use super::shard::Parts;
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -31,6 +32,10 @@ pub struct Snapshot {
     pub operations: Vec<Operation>,
     /// Sorted by (source, target, kind).
     pub edges: Vec<Edge>,
+    /// Set while shards of the run are missing: lists are then longer than published ones, and nothing but merging is
+    /// meant to read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Parts>,
 }
 
 impl Snapshot {

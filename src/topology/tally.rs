@@ -11,7 +11,7 @@ use super::snapshot::{EdgeKind, Exemplar, KnownBy, Series};
 use crate::spans::{SpanKind, Weight};
 
 /// Longest series: 35 days of 5 minutes. Beyond it the latest buckets are kept.
-const MOST_BUCKETS: usize = 35 * 288;
+pub(super) const MOST_BUCKETS: usize = 35 * 288;
 /// Error classes kept while counting.
 const MOST_CLASSES: usize = 512;
 /// Pairs of operations kept per edge while counting.

@@ -19,4 +19,5 @@ mod harness;
 mod help;
 mod sample;
 mod schemas;
+mod shards;
 mod shop;

@@ -85,6 +85,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 

@@ -144,6 +144,7 @@ pub(super) fn operation(service: &str, name: &str, handled: Stats) -> Operation 
         name: name.into(),
         entry: false,
         stats: handled,
+        self_ns: None,
     }
 }
 

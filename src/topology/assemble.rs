@@ -154,6 +154,7 @@ fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identit
             exemplars: tally.totals.picks.finish(),
             series: tally.totals.series,
         },
+        self_ns: Some(tally.self_time),
     })
 }
 

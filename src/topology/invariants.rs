@@ -61,6 +61,9 @@ fn operation(operation: &Operation, snapshot: &Snapshot) -> Result<(), String> {
     if snapshot.node(&operation.service).is_none() {
         return Err("its service is not among the nodes".to_owned());
     }
+    if operation.self_ns.is_some_and(|own| own > operation.stats.durations.sum()) {
+        return Err("more self time than time".to_owned());
+    }
     stats(&operation.stats)
 }
 

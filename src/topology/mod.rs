@@ -26,11 +26,13 @@ mod picks;
 mod publish;
 pub mod query;
 mod row;
+mod self_time;
 mod shard;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
+mod time_sum;
 mod trace;
 mod unite;
 
@@ -42,3 +44,4 @@ pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use time_sum::TimeSum;

@@ -8,8 +8,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+<<<<<<< HEAD
 use super::Sketch;
 use super::shard::Parts;
+=======
+use super::{Sketch, TimeSum};
+>>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -376,6 +380,10 @@ pub struct Operation {
     pub entry: bool,
     /// Its spans.
     pub stats: Stats,
+    /// The time its spans worked themselves: of [`Stats::durations`] what was not spent waiting for children. `None` where
+    /// nobody knows: the snapshot is of aggregates, or older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_ns: Option<TimeSum>,
 }
 
 mod kind_name {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::Sketch;
 use super::capmap::CapMap;
 use super::picks::Picks;
 use super::snapshot::{EdgeKind, Exemplar, KnownBy, Series};
+use super::{Sketch, TimeSum};
 use crate::spans::{SpanKind, Weight};
 
 /// Longest series: 35 days of 5 minutes. Beyond it the latest buckets are kept.
@@ -102,6 +102,7 @@ impl Totals {
 pub(super) struct OpTally {
     pub(super) totals: Totals,
     pub(super) durations: Sketch,
+    pub(super) self_time: TimeSum,
     pub(super) entry: bool,
 }
 
@@ -116,6 +117,7 @@ impl OpTally {
     pub(super) fn merge(&mut self, other: Self) {
         self.totals.merge(other.totals);
         self.durations.merge(&other.durations);
+        self.self_time.merge(other.self_time);
         self.entry |= other.entry;
     }
 }

@@ -26,6 +26,11 @@ pub(super) fn node(mine: &mut Node, other: Node) {
 pub(super) fn operation(mine: &mut Operation, other: &Operation) {
     mine.entry |= other.entry;
     stats(&mut mine.stats, &other.stats);
+    // Of a sum of which a part is unknown, nothing is known.
+    mine.self_ns = mine.self_ns.zip(other.self_ns).map(|(mut sum, own)| {
+        sum.merge(own);
+        sum
+    });
 }
 
 pub(super) fn stats(mine: &mut Stats, other: &Stats) {

@@ -14,10 +14,16 @@ mod bad_input;
 mod check;
 mod commands;
 mod docs;
+mod expected;
 mod generate;
 mod harness;
 mod help;
+mod jaeger;
 mod sample;
 mod schemas;
+<<<<<<< HEAD
 mod shards;
+=======
+mod servicegraph;
+>>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
 mod shop;

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::shape::{Found, Hoping, Shape, next_key};
 use super::span::{AttributeList, JsonSpan, Pairs, SpanShape, skip, views};
-use crate::source::mapper::Rows;
+use crate::source::view::Rows;
 use crate::spans::ResourceId;
 
 /// What a document was found to hold; several at once where it is a list.
@@ -284,7 +284,7 @@ impl<'de> Shape<'de> for Spans<'_, '_> {
         let mut span = JsonSpan::default();
         loop {
             let rows = &*target.rows;
-            let wants = |key: &str| rows.wants(key);
+            let wants = |key: &str| rows.classify(key).is_some();
             let Some(found) = list.next_element_seed(Hoping(SpanShape { span: &mut span, wants: &wants }))? else {
                 return Ok(Found::Value(()));
             };

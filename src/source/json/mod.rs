@@ -13,7 +13,7 @@ mod span;
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
-use super::mapper::Rows;
+use super::view::Rows;
 pub(super) use envelope::Kinds;
 use envelope::{Envelope, Target};
 use shape::{Found, Hoping};

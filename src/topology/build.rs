@@ -9,10 +9,12 @@ use hashbrown::HashMap;
 use super::Snapshot;
 use super::assemble;
 use super::cfg::TopologyConfig;
+use super::dicts::{Dicts, NONE};
 use super::hash;
 use super::identity::Identity;
 use super::pair::Pairer;
 use super::row::{StoredLink, StoredSpan};
+use super::scope::Usage;
 use super::store::{PARTITIONS, Sealed, Store};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
@@ -51,7 +53,13 @@ impl Builder {
     /// An empty builder.
     #[must_use]
     pub fn new(cfg: TopologyConfig) -> Self {
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations);
+        let mut dimensions: Vec<&'static str> = Vec::new();
+        for key in cfg.identity_dimensions.iter().map(|dimension| dimension.key()) {
+            if !dimensions.contains(&key) {
+                dimensions.push(key);
+            }
+        }
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, dimensions);
         Self { cfg, store }
     }
 
@@ -69,7 +77,7 @@ impl Builder {
     /// `no-spans` when nothing was pushed; `spill-failed` when spilled spans cannot be read back.
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
         let (dicts, sealed) = self.store.seal();
-        let identity = Identity::new(&dicts, &self.cfg);
+        let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Tally, Diagnostic> {
             let mut pairer = Pairer::new(&identity, self.cfg.max_edges);
@@ -108,6 +116,22 @@ impl Builder {
         }
         Ok(assemble::snapshot(tally, &identity, &dicts, intake))
     }
+}
+
+/// Which peers are named in which scope. Only identity dimensions need to know, and cost one more pass over the spans.
+fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Usage, Diagnostic> {
+    let scopes = dicts.services.slots().iter().map(|slot| slot.item.as_ref().map_or("", |s| s.scope.as_str()));
+    let mut usage = Usage::new(scopes);
+    if !cfg.identity_dimensions.is_empty() {
+        for partition in 0..PARTITIONS {
+            sealed.spans(partition, |row| {
+                if let Some((peer, slot, _)) = dicts.peers.resolve(row.peer).filter(|(peer, ..)| *peer != NONE) {
+                    usage.note(peer, slot.hash, row.service);
+                }
+            })?;
+        }
+    }
+    Ok(usage)
 }
 
 /// One more pass over a partition for each [`MOST_LOADED`] spans in it.

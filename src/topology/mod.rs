@@ -4,6 +4,7 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod aliases;
 mod assemble;
 mod bins;
 mod build;
@@ -19,14 +20,20 @@ mod hash;
 mod identity;
 mod invariants;
 mod layers;
+mod naming;
 mod pair;
 mod picks;
+mod presets;
 pub mod query;
 mod row;
+#[cfg(test)]
+mod rules_tests;
+mod scope;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
+mod through;
 mod trace;
 
 pub use build::{Builder, Intake};

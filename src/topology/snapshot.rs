@@ -129,6 +129,9 @@ pub struct Coverage {
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
     pub ignored: u64,
+    /// Spans of gateways that a rule looks through.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub transparent: u64,
     /// What is beyond a cap, by what was capped: spans of `services`, `operations`, `peers` and over-long traces
     /// (`trace_spans`), calls of `edges`.
     pub overflow: BTreeMap<String, u64>,
@@ -142,6 +145,11 @@ pub struct Coverage {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Coverage {

@@ -1,10 +1,12 @@
 //! Rules of the configuration, seen from the snapshot.
 
 use super::cfg::{Alias, Caller, DatabaseBy, DatabaseIdentity, Dimension, Gateway, Preset, TopologyConfig, Treat};
-use super::fixture::{S, edges, s, snapshot, snapshot_with};
-use super::{Edge, Snapshot};
-use crate::spans::PeerKind;
+use super::codec::encode;
+use super::fixture::{S, batch, edges, s, snapshot, snapshot_with};
+use super::{Builder, Edge, Intake, Snapshot};
 use crate::spans::SpanKind::{Client, Consumer, Internal, Producer, Server};
+use crate::spans::{PeerKind, SpanKind};
+use proptest::prelude::*;
 
 fn aliases(list: &[(&str, &str)]) -> TopologyConfig {
     let aliases = list.iter().map(|(p, n)| Alias { pattern: (*p).into(), name: (*n).into() }).collect();
@@ -351,8 +353,8 @@ fn requests_from_outside_are_named_by_what_they_call() {
 #[test]
 fn with_the_environment_in_the_identity_every_edge_stays_in_its_own() {
     let mut spans = Vec::new();
-    for (trace, environment) in [(10, "prod"), (20, "staging"), (30, "")] {
-        let mut add = |span: S| spans.push(S { environment, ..span.trace(trace + spans_offset(&environment)) });
+    for (trace, environment) in [(1, "prod"), (2, "staging"), (3, "")] {
+        let mut add = |span: S| spans.push(S { environment, ..span.trace(trace) });
         add(s(1, 0, "shop/web", Server));
         add(s(2, 1, "shop/web", Client));
         add(s(3, 2, "shop/cart", Server));
@@ -400,11 +402,6 @@ fn with_the_environment_in_the_identity_every_edge_stays_in_its_own() {
     assert!(edges(&snapshot(&spans)).contains(&"shop/web -> shop/cart call paired 3".to_owned()));
 }
 
-/// Traces of one environment are its own.
-fn spans_offset(environment: &str) -> u128 {
-    environment.len() as u128
-}
-
 #[test]
 fn a_call_from_one_environment_into_another_is_shown_as_one() {
     let spans = [
@@ -412,4 +409,105 @@ fn a_call_from_one_environment_into_another_is_shown_as_one() {
         S { environment: "prod", ..s(2, 1, "cart@home", Server) },
     ];
     assert_eq!(edges(&snapshot_with(per_environment(), &spans)), ["web@staging -> cart%40home@prod call paired 1"]);
+}
+
+// Whatever the spans.
+
+/// Spans of a few traces, ids distinct within each, parents anywhere: roots, orphans, cycles.
+fn any_traces() -> impl Strategy<Value = Vec<S>> {
+    let services = prop::sample::select(vec!["web", "api", "shop/cart-v1", "shop/cart-v2", "eu/cart-v1"]);
+    let kinds = (1..=5i32).prop_map(SpanKind::from_otlp);
+    let one = (
+        1..4u128,
+        0..20u64,
+        services,
+        kinds,
+        0..50u64,
+        0..100u64,
+        0..6usize,
+        prop::sample::select(vec!["", "prod", "dev"]),
+    );
+    prop::collection::vec(one, 1..40).prop_map(|all| {
+        let span = |(id, (trace, parent, service, kind, start, took, peer, environment)): (u64, _)| {
+            let span = s(id, parent, service, kind).trace(trace).at(start, start + took);
+            let span = match peer {
+                0 => span.db("mysql", "ts"),
+                1 => span.topic("orders"),
+                2 => span.peer(PeerKind::Service, "", "cart-v1", ""),
+                3 => external(span, "x.example"),
+                4 => span.named("GET /healthz"),
+                _ => span,
+            };
+            S { environment, ..span }
+        };
+        (1..).zip(all).map(span).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merged_gateways_put_anywhere_between_spans_change_nothing_but_the_count_of_their_spans(
+        plain in any_traces(),
+        between in prop::collection::vec(0..4usize, 40),
+    ) {
+        let mut with = Vec::new();
+        let mut added = 0;
+        for (span, hops) in plain.iter().zip(between) {
+            let mut span = span.clone();
+            for hop in 0..hops as u64 {
+                let id = 1_000 + span.id * 10 + hop;
+                let kind = [Server, Client, Internal][hop as usize % 3];
+                with.push(S { parent: span.parent, ..s(id, 0, "gw", kind).trace(span.trace) });
+                span.parent = id;
+                added += 1;
+            }
+            with.push(span);
+        }
+        let (want, mut got) = (snapshot_with(merged(), &plain), snapshot_with(merged(), &with));
+        prop_assert_eq!(got.coverage.transparent, added);
+        got.coverage.transparent = 0;
+        got.provenance.clone_from(&want.provenance);
+        got.window = want.window;
+        prop_assert_eq!(got, want);
+    }
+
+    #[test]
+    fn with_every_kind_of_rule_any_order_and_any_split_give_the_same_bytes(
+        (spans, shuffled) in any_traces().prop_flat_map(|v| (Just(v.clone()), Just(v).prop_shuffle())),
+        cut in 0..40usize,
+    ) {
+        let cfg = TopologyConfig {
+            gateways: vec![Gateway { pattern: "api".into(), treat: Treat::Merged }],
+            ignore: vec![Preset::HealthChecks],
+            max_services: 3,
+            ..TopologyConfig { identity_dimensions: vec![Dimension::Environment], ..aliases(&[("shop/cart-*", "cart"), ("external:x*", "eu/{1}")]) }
+        };
+        let bytes = |parts: &[&[S]]| {
+            let builder = Builder::new(cfg.clone());
+            parts.iter().for_each(|spans| builder.push(&batch(*spans)).unwrap());
+            builder.finish(Intake::default(), parts.len()).map(|snapshot| encode(&snapshot).unwrap()).map_err(|e| e.code)
+        };
+        let (head, tail) = shuffled.split_at(cut.min(shuffled.len()));
+        prop_assert_eq!(bytes(&[&spans]), bytes(&[head, tail]));
+    }
+
+    #[test]
+    fn with_the_environment_in_the_identity_each_environment_is_as_if_the_others_were_not_there(plain in any_traces()) {
+        // Whole traces of one environment each.
+        let spans: Vec<S> = plain.iter().map(|s| S { environment: ["", "prod", "dev"][(s.trace % 3) as usize], ..s.clone() }).collect();
+        let all = edges(&snapshot_with(per_environment(), &spans));
+        let mut apart: Vec<String> = Vec::new();
+        for environment in ["", "prod", "dev"] {
+            let mine: Vec<S> = spans.iter().filter(|s| s.environment == environment).cloned().collect();
+            if !mine.is_empty() {
+                apart.extend(edges(&snapshot_with(per_environment(), &mine)));
+            }
+        }
+        let mut all = all;
+        all.sort();
+        apart.sort();
+        prop_assert_eq!(all, apart);
+    }
 }

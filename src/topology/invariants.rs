@@ -13,6 +13,10 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("provenance.spans_digest is not 32 hex digits".to_owned());
     }
+    let rules = &snapshot.provenance.rules;
+    if !rules.is_empty() && (rules.len() != 32 || !rules.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))) {
+        return Err("provenance.rules is not 32 hex digits".to_owned());
+    }
     if let Some(held) = &snapshot.shard {
         parts(held).map_err(|e| format!("shard: {e}"))?;
     }

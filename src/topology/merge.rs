@@ -36,6 +36,7 @@ pub struct Merger(Option<Sum>);
 struct Sum {
     kind: SnapshotKind,
     tool_version: String,
+    rules: String,
     sources: BTreeSet<String>,
     digest: u128,
     windows: Vec<Window>,
@@ -108,6 +109,7 @@ impl Sum {
         Self {
             kind: first.provenance.kind,
             tool_version: first.provenance.tool_version,
+            rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
             digest,
             windows: vec![first.window],
@@ -134,7 +136,8 @@ impl Sum {
         }
         match (&self.parts, &next.shard) {
             (Some(mine), Some(other)) => self.admit_shard(mine, other, next),
-            (None, None) => Ok(()),
+            (None, None) if next.provenance.rules == self.rules => Ok(()),
+            (None, None) => mixed("snapshots captured under different rules of the `topology` section"),
             _ => mixed("a shard of a run and a whole snapshot"),
         }
     }
@@ -241,6 +244,7 @@ impl Sum {
                 kind: self.kind,
                 sources: self.sources.into_iter().collect(),
                 tool_version: self.tool_version,
+                rules: self.rules,
                 spans_digest: format!("{:032x}", self.digest),
             },
             window: around(&self.windows),

@@ -4,6 +4,7 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod aliases;
 mod assemble;
 mod bins;
 mod build;
@@ -21,17 +22,23 @@ mod identity;
 mod invariants;
 mod layers;
 mod merge;
+mod naming;
 mod pair;
 mod picks;
+mod presets;
 mod publish;
 pub mod query;
 mod row;
+#[cfg(test)]
+mod rules_tests;
+mod scope;
 mod self_time;
 mod shard;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
+mod through;
 mod time_sum;
 mod trace;
 mod unite;

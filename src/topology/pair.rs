@@ -14,7 +14,8 @@
 //! 5. Root SERVER span: from `entry:user`, or from the caller its attributes name.
 //!
 //! A span whose parent id is set but absent is an orphan: counted, linked to nothing. Children of spans that an ignore
-//! rule leaves out are neither orphans nor entries. Calls through a message (the calling span is a PRODUCER or the called
+//! rule leaves out are neither orphans nor entries. Spans of gateways that are looked through ([`super::through`]) are
+//! nobody's ends: what is below them hangs where they hang, and what they call unanswered their caller calls. Calls through a message (the calling span is a PRODUCER or the called
 //! one a CONSUMER) go by way of a topic: one publish for each PRODUCER span, one delivery for each receiving span. A
 //! delivery carries the time of the span that processed it, also when that span processed many.
 //!
@@ -31,6 +32,7 @@ use super::row::{StoredLink, StoredSpan};
 use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
 use super::tally::{Call, Event, Tally};
+use super::through::Through;
 use super::trace::{self, Parent, Span};
 use crate::spans::{PeerKind, SpanFlags, SpanId, SpanKind, TraceId, UnixNanos};
 
@@ -49,6 +51,7 @@ pub(super) struct Pairer<'a> {
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
     touched: Vec<u32>,
     self_times: SelfTimes,
+    through: Through,
 }
 
 fn exemplar(span: &Span<'_>) -> Exemplar {
@@ -98,6 +101,7 @@ impl<'a> Pairer<'a> {
             delivered: HashSet::default(),
             touched: Vec::new(),
             self_times: SelfTimes::default(),
+            through: Through::default(),
         }
     }
 
@@ -121,6 +125,7 @@ impl<'a> Pairer<'a> {
         self.explained.clear();
         self.delivered.clear();
         self.touched.clear();
+        let gateways = self.identity.has_rules && self.through.apply(&mut spans, &mut roles);
         self.count(&spans);
         for (at, span) in spans.iter().enumerate() {
             self.called(&spans, &mut roles, at, span);
@@ -129,7 +134,10 @@ impl<'a> Pairer<'a> {
         if !links.is_empty() {
             self.links(&spans, &mut roles, links);
         }
-        note_layers(&spans, &mut roles);
+        if gateways {
+            self.gateways(&spans, &mut roles);
+        }
+        note_layers(&spans, &mut roles, Fate::Kept);
         for (span, role) in spans.iter().zip(&roles) {
             if span.kept() && span.row.kind.calls_out() {
                 self.calling(&spans, &roles, span, role);
@@ -149,6 +157,10 @@ impl<'a> Pairer<'a> {
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
                 counts.ignored += 1;
+                continue;
+            }
+            if span.fate == Fate::Merged {
+                counts.transparent += 1;
                 continue;
             }
             kept = true;
@@ -178,6 +190,9 @@ impl<'a> Pairer<'a> {
 
     /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
     fn called(&mut self, spans: &[Span<'a>], roles: &mut [Role], at: usize, span: &Span<'a>) {
+        if span.fate == Fate::Merged {
+            return;
+        }
         let Parent::At(above) = span.parent else {
             if span.kept() {
                 self.topmost(span);
@@ -221,7 +236,7 @@ impl<'a> Pairer<'a> {
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
-            Some(NOWHERE) | None => (self.identity.user, EdgeKind::Entry),
+            Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
         };
         let call = Call::new(source, span.node, kind, KnownBy::Inferred, event(span));
@@ -237,7 +252,7 @@ impl<'a> Pairer<'a> {
 
     fn deliver_inferred(&mut self, span: &Span<'a>) {
         if let Some(peer) = messaging(span) {
-            self.deliver(peer.node, None, span, KnownBy::Inferred);
+            self.deliver(self.identity.peer_node(peer, span.node), None, span, KnownBy::Inferred);
         }
     }
 
@@ -267,9 +282,12 @@ impl<'a> Pairer<'a> {
 
     /// The topic between two spans: as the sender names it, else as the receiver does, else unnamed.
     fn topic(&self, sender: &Span<'a>, receiver: &Span<'a>) -> u32 {
-        let both = [messaging(sender), messaging(receiver)];
-        let named = both.iter().flatten().find(|peer| peer.named).or(both.iter().flatten().next());
-        named.map_or(self.identity.unnamed_topic, |peer| peer.node)
+        let both = [sender, receiver].map(|span| messaging(span).map(|peer| (peer, span.node)));
+        let named = both.iter().flatten().find(|(peer, _)| peer.named).or(both.iter().flatten().next());
+        named.map_or_else(
+            || self.identity.unnamed_topic(sender.node),
+            |(peer, near)| self.identity.peer_node(peer, *near),
+        )
     }
 
     /// A message received: the topic to the receiving service. Time, weight and failure are the receiver's.
@@ -345,35 +363,68 @@ impl<'a> Pairer<'a> {
 
     /// Publishes, and rule 4.
     fn calling(&mut self, spans: &[Span<'a>], roles: &[Role], span: &Span<'a>, role: &Role) {
-        let peer = span.peer.filter(|peer| peer.kind != PeerKind::None);
-        let call = |target, kind, known_by| Call {
-            client: span.duration(),
-            operations: (span.op, 0),
-            ..Call::new(span.node, target, kind, known_by, event(span))
-        };
         if let Some((known_by, topic)) = role.publish {
-            let topic = messaging(span).filter(|peer| peer.named).map_or(topic, |peer| peer.node);
-            return self.emit(call(topic, EdgeKind::Messaging, known_by));
+            let named = messaging(span).filter(|peer| peer.named);
+            let topic = named.map_or(topic, |peer| self.identity.peer_node(peer, span.node));
+            return self.emit(outgoing((span.node, span.op), span, topic, EdgeKind::Messaging, known_by));
         }
         if role.answered || another_layer_counts(spans, roles, span, role) {
             return;
         }
-        let Some(peer) = peer else {
+        if !self.infer((span.node, span.op), span) {
             self.tally.counts.unpaired += 1;
-            return;
-        };
+        }
+    }
+
+    /// Rule 4: a call from `source` (node and operation) to what the attributes of `span` name, if they name anything.
+    fn infer(&mut self, source: (u32, u32), span: &Span<'a>) -> bool {
+        let Some(peer) = span.peer.filter(|peer| peer.kind != PeerKind::None) else { return false };
         let kind = match peer.kind {
             PeerKind::Database => EdgeKind::Database,
             // A CLIENT span with links receives: its CONSUMER spans tell the deliveries.
-            PeerKind::Messaging if span.row.kind == SpanKind::Client && span.row.flags.has(SpanFlags::LINKED) => return,
+            PeerKind::Messaging if span.row.kind == SpanKind::Client && span.row.flags.has(SpanFlags::LINKED) => {
+                return true;
+            }
             PeerKind::Messaging => EdgeKind::Messaging,
             PeerKind::Service => EdgeKind::Call,
             PeerKind::External | PeerKind::None => EdgeKind::External,
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
-            NOWHERE => self.tally.counts.unpaired += 1,
-            target => self.emit(call(target, kind, KnownBy::Inferred)),
+            NOWHERE => return false,
+            target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
+        }
+        true
+    }
+
+    /// Calls of gateways that are looked through and that nobody behind them answers: whoever is above the gateway calls
+    /// what it names. Above a gateway at the root that is somebody outside.
+    fn gateways(&mut self, spans: &[Span<'a>], roles: &mut [Role]) {
+        note_layers(spans, roles, Fate::Merged);
+        for (at, span) in spans.iter().enumerate() {
+            let calls = span.fate == Fate::Merged && span.row.kind.calls_out();
+            let Some(role) = roles.get(at).filter(|role| calls && !role.answered) else { continue };
+            if another_layer_counts(spans, roles, span, role) {
+                continue;
+            }
+            let above = match self.through.above(at) {
+                Some(Parent::At(above)) => spans.get(above).map(|caller| (above, caller)),
+                Some(Parent::Root) => {
+                    let user = (self.identity.entry_to(span.row.op, span.row.service), 0);
+                    self.tally.counts.unpaired += u64::from(!self.infer(user, span));
+                    continue;
+                }
+                _ => None,
+            };
+            let Some((above, caller)) = above.filter(|(_, caller)| caller.kept()) else { continue };
+            let calls_out = caller.row.kind.calls_out();
+            if self.infer((caller.node, if calls_out { caller.op } else { 0 }), span) {
+                if let Some(role) = roles.get_mut(above).filter(|_| calls_out) {
+                    role.answered = true;
+                }
+            } else if !calls_out {
+                self.tally.counts.unpaired += 1;
+            }
         }
     }
 
@@ -409,6 +460,13 @@ fn interval(spans: &[Span<'_>], at: usize) -> Interval {
         _ => None,
     };
     Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
+}
+
+/// A call as the calling span tells it.
+fn outgoing(source: (u32, u32), span: &Span<'_>, target: u32, kind: EdgeKind, known_by: KnownBy) -> Call {
+    let (node, op) = source;
+    let call = Call::new(node, target, kind, known_by, event(span));
+    Call { client: span.duration(), operations: (op, 0), ..call }
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

@@ -8,12 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-<<<<<<< HEAD
-use super::Sketch;
 use super::shard::Parts;
-=======
 use super::{Sketch, TimeSum};
->>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -91,6 +87,10 @@ pub struct Provenance {
     pub tool_version: String,
     /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
     pub spans_digest: String,
+    /// Fingerprint of the rules of the `topology` section, 32 hex digits; absent without rules. Only snapshots of the same
+    /// rules merge.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
@@ -138,6 +138,9 @@ pub struct Coverage {
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
     pub ignored: u64,
+    /// Spans of gateways that a rule looks through.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub transparent: u64,
     /// What is beyond a cap, by what was capped: spans of `services`, `operations`, `peers` and over-long traces
     /// (`trace_spans`), calls of `edges`.
     pub overflow: BTreeMap<String, u64>,
@@ -151,6 +154,11 @@ pub struct Coverage {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Coverage {

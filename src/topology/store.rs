@@ -65,9 +65,14 @@ fn partition_of(trace: u128) -> usize {
 
 impl Store {
     /// An empty store that keeps about `memory_bytes` of spans in memory.
-    pub(super) fn new(memory_bytes: usize, max_operations: usize, shard: Option<Shard>) -> Self {
+    pub(super) fn new(
+        memory_bytes: usize,
+        max_operations: usize,
+        dimensions: Vec<&'static str>,
+        shard: Option<Shard>,
+    ) -> Self {
         Self {
-            dicts: Mutex::new(Dicts::new(max_operations)),
+            dicts: Mutex::new(Dicts::new(max_operations, dimensions)),
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             spill: Mutex::new(None),
             // Two heaps a partition; links are few, so most of the room is for spans.

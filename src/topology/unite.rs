@@ -74,6 +74,7 @@ pub(super) fn coverage(mine: &mut Coverage, other: &Coverage, same_input: bool) 
         (&mut mine.no_duration, other.no_duration),
         (&mut mine.unresolved_links, other.unresolved_links),
         (&mut mine.ignored, other.ignored),
+        (&mut mine.transparent, other.transparent),
         (&mut mine.sampled, other.sampled),
     ] {
         *mine = mine.saturating_add(other);

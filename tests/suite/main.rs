@@ -21,9 +21,6 @@ mod help;
 mod jaeger;
 mod sample;
 mod schemas;
-<<<<<<< HEAD
-mod shards;
-=======
 mod servicegraph;
->>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
+mod shards;
 mod shop;

@@ -4,6 +4,8 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+#[cfg(test)]
+mod arbitrary;
 mod assemble;
 mod bins;
 mod build;
@@ -18,6 +20,8 @@ mod glob;
 mod hash;
 mod identity;
 mod invariants;
+#[cfg(test)]
+mod laws;
 mod layers;
 mod pair;
 mod picks;

@@ -173,7 +173,6 @@ fn action() -> impl Strategy<Value = Action> {
 struct World {
     spans: Vec<S>,
     traces: u128,
-    ids: u64,
 }
 
 impl World {
@@ -181,24 +180,21 @@ impl World {
         (!self.spans.is_empty()).then(|| at.index(self.spans.len()))
     }
 
-    fn id(&mut self) -> u64 {
-        self.ids += 1;
-        self.ids
+    /// The next id of a trace: ids repeat from trace to trace.
+    fn id(&self, trace: u128) -> u64 {
+        self.spans.iter().filter(|s| s.trace == trace).map(|s| s.id).max().unwrap_or(0) + 1
     }
 
     fn new_trace(&mut self) -> u128 {
         self.traces += 1;
-        // Ids of one trace repeat in the next, every other time.
-        if self.traces % 2 == 0 {
-            self.ids /= 2;
-        }
         // Spread over partitions; low and high half both in use.
         self.traces * ((1 << 100) + 0x9e37_79b9)
     }
 
     /// A root, 7 s after the one before.
     fn root(&mut self, service: &'static str, kind: SpanKind) -> usize {
-        let (trace, id) = (self.new_trace(), self.id());
+        let trace = self.new_trace();
+        let id = self.id(trace);
         let start = u64::try_from(self.traces).unwrap() * 7_000_000_000;
         self.spans.push(s(id, 0, service, kind).trace(trace).at(start, start + 1_000_000_000));
         self.spans.len() - 1
@@ -206,8 +202,8 @@ impl World {
 
     /// A child that starts and ends a little inside its parent.
     fn child(&mut self, above: usize, service: &'static str, kind: SpanKind) -> usize {
-        let id = self.id();
         let S { trace, id: parent, start, end, weight, flags, .. } = self.spans[above].clone();
+        let id = self.id(trace);
         let inner = end.saturating_sub(start) / 20;
         let mut span = s(id, parent, service, kind).trace(trace);
         let start = if start == 0 { span.start } else { start };

@@ -23,6 +23,8 @@ mod invariants;
 #[cfg(test)]
 mod laws;
 mod layers;
+#[cfg(test)]
+mod model;
 mod pair;
 mod picks;
 pub mod query;

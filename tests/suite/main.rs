@@ -17,6 +17,7 @@ mod docs;
 mod generate;
 mod harness;
 mod help;
+mod messages;
 mod sample;
 mod schemas;
 mod shop;

@@ -8,12 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-<<<<<<< HEAD
-use super::Sketch;
 use super::shard::Parts;
-=======
 use super::{Sketch, TimeSum};
->>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.

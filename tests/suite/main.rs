@@ -19,11 +19,9 @@ mod generate;
 mod harness;
 mod help;
 mod jaeger;
+mod messages;
 mod sample;
 mod schemas;
-<<<<<<< HEAD
 mod shards;
-=======
 mod servicegraph;
->>>>>>> 2fa2dd7 (Self time of operations; the expected results of the servicegraph connector and of Jaeger's fixtures as tests)
 mod shop;

@@ -5,6 +5,8 @@
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
 mod aliases;
+#[cfg(test)]
+mod arbitrary;
 mod assemble;
 mod bins;
 mod build;
@@ -20,8 +22,12 @@ mod glob;
 mod hash;
 mod identity;
 mod invariants;
+#[cfg(test)]
+mod laws;
 mod layers;
 mod merge;
+#[cfg(test)]
+mod model;
 mod naming;
 mod pair;
 mod picks;

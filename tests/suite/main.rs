@@ -19,6 +19,7 @@ mod generate;
 mod harness;
 mod help;
 mod jaeger;
+mod messages;
 mod sample;
 mod schemas;
 mod servicegraph;

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Sketch;
 use super::build::Intake;
 use super::dict::OTHER;
 use super::dicts::Dicts;
@@ -24,9 +23,9 @@ const MOST_VALUES: usize = 20;
 
 /// The snapshot.
 pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Intake) -> Snapshot {
-    let Tally { operations, edges, resources, touched, calls, counts } = tally;
+    let Tally { operations, edges, resources, touched, calls, counts, .. } = tally;
     let mut handled: BTreeMap<u32, OpTally> = BTreeMap::new();
-    let operations: BTreeMap<(u32, SpanKind), OpTally> = operations.into_iter().collect();
+    let operations = operations.into_sorted();
     for ((number, _), operation) in operations.iter().filter(|((_, kind), _)| kind.is_called()) {
         if let Some((node, _)) = identity.op_names.get(*number as usize) {
             handled.entry(*node).or_default().merge(operation.clone());
@@ -172,8 +171,8 @@ fn stats(tally: &OpTally, identity: &Identity) -> Stats {
         errors: totals.errors,
         error_classes: error_classes(totals, identity),
         durations: tally.durations.clone(),
-        series: totals.series.clone(),
-        exemplars: totals.picks.finish(&tally.durations),
+        series: totals.series.finish(),
+        exemplars: totals.picks.finish(),
     }
 }
 
@@ -198,12 +197,11 @@ fn operation((number, kind): (u32, SpanKind), tally: &OpTally, identity: &Identi
 
 fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: &EdgeTally, identity: &Identity) -> Option<Edge> {
     let id = |node: u32| identity.nodes.get(node as usize).map(|(id, _)| NodeId(id.clone()));
-    let latency: &Sketch = if tally.client.is_empty() { &tally.server } else { &tally.client };
     Some(Edge {
         source: id(source)?,
         target: id(target)?,
         kind,
-        known_by: tally.known_by.clone(),
+        known_by: tally.known_by(),
         n: tally.totals.n,
         calls: tally.totals.calls,
         errors: tally.totals.errors,
@@ -212,9 +210,9 @@ fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: &EdgeTally, 
         server: tally.server.clone(),
         gap: tally.gap.clone(),
         dwell: tally.dwell.clone(),
-        series: tally.totals.series.clone(),
+        series: tally.totals.series.finish(),
         operations: pairs(tally, identity),
-        exemplars: tally.totals.picks.finish(latency),
+        exemplars: tally.totals.picks.finish(),
     })
 }
 

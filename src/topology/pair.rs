@@ -24,21 +24,27 @@
 
 use hashbrown::HashSet;
 
+use super::contents::Contents;
 use super::dicts::is_peer_stand_in;
+use super::group::Key;
+use super::hash;
 use super::identity::{Fate, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
-use super::snapshot::{EdgeKind, Exemplar, KnownBy};
+use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::trace::{self, Parent, Span};
-use crate::spans::{PeerKind, SpanFlags, SpanId, SpanKind, TraceId, UnixNanos};
+use crate::spans::{PeerKind, SpanFlags, SpanKind};
 
 /// Works through traces; one for each thread.
 #[derive(Debug)]
 pub(super) struct Pairer<'a> {
     identity: &'a Identity,
+    contents: &'a Contents,
     tally: Tally,
     spans: Vec<Span<'a>>,
+    /// Their ids, which rise.
+    ids: Vec<u64>,
     roles: Vec<Role>,
     /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, child).
     strangers: Vec<(usize, u32, u64, usize)>,
@@ -46,19 +52,41 @@ pub(super) struct Pairer<'a> {
     explained: Vec<(usize, u32)>,
     /// (producer, consuming trace, service) of every delivery.
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
-    touched: Vec<u32>,
+    touched: Touched,
 }
 
-fn exemplar(span: &Span<'_>) -> Exemplar {
-    Exemplar {
-        trace_id: TraceId(span.row.trace),
-        span_id: SpanId(span.row.span),
-        start: UnixNanos(span.row.start),
-        duration_ns: span.duration().unwrap_or(0),
+/// The nodes of one trace, each once.
+#[derive(Debug)]
+struct Touched {
+    nodes: Vec<u32>,
+    /// By node: the last trace that touched it.
+    last: Vec<u32>,
+    trace: u32,
+}
+
+impl Touched {
+    fn next_trace(&mut self) {
+        self.nodes.clear();
+        self.trace = self.trace.wrapping_add(1);
+        if self.trace == 0 {
+            self.last.fill(0);
+            self.trace = 1;
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, node: u32) {
+        if let Some(last) = self.last.get_mut(node as usize)
+            && *last != self.trace
+        {
+            *last = self.trace;
+            self.nodes.push(node);
+        }
     }
 }
 
 /// A call as one of its ends tells it.
+#[inline]
 fn event(span: &Span<'_>) -> Event {
     Event {
         weight: span.weight(),
@@ -66,7 +94,9 @@ fn event(span: &Span<'_>) -> Event {
         class: if span.failed() { span.error } else { 0 },
         start: span.row.start,
         duration: span.duration(),
-        exemplar: exemplar(span),
+        trace: span.row.trace,
+        span: span.row.span,
+        luck: span.luck,
     }
 }
 
@@ -85,16 +115,18 @@ fn event_of_both(client: &Span<'_>, server: &Span<'_>) -> Event {
 }
 
 impl<'a> Pairer<'a> {
-    pub(super) fn new(identity: &'a Identity, max_edges: usize) -> Self {
+    pub(super) fn new(identity: &'a Identity, contents: &'a Contents, max_edges: usize) -> Self {
         Self {
             identity,
-            tally: Tally::new(identity.resource_hashes.len(), identity.nodes.len(), max_edges),
+            contents,
+            tally: Tally::new(identity, max_edges),
             spans: Vec::new(),
+            ids: Vec::new(),
             roles: Vec::new(),
             strangers: Vec::new(),
             explained: Vec::new(),
             delivered: HashSet::default(),
-            touched: Vec::new(),
+            touched: Touched { nodes: Vec::new(), last: vec![0; identity.nodes.len()], trace: 0 },
         }
     }
 
@@ -107,22 +139,28 @@ impl<'a> Pairer<'a> {
         self.tally.counts.beyond_trace += spans;
     }
 
-    /// One whole trace: its rows (possibly none, when only links point to it) sorted by span id, and the links into it.
-    pub(super) fn trace(&mut self, rows: &mut [StoredSpan], links: &mut [StoredLink]) {
+    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), by span id, and the
+    /// links into it.
+    pub(super) fn trace(&mut self, id: u128, rows: &[StoredSpan], order: &[Key], links: &mut [StoredLink]) {
         let mut spans = std::mem::take(&mut self.spans);
         let mut roles = std::mem::take(&mut self.roles);
-        self.tally.counts.duplicates += trace::unite(rows, self.identity, &mut spans);
+        let luck = hash::trace(id);
+        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.ids);
         roles.clear();
         roles.resize(spans.len(), Role::default());
         self.strangers.clear();
         self.explained.clear();
-        self.delivered.clear();
-        self.touched.clear();
+        if !self.delivered.is_empty() {
+            self.delivered.clear();
+        }
+        self.touched.next_trace();
         self.count(&spans);
         for (at, span) in spans.iter().enumerate() {
             self.called(&spans, &mut roles, at, span);
         }
-        self.strangers(&spans, &mut roles);
+        if !self.strangers.is_empty() {
+            self.strangers(&spans, &mut roles);
+        }
         if !links.is_empty() {
             self.links(&spans, &mut roles, links);
         }
@@ -139,16 +177,16 @@ impl<'a> Pairer<'a> {
     /// Coverage, operations, attributes and digest.
     fn count(&mut self, spans: &[Span<'a>]) {
         let counts = &mut self.tally.counts;
-        let (mut kept, mut rooted) = (false, false);
+        let (mut kept, mut rooted) = (0, false);
+        let mut sum = 0u128;
         for span in spans {
-            counts.digest = counts.digest.wrapping_add(trace::digest(&span.row, self.identity));
+            sum = sum.wrapping_add(trace::digest(&span.row));
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
                 counts.ignored += 1;
                 continue;
             }
-            kept = true;
-            counts.spans += 1;
+            kept += 1;
             counts.cover(span.row.start, span.row.end);
             counts.orphans += u64::from(span.parent == Parent::Lost);
             counts.no_duration += u64::from(span.duration().is_none());
@@ -163,12 +201,15 @@ impl<'a> Pairer<'a> {
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }
-            let operation = self.tally.operations.entry((span.op, span.row.kind)).or_default();
-            operation.add(&event(span));
-            operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+            if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
+                operation.add(&event(span), self.contents);
+                operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+            }
         }
-        counts.traces += u64::from(kept);
-        counts.rootless_traces += u64::from(kept && !rooted);
+        counts.digest = counts.digest.wrapping_add(sum);
+        counts.spans += kept;
+        counts.traces += u64::from(kept > 0);
+        counts.rootless_traces += u64::from(kept > 0 && !rooted);
     }
 
     /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
@@ -306,11 +347,11 @@ impl<'a> Pairer<'a> {
         for link in links.iter() {
             let copy = previous.is_some_and(|before| same(before, link));
             previous = Some(link);
-            let span = Span::new(link.from, self.identity);
+            let span = Span::new(link.from, hash::trace(link.from.trace), self.identity);
             if copy || !span.kept() {
                 continue;
             }
-            let mut found = trace::positions(spans, link.linked_span);
+            let mut found = trace::positions(&self.ids, link.linked_span);
             self.tally.counts.unresolved_links += u64::from(found.is_empty());
             if span.row.kind != SpanKind::Consumer {
                 continue;
@@ -373,8 +414,9 @@ impl<'a> Pairer<'a> {
     }
 
     fn emit(&mut self, call: Call) {
-        self.touched.extend([call.source, call.target]);
-        self.tally.call(&call);
+        self.touched.add(call.source);
+        self.touched.add(call.target);
+        self.tally.call(&call, self.contents);
     }
 
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
@@ -382,10 +424,8 @@ impl<'a> Pairer<'a> {
         let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
         let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };
         self.tally.counts.entry_traces += entry.weight();
-        self.touched.extend(spans.iter().filter(|s| s.kept()).map(|s| s.node));
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        for node in &self.touched {
+        spans.iter().filter(|s| s.kept()).for_each(|span| self.touched.add(span.node));
+        for node in &self.touched.nodes {
             if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
                 *weight += entry.weight();
             }

@@ -1,6 +1,6 @@
-use super::super::fixture::{S, batch, s, snapshot};
+use super::super::fixture::{S, any_span, batch, s, snapshot};
 use super::*;
-use crate::spans::{PeerKind, SpanFlags, SpanKind};
+use crate::spans::SpanKind;
 use crate::topology::codec::{decode, encode};
 use proptest::prelude::*;
 
@@ -10,43 +10,12 @@ fn encoded(cfg: &TopologyConfig, batches: &[&[S]], threads: usize) -> Vec<u8> {
     encode(&builder.finish(Intake::default(), threads).unwrap()).unwrap()
 }
 
-/// Spans that collide in every way: few traces, few ids, so duplicates, shared ids, cycles, orphans and links abound.
-fn any_span() -> impl Strategy<Value = S> {
-    let services = prop::sample::select(vec!["web", "api", "eu/cart", "", "topicless"]);
-    let kind = (0..=5i32).prop_map(SpanKind::from_otlp);
-    let peers = (0..6usize).prop_map(|i| match i {
-        0 => (PeerKind::Database, "mysql", "ts", ""),
-        1 => (PeerKind::Messaging, "kafka", "orders", ""),
-        2 => (PeerKind::Messaging, "kafka", "", ""),
-        3 => (PeerKind::Service, "", "cart", ""),
-        4 => (PeerKind::External, "", "", "x.example"),
-        _ => (PeerKind::None, "", "", ""),
-    });
-    let ids = (1..4u128, 1..7u64, 0..8u64);
-    let times = (0..50u64, 0..2_000u64, 0..3u64, 0..12u8);
-    let links = prop::collection::vec((1..5u128, 1..7u64), 0..3);
-    (ids, services, kind, peers, times, links, 0..20u32).prop_map(
-        |((trace, id, parent), service, kind, (pk, system, name, address), (start, took, weight, bits), links, op)| {
-            let mut span = s(id, parent, service, kind).trace(trace).at(start, start + took).named(&format!("op {op}"));
-            span = span.peer(pk, system, name, address).weight(weight + 1);
-            span.pod = ["", "pod-1", "pod-2"][(op % 3) as usize];
-            if bits & 1 == 1 {
-                span = span.failed(["timeout", "refused"][(op % 2) as usize]);
-            }
-            if bits == 2 {
-                span.flags.set(SpanFlags::NO_DURATION);
-            }
-            links.into_iter().fold(span, |span, (trace, id)| span.link(trace, id))
-        },
-    )
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_any_split_any_number_of_threads_and_spilling_give_the_same_bytes(
-        (spans, shuffled) in prop::collection::vec(any_span(), 1..60)
+        (spans, shuffled) in prop::collection::vec(any_span(3), 1..60)
             .prop_flat_map(|v| (Just(v.clone()), Just(v).prop_shuffle())),
         cut in 0..60usize,
         max_operations in 1..8usize,

@@ -60,7 +60,7 @@ impl<K: Key, V: Default> CapMap<K, V> {
         self.value(at)
     }
 
-    /// Where the value of a key is, until [`Self::shift`] changes.
+    /// Where the value of a key is, until [`Self::threshold`] changes.
     #[allow(clippy::cast_possible_truncation, reason = "entries are fewer than 2^32")]
     pub(super) fn position(&mut self, key: K, content: impl FnOnce() -> u64) -> Option<u32> {
         if let Some(at) = self.find(key) {
@@ -83,11 +83,6 @@ impl<K: Key, V: Default> CapMap<K, V> {
     /// The value at a position.
     pub(super) fn value(&mut self, at: u32) -> Option<&mut V> {
         self.entries.get_mut(at as usize).map(|entry| &mut entry.value)
-    }
-
-    /// How often the threshold was halved: each time, positions change.
-    pub(super) fn shift(&self) -> u32 {
-        self.shift
     }
 
     fn find(&self, key: K) -> Option<u32> {
@@ -126,6 +121,11 @@ impl<K: Key, V: Default> CapMap<K, V> {
                 add(mine, entry.value);
             }
         }
+    }
+
+    /// Keys whose hash has fewer leading zeros were left out.
+    pub(super) fn threshold(&self) -> u32 {
+        self.shift
     }
 
     /// Sorted by key.

@@ -3,6 +3,7 @@
 //! Numbers follow the sorted order of what one run saw; a shard of it sees less and numbers differently. Whatever is
 //! chosen by hash is chosen by these.
 
+use super::EdgeKind;
 use super::hash;
 use super::identity::Identity;
 
@@ -18,10 +19,23 @@ fn at(hashes: &[u64], number: u32) -> u64 {
     hashes.get(number as usize).copied().unwrap_or(0)
 }
 
+fn of_node(id: &str) -> u64 {
+    hash::text(8, id)
+}
+
+fn of_ends(source: u64, target: u64, kind: EdgeKind) -> u64 {
+    hash::mix(hash::mix(source, target), kind as u64)
+}
+
+/// Of an edge, from the ids of its nodes.
+pub(super) fn of_edge(source: &str, target: &str, kind: EdgeKind) -> u64 {
+    of_ends(of_node(source), of_node(target), kind)
+}
+
 impl Contents {
     /// Of everything there is a number for.
     pub(super) fn of(identity: &Identity) -> Self {
-        let nodes: Vec<u64> = identity.nodes.iter().map(|(id, _)| hash::text(8, id)).collect();
+        let nodes: Vec<u64> = identity.nodes.iter().map(|(id, _)| of_node(id)).collect();
         let operation = |(node, name): &(u32, String)| hash::text(hash::mix(9, at(&nodes, *node)), name);
         let class = |class: &crate::spans::ErrorClass| {
             let texts = [&class.grpc_status, &class.error_type, &class.exception_type];
@@ -45,8 +59,8 @@ impl Contents {
     }
 
     /// Of an edge.
-    pub(super) fn edge(&self, source: u32, target: u32, kind: super::EdgeKind) -> u64 {
-        hash::mix(hash::mix(self.node(source), self.node(target)), kind as u64)
+    pub(super) fn edge(&self, source: u32, target: u32, kind: EdgeKind) -> u64 {
+        of_ends(self.node(source), self.node(target), kind)
     }
 
     /// Of a pair of operations.

@@ -8,6 +8,7 @@ mod assemble;
 mod bins;
 mod build;
 mod capmap;
+mod caps;
 pub mod cfg;
 pub mod codec;
 mod contents;
@@ -22,20 +23,29 @@ mod identity;
 mod invariants;
 mod layers;
 mod optable;
+mod merge;
 mod pair;
 mod picks;
+mod publish;
 pub mod query;
 mod row;
 mod series;
+mod self_time;
+mod shard;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
+mod time_sum;
 mod trace;
+mod unite;
 
 pub use build::{Builder, Intake};
+pub use merge::{Merger, merge};
+pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use time_sum::TimeSum;

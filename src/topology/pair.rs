@@ -31,6 +31,7 @@ use super::hash;
 use super::identity::{Fate, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
+use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::trace::{self, Parent, Span};
@@ -53,6 +54,7 @@ pub(super) struct Pairer<'a> {
     /// (producer, consuming trace, service) of every delivery.
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
     touched: Touched,
+    self_times: SelfTimes,
 }
 
 /// The nodes of one trace, each once.
@@ -127,6 +129,7 @@ impl<'a> Pairer<'a> {
             explained: Vec::new(),
             delivered: HashSet::default(),
             touched: Touched { nodes: Vec::new(), last: vec![0; identity.nodes.len()], trace: 0 },
+            self_times: SelfTimes::default(),
         }
     }
 
@@ -179,7 +182,8 @@ impl<'a> Pairer<'a> {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (0, false);
         let mut sum = 0u128;
-        for span in spans {
+        let own = self.self_times.of(spans.len(), |at| interval(spans, at));
+        for (span, own) in spans.iter().zip(own) {
             sum = sum.wrapping_add(trace::digest(&span.row));
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
@@ -203,6 +207,7 @@ impl<'a> Pairer<'a> {
             }
             if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
                 operation.add(&event(span), self.contents);
+                operation.self_time.add(*own, span.weight());
                 operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
             }
         }
@@ -431,6 +436,19 @@ impl<'a> Pairer<'a> {
             }
         }
     }
+}
+
+/// A span as far as self time goes.
+fn interval(spans: &[Span<'_>], at: usize) -> Interval {
+    let Some(span) = spans.get(at) else { return Interval::default() };
+    let awaited = |parent: &Span<'_>| {
+        is_awaited(parent.row.kind, span.row.kind, parent.row.service == span.row.service || parent.node == span.node)
+    };
+    let parent = match span.parent {
+        Parent::At(above) if spans.get(above).is_some_and(awaited) => Some(above),
+        _ => None,
+    };
+    Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

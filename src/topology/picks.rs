@@ -65,6 +65,14 @@ fn offer<K: Ord>(list: &mut Vec<Exemplar>, most: usize, candidate: Exemplar, key
 }
 
 impl Picks {
+    /// What a snapshot kept of a choice: enough to go on choosing.
+    pub(super) fn of(chosen: &Exemplars) -> Self {
+        let Exemplars { slow, failed, typical } = chosen.clone();
+        let mut picks = Self { slow, failed, typical, ..Self::default() };
+        picks.set_limits();
+        picks
+    }
+
     /// Considers one span: the hash of its trace id, whether it failed, its duration if known.
     #[inline]
     pub(super) fn add(&mut self, luck: u64, failed: bool, duration: Option<u64>, make: impl FnOnce() -> Exemplar) {
@@ -100,7 +108,7 @@ impl Picks {
     }
 
     /// Considers everything another choice holds.
-    pub(super) fn merge(&mut self, other: &Exemplars) {
+    pub(super) fn merge(&mut self, other: &Self) {
         other.slow.iter().for_each(|e| offer(&mut self.slow, MOST, e.clone(), slowness));
         other.failed.iter().for_each(|e| offer(&mut self.failed, MOST, e.clone(), luck));
         other.typical.iter().for_each(|e| offer(&mut self.typical, MOST_TYPICAL, e.clone(), luck));
@@ -110,17 +118,6 @@ impl Picks {
     /// The choice.
     pub(super) fn finish(&self) -> Exemplars {
         Exemplars { slow: self.slow.clone(), failed: self.failed.clone(), typical: self.typical.clone() }
-    }
-}
-
-impl Exemplars {
-    /// Adds the exemplars of another part of the same thing: what results is what would have been chosen from both parts
-    /// at once, provided no trace is in both.
-    pub(super) fn merge(&mut self, other: &Self) {
-        let mut picks = Picks::default();
-        picks.merge(self);
-        picks.merge(other);
-        *self = picks.finish();
     }
 }
 
@@ -146,8 +143,11 @@ mod tests {
             (0..500u64).map(|i| (span(u128::from(i / 3), i, i * 7919 % 1000), i % 7 == 0)).collect();
         let chosen = of(&all).finish();
         let (a, mut b) = (of(&all[..100]), of(all[100..].iter().rev()));
-        b.merge(&a.finish());
+        b.merge(&a);
         assert_eq!(chosen, b.finish());
+        b = of(all[100..].iter().rev());
+        b.merge(&Picks::of(&a.finish()));
+        assert_eq!(chosen, b.finish(), "what is kept is enough to go on");
         assert_eq!((chosen.slow.len(), chosen.failed.len(), chosen.typical.len()), (3, 3, 5));
         assert_eq!(chosen.slow[0].duration_ns, 999);
         // One of five out of 500 random ones is within a third of the ranks of the median, if not always.

@@ -8,7 +8,7 @@ use super::snapshot::{Bucket, Series};
 use crate::spans::Weight;
 
 /// Longest series: 35 days of 5 minutes. Beyond it the latest buckets are kept.
-const MOST_BUCKETS: usize = 35 * 288;
+pub(super) const MOST_BUCKETS: usize = 35 * 288;
 /// The list may grow to this before it is cut, so that cutting costs little for each bucket.
 const SLACK: usize = 2 * MOST_BUCKETS;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Sketch;
 use super::capmap::CapMap;
 use super::contents::Contents;
 use super::identity::Identity;
@@ -10,6 +9,7 @@ use super::optable::OpTable;
 use super::picks::Picks;
 use super::series::Buckets;
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
+use super::{Sketch, TimeSum};
 use crate::spans::{SpanId, TraceId, UnixNanos, Weight};
 
 /// Error classes kept while counting.
@@ -94,7 +94,7 @@ impl Totals {
         self.errors += other.errors;
         self.classes.merge(other.classes, |mine, w| *mine += w);
         self.series.merge(&other.series);
-        self.picks.merge(&other.picks.finish());
+        self.picks.merge(&other.picks);
     }
 }
 
@@ -103,6 +103,7 @@ impl Totals {
 pub(super) struct OpTally {
     pub(super) totals: Totals,
     pub(super) durations: Sketch,
+    pub(super) self_time: TimeSum,
     pub(super) entry: bool,
 }
 
@@ -118,6 +119,7 @@ impl OpTally {
     pub(super) fn merge(&mut self, other: Self) {
         self.totals.merge(other.totals);
         self.durations.merge(&other.durations);
+        self.self_time.merge(other.self_time);
         self.entry |= other.entry;
     }
 }
@@ -400,16 +402,16 @@ impl Tally {
     /// Looks up the edge of a call and its pair of operations, and remembers them. `None` for an edge beyond the cap.
     #[inline(never)]
     fn find(&mut self, call: &Call, slot: usize, contents: &Contents) -> Option<Recent> {
-        let before = self.edges.shift();
+        let before = self.edges.threshold();
         let key = (call.source, call.target, call.kind);
         let found = self.edges.position(key, || contents.edge(call.source, call.target, call.kind));
-        let mut moved = before != self.edges.shift();
+        let mut moved = before != self.edges.threshold();
         let found = found.and_then(|at| {
             let pairs = &mut self.edges.value(at)?.operations;
-            let before = pairs.shift();
+            let before = pairs.threshold();
             let (source, target) = call.operations;
             let pair = pairs.position(call.operations, || contents.pair(source, target)).unwrap_or(u32::MAX);
-            moved |= before != pairs.shift();
+            moved |= before != pairs.threshold();
             let (source, target) = (call.source, call.target);
             Some(Recent { source, target, operations: call.operations, kind: call.kind, edge: at, pair })
         });

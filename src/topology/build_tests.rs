@@ -1,51 +1,6 @@
-use super::super::fixture::{S, any_span, batch, s, snapshot};
+use super::super::fixture::{S, batch, s, snapshot};
 use super::*;
 use crate::spans::SpanKind;
-use crate::topology::codec::{decode, encode};
-use proptest::prelude::*;
-
-fn encoded(cfg: &TopologyConfig, batches: &[&[S]], threads: usize) -> Vec<u8> {
-    let builder = Builder::new(cfg.clone());
-    batches.iter().for_each(|spans| builder.push(&batch(*spans)).unwrap());
-    encode(&builder.finish(Intake::default(), threads).unwrap()).unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_order_any_split_any_number_of_threads_and_spilling_give_the_same_bytes(
-        (spans, shuffled) in prop::collection::vec(any_span(3), 1..60)
-            .prop_flat_map(|v| (Just(v.clone()), Just(v).prop_shuffle())),
-        cut in 0..60usize,
-        max_operations in 1..8usize,
-        max_services in 1..6usize,
-        max_edges in 1..30usize,
-    ) {
-        let cfg = TopologyConfig { max_operations, max_services, max_edges, ..TopologyConfig::default() };
-        let once = encoded(&cfg, &[&spans], 1);
-        let (a, b) = shuffled.split_at(cut.min(shuffled.len()));
-        prop_assert_eq!(&once, &encoded(&cfg, &[b, a], 2));
-        let spilling = TopologyConfig { memory_bytes: 1, ..cfg };
-        prop_assert_eq!(&once, &encoded(&spilling, &[a, b], 2));
-        let read = decode(&once).unwrap();
-        prop_assert_eq!(encode(&read).unwrap(), once);
-    }
-}
-
-#[test]
-fn many_threads_may_push_at_once() {
-    let spans: Vec<S> =
-        (0..2_000u64).map(|i| s(i % 10 + 1, i % 10, "api", SpanKind::Server).trace((i / 10).into())).collect();
-    let builder = Builder::new(TopologyConfig { memory_bytes: 64 << 10, ..TopologyConfig::default() });
-    std::thread::scope(|scope| {
-        for part in spans.chunks(500) {
-            let builder = &builder;
-            scope.spawn(move || part.chunks(7).for_each(|spans| builder.push(&batch(spans)).unwrap()));
-        }
-    });
-    assert_eq!(builder.finish(Intake::default(), 2).unwrap(), snapshot(&spans));
-}
 
 #[test]
 fn no_spans_is_an_error_that_says_what_to_check() {

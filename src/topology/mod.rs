@@ -4,6 +4,8 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+#[cfg(test)]
+mod arbitrary;
 mod assemble;
 mod bins;
 mod build;
@@ -21,9 +23,13 @@ mod group;
 mod hash;
 mod identity;
 mod invariants;
+#[cfg(test)]
+mod laws;
 mod layers;
 mod optable;
 mod merge;
+#[cfg(test)]
+mod model;
 mod pair;
 mod picks;
 mod publish;

@@ -217,7 +217,8 @@ fn find_parent(spans: &[Span<'_>], ids: &[u64], at: usize) -> Parent {
         return Parent::Lost;
     }
     let found = positions(ids, span.row.parent);
-    let same_service = || found.clone().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
+    let same_service =
+        || found.clone().rev().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
     match found.len() {
         0 => Parent::Lost,
         1 => Parent::At(found.start),

@@ -165,6 +165,7 @@ fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, i
         target: id(target)?,
         kind,
         operations: pairs(&tally, identity),
+        dimensions: identity.dimensions.name(tally.ends, (tally.totals.calls, tally.totals.errors)),
         known_by: tally.known_by(),
         n: tally.totals.n,
         calls: tally.totals.calls,

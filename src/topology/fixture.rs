@@ -25,6 +25,7 @@ pub(super) struct S {
     pub(super) flags: SpanFlags,
     pub(super) links: Vec<(u128, u64)>,
     pub(super) pod: &'static str,
+    pub(super) version: &'static str,
 }
 
 /// A second, in nanoseconds; spans start at this one unless told otherwise.
@@ -47,6 +48,7 @@ pub(super) fn s(id: u64, parent: u64, service: &'static str, kind: SpanKind) -> 
         flags: SpanFlags::default(),
         links: Vec::new(),
         pod: "",
+        version: "",
     }
 }
 
@@ -93,7 +95,8 @@ pub(super) fn batch<'a>(spans: impl IntoIterator<Item = &'a S>) -> SpanBatch {
     let mut batch = SpanBatch::default();
     for span in spans {
         let (namespace, name) = span.service.split_once('/').unwrap_or(("", span.service));
-        let attributes = if span.pod.is_empty() { vec![] } else { vec![("k8s.pod.name", span.pod.to_owned())] };
+        let attributes = [("k8s.pod.name", span.pod), ("service.version", span.version)].into_iter();
+        let attributes = attributes.filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.to_owned())).collect();
         let resource = batch.resource_id(&Resource { namespace: namespace.into(), name: name.into(), attributes });
         let at = batch.rows.len() as u32;
         let row = SpanRow {
@@ -153,6 +156,7 @@ pub(super) fn any_span(traces: u128) -> impl Strategy<Value = S> {
             let mut span = s(id, parent, service, kind).trace(trace).at(start, start + took).named(&format!("op {op}"));
             span = span.peer(pk, system, name, address).weight(weight + 1);
             span.pod = ["", "pod-1", "pod-2"][(op % 3) as usize];
+            span.version = ["", "1.0", "1.1"][(op / 3 % 3) as usize];
             if bits & 1 == 1 {
                 span = span.failed(["timeout", "refused"][(op % 2) as usize]);
             }

@@ -115,7 +115,8 @@ impl Groups {
         let mut keys = self.keys.as_mut_slice();
         let mut start = 0;
         for trace in &self.traces {
-            let (own, rest) = std::mem::take(&mut keys).split_at_mut_checked((trace.end - start) as usize).unwrap_or_default();
+            let (own, rest) =
+                std::mem::take(&mut keys).split_at_mut_checked((trace.end - start) as usize).unwrap_or_default();
             own.sort_unstable();
             take(trace.id, own);
             (keys, start) = (rest, trace.end);
@@ -132,7 +133,11 @@ mod tests {
     fn every_row_is_with_its_trace_and_in_order_of_span_id() {
         let mut groups = Groups::new(Secret::new());
         for traces in [1u128, 3, 1000, 5000] {
-            let row = |i: u64| StoredSpan { trace: u128::from(i * 31) % traces, span: i * 7919 % 1009, ..StoredSpan::default() };
+            let row = |i: u64| StoredSpan {
+                trace: u128::from(i * 31) % traces,
+                span: i * 7919 % 1009,
+                ..StoredSpan::default()
+            };
             let rows: Vec<StoredSpan> = (0..5000).map(row).collect();
             let mut wanted: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
             rows.iter().for_each(|row| wanted.entry(row.trace).or_default().push(row.span));
@@ -140,7 +145,8 @@ mod tests {
             groups.group(&rows);
             let mut got: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
             groups.each(|trace, keys| {
-                let of = |key: &Key| key.of(&rows).filter(|row| row.trace == trace && row.span == key.span).unwrap().span;
+                let of =
+                    |key: &Key| key.of(&rows).filter(|row| row.trace == trace && row.span == key.span).unwrap().span;
                 assert!(got.insert(trace, keys.iter().map(of).collect()).is_none());
             });
             assert_eq!(got, wanted);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::cfg::TopologyConfig;
 use super::dict::OTHER;
 use super::dicts::Dicts;
+use super::dimensions::Dimensions;
 use super::glob;
 use super::snapshot::NodeKind;
 use crate::spans::{ErrorClass, Peer, PeerKind};
@@ -88,6 +89,7 @@ pub(super) struct Identity {
     /// By canonical number; 0 is "not known".
     pub(super) classes: Vec<ErrorClass>,
     pub(super) resource_hashes: Vec<u64>,
+    pub(super) dimensions: Dimensions,
     pub(super) user: u32,
     pub(super) unnamed_topic: u32,
     by_name: BTreeMap<String, BTreeMap<String, u32>>,
@@ -201,6 +203,7 @@ impl Identity {
             unnamed_topic: position(&topic("", "").0),
             peers: peers.collect(),
             resource_hashes: resource_hashes.collect(),
+            dimensions: Dimensions::new(dicts),
             services,
             ops,
             op_names,

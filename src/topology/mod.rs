@@ -16,6 +16,7 @@ pub mod codec;
 mod contents;
 mod dict;
 mod dicts;
+mod dimensions;
 #[cfg(test)]
 mod fixture;
 mod glob;
@@ -26,17 +27,17 @@ mod invariants;
 #[cfg(test)]
 mod laws;
 mod layers;
-mod optable;
 mod merge;
 #[cfg(test)]
 mod model;
+mod optable;
 mod pair;
 mod picks;
 mod publish;
 pub mod query;
 mod row;
-mod series;
 mod self_time;
+mod series;
 mod shard;
 mod sketch;
 mod snapshot;
@@ -47,6 +48,7 @@ mod trace;
 mod unite;
 
 pub use build::{Builder, Intake};
+pub use dimensions::EdgeDimension;
 pub use merge::{Merger, merge};
 pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};

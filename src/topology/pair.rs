@@ -266,7 +266,7 @@ impl<'a> Pairer<'a> {
             Some(node) => (node, EdgeKind::Call),
         };
         let call = Call::new(source, span.node, kind, KnownBy::Inferred, event(span));
-        self.emit(Call { server: span.duration(), operations: (0, span.op), ..call });
+        self.emit(Call { server: span.duration(), operations: (0, span.op), ends: (0, self.says(span)), ..call });
     }
 
     /// A message whose sender is not known. A span with links is left to its links.
@@ -292,7 +292,8 @@ impl<'a> Pairer<'a> {
             } else {
                 // The publishing span is missing: there was one publish for this delivery, of unknown duration.
                 let sent = Event { duration: None, ..event(span) };
-                self.emit(Call::new(parent.node, topic, EdgeKind::Messaging, known_by, sent));
+                let call = Call::new(parent.node, topic, EdgeKind::Messaging, known_by, sent);
+                self.emit(Call { ends: (self.says(parent), 0), ..call });
             }
             self.delivered.insert((above, span.row.trace, span.node));
             self.deliver(topic, Some(parent), span, known_by);
@@ -303,7 +304,8 @@ impl<'a> Pairer<'a> {
         let server = span.duration();
         let call = Call::new(parent.node, span.node, EdgeKind::Call, known_by, event);
         let gap = client.zip(server).filter(|_| known_by == KnownBy::Paired).map(|(c, s)| c.saturating_sub(s));
-        self.emit(Call { client, server, gap, operations: (if calls_out { parent.op } else { 0 }, span.op), ..call });
+        let operations = (if calls_out { parent.op } else { 0 }, span.op);
+        self.emit(Call { client, server, gap, operations, ends: (self.says(parent), self.says(span)), ..call });
     }
 
     /// The topic between two spans: as the sender names it, else as the receiver does, else unnamed.
@@ -319,7 +321,8 @@ impl<'a> Pairer<'a> {
         let dwell =
             sent.and_then(Span::end).filter(|_| span.row.start > 0).map(|end| span.row.start.saturating_sub(end));
         let call = Call::new(topic, span.node, EdgeKind::Messaging, known_by, event(span));
-        self.emit(Call { server: span.duration(), dwell, operations: (sent.map_or(0, |s| s.op), span.op), ..call });
+        let operations = (sent.map_or(0, |s| s.op), span.op);
+        self.emit(Call { server: span.duration(), dwell, operations, ends: (0, self.says(span)), ..call });
     }
 
     /// The rest of rule 2: children in another service that are neither SERVER nor CONSUMER.
@@ -387,9 +390,11 @@ impl<'a> Pairer<'a> {
     /// Publishes, and rule 4.
     fn calling(&mut self, spans: &[Span<'a>], roles: &[Role], span: &Span<'a>, role: &Role) {
         let peer = span.peer.filter(|peer| peer.kind != PeerKind::None);
+        let ends = self.says(span);
         let call = |target, kind, known_by| Call {
             client: span.duration(),
             operations: (span.op, 0),
+            ends: (ends, 0),
             ..Call::new(span.node, target, kind, known_by, event(span))
         };
         if let Some((known_by, topic)) = role.publish {
@@ -416,6 +421,11 @@ impl<'a> Pairer<'a> {
             NOWHERE => self.tally.counts.unpaired += 1,
             target => self.emit(call(target, kind, KnownBy::Inferred)),
         }
+    }
+
+    /// What the span's resource says of its version, environment, cluster and region.
+    fn says(&self, span: &Span<'_>) -> u32 {
+        self.identity.dimensions.of(span.row.resource)
     }
 
     fn emit(&mut self, call: Call) {

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::dimensions::EdgeDimension;
 use super::shard::Parts;
 use super::{Sketch, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
@@ -145,7 +146,7 @@ pub struct Coverage {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_nothing(weight: &Weight) -> bool {
+pub(super) fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
 }
 
@@ -516,6 +517,10 @@ pub struct Edge {
     /// The calls by operation, most frequent first, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<EdgeOperation>,
+    /// The calls by what either end says of its version, environment, cluster and region. At most 64 pairs of values a
+    /// key; more are summed under `(other)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, Vec<EdgeDimension>>,
     /// Traces to open. Span ids are the caller's where it was seen.
     #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
     pub exemplars: Exemplars,

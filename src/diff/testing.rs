@@ -80,7 +80,14 @@ pub(crate) fn node(id: &str, handled: Stats) -> Node {
 
 /// A SERVER operation.
 pub(crate) fn operation(service: &str, name: &str, stats: Stats) -> Operation {
-    Operation { service: NodeId(service.into()), kind: SpanKind::Server, name: name.into(), entry: false, stats }
+    Operation {
+        service: NodeId(service.into()),
+        kind: SpanKind::Server,
+        name: name.into(),
+        entry: false,
+        stats,
+        self_ns: None,
+    }
 }
 
 /// An edge whose client and server side took these mean milliseconds (0: that side was not seen).
@@ -134,5 +141,6 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }

@@ -319,6 +319,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
         nodes,
         operations: Vec::new(),
         edges,
+        shard: None,
     }
 }
 

@@ -133,6 +133,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 
@@ -143,6 +144,7 @@ pub(super) fn operation(service: &str, name: &str, handled: Stats) -> Operation 
         name: name.into(),
         entry: false,
         stats: handled,
+        self_ns: None,
     }
 }
 

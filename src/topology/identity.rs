@@ -16,7 +16,7 @@ use crate::spans::{ErrorClass, Peer, PeerKind};
 /// No node.
 pub(super) const NOWHERE: u32 = u32::MAX;
 /// Most operations kept over all services: totals of an operation take about a kilobyte.
-const MOST_OPERATIONS: usize = 100_000;
+pub(super) const MOST_OPERATIONS: usize = 100_000;
 /// Name of a service that did not say its name.
 pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
 const UNNAMED: &str = "(unnamed)";

@@ -28,6 +28,7 @@ use super::dicts::is_peer_stand_in;
 use super::identity::{Fate, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
+use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::trace::{self, Parent, Span};
@@ -47,6 +48,7 @@ pub(super) struct Pairer<'a> {
     /// (producer, consuming trace, service) of every delivery.
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
     touched: Vec<u32>,
+    self_times: SelfTimes,
 }
 
 fn exemplar(span: &Span<'_>) -> Exemplar {
@@ -95,6 +97,7 @@ impl<'a> Pairer<'a> {
             explained: Vec::new(),
             delivered: HashSet::default(),
             touched: Vec::new(),
+            self_times: SelfTimes::default(),
         }
     }
 
@@ -140,7 +143,8 @@ impl<'a> Pairer<'a> {
     fn count(&mut self, spans: &[Span<'a>]) {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (false, false);
-        for span in spans {
+        let own = self.self_times.of(spans.len(), |at| interval(spans, at));
+        for (span, own) in spans.iter().zip(own) {
             counts.digest = counts.digest.wrapping_add(trace::digest(&span.row, self.identity));
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
@@ -165,6 +169,7 @@ impl<'a> Pairer<'a> {
             }
             let operation = self.tally.operations.entry((span.op, span.row.kind)).or_default();
             operation.add(&event(span));
+            operation.self_time.add(*own, span.weight());
             operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
         }
         counts.traces += u64::from(kept);
@@ -391,6 +396,19 @@ impl<'a> Pairer<'a> {
             }
         }
     }
+}
+
+/// A span as far as self time goes.
+fn interval(spans: &[Span<'_>], at: usize) -> Interval {
+    let Some(span) = spans.get(at) else { return Interval::default() };
+    let awaited = |parent: &Span<'_>| {
+        is_awaited(parent.row.kind, span.row.kind, parent.row.service == span.row.service || parent.node == span.node)
+    };
+    let parent = match span.parent {
+        Parent::At(above) if spans.get(above).is_some_and(awaited) => Some(above),
+        _ => None,
+    };
+    Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

@@ -59,6 +59,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         name: format!("GET /{service}"),
         entry: service == "frontend",
         stats: stats(100),
+        self_ns: None,
     };
     let mut operations = vec![operation("frontend")];
     if with_cart {
@@ -85,6 +86,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 

@@ -509,7 +509,8 @@ fn interval(spans: &[Span<'_>], at: usize) -> Interval {
         is_awaited(parent.row.kind, span.row.kind, parent.row.service == span.row.service || parent.node == span.node)
     };
     let parent = match span.parent {
-        Parent::At(above) if spans.get(above).is_some_and(awaited) => Some(above),
+        // A gateway that is looked through is no child: what is behind it is.
+        Parent::At(above) if span.fate != Fate::Merged && spans.get(above).is_some_and(awaited) => Some(above),
         _ => None,
     };
     Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }

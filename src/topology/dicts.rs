@@ -1,7 +1,7 @@
 //! The dictionaries shared by all batches of a run, and the way a batch's own numbers turn into theirs.
 
 use super::dict::{Bounds, Candidate, Dict, OTHER};
-use super::hash;
+use super::{hash, scope};
 use crate::spans::{ErrorClass, Peer, PeerKind, Resource, SpanBatch, Sym};
 use hashbrown::HashMap;
 
@@ -10,6 +10,8 @@ use hashbrown::HashMap;
 pub(super) struct ServiceName {
     pub(super) namespace: String,
     pub(super) name: String,
+    /// Values of the configured identity dimensions, see [`super::scope`]; empty without any.
+    pub(super) scope: String,
 }
 
 /// An operation name within a service.
@@ -42,6 +44,8 @@ pub(super) struct Dicts {
     pub(super) peers: Dict<Peer>,
     /// Position 0 is no error class, 1 stands for classes beyond the cap.
     pub(super) errors: Dict<ErrorClass>,
+    /// Resource attributes that are part of a service's identity.
+    dimensions: Vec<&'static str>,
 }
 
 /// A batch's numbers → the run's.
@@ -85,7 +89,7 @@ pub(super) fn is_peer_stand_in(peer: u32) -> bool {
 impl Dicts {
     /// Empty dictionaries. `max_operations` is what will be kept per service in the end; many more names than that are
     /// remembered, so that the most frequent can be chosen.
-    pub(super) fn new(max_operations: usize) -> Self {
+    pub(super) fn new(max_operations: usize, dimensions: Vec<&'static str>) -> Self {
         let all = |items, per_group| Bounds { items, bytes: 48 << 20, per_group };
         let mut dicts = Self {
             services: Dict::new(all(1 << 18, usize::MAX)),
@@ -93,8 +97,9 @@ impl Dicts {
             resources: Dict::new(all(1 << 16, usize::MAX)),
             peers: Dict::new(all(1 << 16, usize::MAX)),
             errors: Dict::new(all(1 << 14, usize::MAX)),
+            dimensions,
         };
-        dicts.service("", OTHER, 0);
+        dicts.service("", OTHER, "", 0);
         dicts.ops.pin(&Candidate {
             hash: 0,
             group: 0,
@@ -145,18 +150,23 @@ impl Dicts {
 
     fn resource(&mut self, resource: &Resource, count: u64) -> (u32, u64, u32) {
         let (namespace, name) = (clip(&resource.namespace, VALUE_BYTES), clip(&resource.name, VALUE_BYTES));
-        let service = self.service(namespace, name, count);
+        let scope = scope::of(&self.dimensions, &resource.attributes);
+        let service = self.service(namespace, name, clip(&scope, VALUE_BYTES), count);
         let hash = self.services.slots().get(service as usize).map_or(0, |slot| slot.hash);
         (service, hash, self.attributes(service, hash, &resource.attributes, count))
     }
 
-    fn service(&mut self, namespace: &str, name: &str, count: u64) -> u32 {
+    fn service(&mut self, namespace: &str, name: &str, scope: &str, count: u64) -> u32 {
+        let plain = hash::text(hash::text(1, namespace), name);
         let wanted = Candidate {
-            hash: hash::text(hash::text(1, namespace), name),
+            hash: if scope.is_empty() { plain } else { hash::text(plain, scope) },
             group: 0,
-            bytes: namespace.len() + name.len(),
-            same: &|s: &ServiceName| s.namespace == namespace && s.name == name,
-            make: &|| ServiceName { namespace: namespace.to_owned(), name: name.to_owned() },
+            bytes: namespace.len() + name.len() + scope.len(),
+            same: &|s: &ServiceName| s.namespace == namespace && s.name == name && s.scope == scope,
+            make: &|| {
+                let [namespace, name, scope] = [namespace, name, scope].map(str::to_owned);
+                ServiceName { namespace, name, scope }
+            },
         };
         if self.services.slots().is_empty() {
             self.services.pin(&wanted)

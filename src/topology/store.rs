@@ -9,10 +9,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::dicts::{Dicts, NONE, Remap, Usage};
-use super::hash;
+use super::hash::Secret;
 use super::row::{StoredLink, StoredSpan};
+use super::shard::Shard;
 use crate::diag::Diagnostic;
-use crate::spans::{SpanBatch, SpanFlags, SpanRow};
+use crate::spans::{SpanBatch, SpanFlags, SpanRow, TraceId};
 
 /// How many partitions: a power of two, so that at 100 million spans one partition is some 30 MB.
 pub(super) const PARTITIONS: usize = 256;
@@ -46,6 +47,8 @@ pub(super) struct Store {
     partitions: Vec<Mutex<Partition>>,
     spill: Mutex<Option<Spill>>,
     heap_bytes: usize,
+    secret: Secret,
+    shard: Option<Shard>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,20 +60,32 @@ fn spill_failed(doing: &str, error: &std::io::Error) -> Diagnostic {
         .help("point TMPDIR at a directory with room (about 80 bytes a span), or read a shorter window")
 }
 
-fn partition_of(trace: u128) -> usize {
-    usize::try_from(hash::trace(trace) % PARTITIONS as u64).unwrap_or(0)
-}
-
 impl Store {
     /// An empty store that keeps about `memory_bytes` of spans in memory.
-    pub(super) fn new(memory_bytes: usize, max_operations: usize) -> Self {
+    pub(super) fn new(
+        memory_bytes: usize,
+        max_operations: usize,
+        dimensions: Vec<&'static str>,
+        shard: Option<Shard>,
+    ) -> Self {
         Self {
-            dicts: Mutex::new(Dicts::new(max_operations)),
+            dicts: Mutex::new(Dicts::new(max_operations, dimensions)),
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             spill: Mutex::new(None),
             // Two heaps a partition; links are few, so most of the room is for spans.
             heap_bytes: memory_bytes / PARTITIONS,
+            secret: Secret::new(),
+            shard,
         }
+    }
+
+    fn partition_of(&self, trace: u128) -> usize {
+        usize::try_from(self.secret.trace(trace) % PARTITIONS as u64).unwrap_or(0)
+    }
+
+    /// Whether a trace is counted here. Names are taken over from all of them.
+    fn owns(&self, trace: TraceId) -> bool {
+        self.shard.is_none_or(|shard| shard.owns(trace))
     }
 
     /// Takes the rows of a batch.
@@ -82,8 +97,13 @@ impl Store {
             linked.get_mut(link.row as usize).into_iter().for_each(|flag| *flag = true);
         }
         let stored = |at: usize| stored(batch, &remap, at, linked.get(at) == Some(&true));
-        let mut scattered: Vec<(usize, usize)> =
-            batch.rows.iter().enumerate().map(|(at, row)| (partition_of(row.trace_id.0), at)).collect();
+        let mut scattered: Vec<(usize, usize)> = batch
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| self.owns(row.trace_id))
+            .map(|(at, row)| (self.partition_of(row.trace_id.0), at))
+            .collect();
         scattered.sort_unstable();
         for group in scattered.chunk_by(|a, b| a.0 == b.0) {
             let Some(partition) = group.first().and_then(|(p, _)| self.partitions.get(*p)) else { continue };
@@ -93,9 +113,10 @@ impl Store {
                 row.put(&mut heap.bytes);
             }
         }
-        for link in &batch.links {
+        // A link goes with the trace it points to, also when another shard counts the span it comes from.
+        for link in batch.links.iter().filter(|link| self.owns(link.trace_id)) {
             let Some(from) = stored(link.row as usize) else { continue };
-            let Some(partition) = self.partitions.get(partition_of(link.trace_id.0)) else { continue };
+            let Some(partition) = self.partitions.get(self.partition_of(link.trace_id.0)) else { continue };
             let heap = &mut lock(partition).links;
             self.make_room(heap, StoredLink::BYTES)?;
             StoredLink { linked_trace: link.trace_id.0, linked_span: link.span_id.0, from }.put(&mut heap.bytes);
@@ -127,7 +148,7 @@ impl Store {
         let open = |mutex: Mutex<Partition>| mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
         let partitions = self.partitions.into_iter().map(open).collect();
         let dicts = self.dicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (dicts, Sealed { partitions, spill: self.spill })
+        (dicts, Sealed { partitions, spill: self.spill, secret: self.secret })
     }
 }
 
@@ -161,18 +182,24 @@ fn stored(batch: &SpanBatch, remap: &Remap, at: usize, linked: bool) -> Option<S
 pub(super) struct Sealed {
     partitions: Vec<Partition>,
     spill: Mutex<Option<Spill>>,
+    secret: Secret,
 }
 
 impl Sealed {
+    /// What decides where a trace lies.
+    pub(super) fn secret(&self) -> Secret {
+        self.secret
+    }
+
     /// Records of spans in a partition.
     pub(super) fn spans_in(&self, partition: usize) -> u64 {
         self.partitions.get(partition).map_or(0, |p| p.spans.records)
     }
 
     /// Hands every span of a partition to `take`, in no order that means anything.
-    pub(super) fn spans(&self, partition: usize, take: impl FnMut(StoredSpan)) -> Result<(), Diagnostic> {
+    pub(super) fn spans(&self, partition: usize, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
         match self.partitions.get(partition) {
-            Some(p) => self.each(&p.spans, StoredSpan::BYTES, StoredSpan::get, take),
+            Some(p) => self.each(&p.spans, StoredSpan::BYTES, StoredSpan::get, |row| take(&[row])),
             None => Ok(()),
         }
     }

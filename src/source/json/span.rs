@@ -270,7 +270,7 @@ fn finish<'de, A: MapAccess<'de>>(mut object: A, value: Attribute<'de>) -> Resul
     Ok(Found::Value(value))
 }
 
-fn quoted<'de>(text: &str) -> Attribute<'de> {
+pub(super) fn quoted<'de>(text: &str) -> Attribute<'de> {
     if let Ok(n) = text.trim().parse() {
         return Attribute::Int(n);
     }
@@ -385,12 +385,12 @@ impl<'de> Shape<'de> for Status {
     }
 }
 
-const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
-const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
+pub(super) const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+pub(super) const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
 
 /// An enum number: bare, quoted, or by name with or without its prefix, in any case. Unknown names are 0.
 #[allow(clippy::cast_possible_truncation, reason = "checked to be a small whole number")]
-fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
+pub(super) fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
     match scalar {
         Scalar::Null => Some(0),
         Scalar::Unsigned(n) => Some(i32::try_from(*n).unwrap_or(i32::MAX)),
@@ -410,7 +410,7 @@ fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
 }
 
 /// Unix nanoseconds, quoted or bare. A float cannot hold them, so it is refused rather than rounded.
-fn nanos(scalar: &Scalar<'_>) -> Option<u64> {
+pub(super) fn nanos(scalar: &Scalar<'_>) -> Option<u64> {
     match scalar {
         Scalar::Null => Some(0),
         Scalar::Unsigned(n) => Some(*n),
@@ -429,7 +429,7 @@ fn text(scalar: Scalar<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
+pub(super) fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
     match scalar {
         Scalar::Text(text) => wire_id::trace_id(text),
         Scalar::Null => Err(IdError::Empty),
@@ -437,7 +437,7 @@ fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
     }
 }
 
-fn span_id(scalar: &Scalar<'_>) -> Result<SpanId, IdError> {
+pub(super) fn span_id(scalar: &Scalar<'_>) -> Result<SpanId, IdError> {
     match scalar {
         Scalar::Text(text) => wire_id::span_id(text),
         Scalar::Null => Err(IdError::Empty),

@@ -1,5 +1,6 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
+use super::dimensions;
 use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
@@ -86,6 +87,7 @@ fn edge(edge: &Edge, snapshot: &Snapshot) -> Result<(), String> {
     if edge.errors > edge.calls {
         return Err("more errors than calls".to_owned());
     }
+    dimensions::check(&edge.dimensions, edge.calls, edge.errors)?;
     for (name, sketch) in
         [("client", &edge.client), ("server", &edge.server), ("gap", &edge.gap), ("dwell", &edge.dwell)]
     {

@@ -162,14 +162,13 @@ fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identit
 
 fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, identity: &Identity) -> Option<Edge> {
     let id = |node: u32| identity.nodes.get(node as usize).map(|(id, _)| NodeId(id.clone()));
-    let known_by = tally.known_by();
     Some(Edge {
         source: id(source)?,
         target: id(target)?,
         kind,
         operations: pairs(&tally, identity),
+        known_by: tally.known_by(),
         dimensions: identity.dimensions.name(tally.ends, (tally.totals.calls, tally.totals.errors)),
-        known_by,
         n: tally.totals.n,
         calls: tally.totals.calls,
         errors: tally.totals.errors,

@@ -410,18 +410,12 @@ impl<'a> Pairer<'a> {
         if let Some((known_by, topic)) = role.publish {
             let named = messaging(span).filter(|peer| peer.named);
             let topic = named.map_or(topic, |peer| self.identity.peer_node(peer, span.node));
-            return self.emit(outgoing(
-                (span.node, span.op, self.says(span)),
-                span,
-                topic,
-                EdgeKind::Messaging,
-                known_by,
-            ));
+            return self.emit(outgoing(self.source(span), span, topic, EdgeKind::Messaging, known_by));
         }
         if role.answered || another_layer_counts(spans, roles, span, role) {
             return;
         }
-        if !self.infer((span.node, span.op, self.says(span)), span) {
+        if !self.infer(self.source(span), span) {
             self.tally.counts.unpaired += 1;
         }
     }
@@ -460,7 +454,7 @@ impl<'a> Pairer<'a> {
             let above = match self.through.above(at) {
                 Some(Parent::At(above)) => spans.get(above).map(|caller| (above, caller)),
                 Some(Parent::Root) => {
-                    let user = (self.identity.entry_to(span.row.op, span.row.service), 0, 0);
+                    let user = Source { node: self.identity.entry_to(span.row.op, span.row.service), op: 0, says: 0 };
                     self.tally.counts.unpaired += u64::from(!self.infer(user, span));
                     continue;
                 }
@@ -468,7 +462,8 @@ impl<'a> Pairer<'a> {
             };
             let Some((above, caller)) = above.filter(|(_, caller)| caller.kept()) else { continue };
             let calls_out = caller.row.kind.calls_out();
-            if self.infer((caller.node, if calls_out { caller.op } else { 0 }, self.says(caller)), span) {
+            let source = self.source(caller);
+            if self.infer(Source { op: if calls_out { source.op } else { 0 }, ..source }, span) {
                 if let Some(role) = roles.get_mut(above).filter(|_| calls_out) {
                     role.answered = true;
                 }
@@ -481,6 +476,10 @@ impl<'a> Pairer<'a> {
     /// What the span's resource says of its version, environment, cluster and region.
     fn says(&self, span: &Span<'_>) -> u32 {
         self.identity.dimensions.of(span.row.resource)
+    }
+
+    fn source(&self, span: &Span<'a>) -> Source {
+        Source { node: span.node, op: span.op, says: self.says(span) }
     }
 
     fn emit(&mut self, call: Call) {
@@ -517,14 +516,18 @@ fn interval(spans: &[Span<'_>], at: usize) -> Interval {
     Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
 }
 
-/// Who calls: node, operation and what it says of its dimensions.
-type Source = (u32, u32, u32);
-
 /// A call as the calling span tells it.
 fn outgoing(source: Source, span: &Span<'_>, target: u32, kind: EdgeKind, known_by: KnownBy) -> Call {
-    let (node, op, says) = source;
-    let call = Call::new(node, target, kind, known_by, event(span));
-    Call { client: span.duration(), operations: (op, 0), ends: (says, 0), ..call }
+    let call = Call::new(source.node, target, kind, known_by, event(span));
+    Call { client: span.duration(), operations: (source.op, 0), ends: (source.says, 0), ..call }
+}
+
+/// Who calls: node, operation (0 when not seen) and what its resource says.
+#[derive(Clone, Copy)]
+struct Source {
+    node: u32,
+    op: u32,
+    says: u32,
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

@@ -313,12 +313,14 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             sources: vec!["otlp file".into()],
             tool_version: "0.1.0".into(),
             spans_digest: "00112233445566778899aabbccddeeff".into(),
+            rules: String::new(),
         },
         window: window(),
         coverage: coverage(),
         nodes,
         operations: Vec::new(),
         edges,
+        shard: None,
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::json::{self, Kinds, Trouble};
-use super::mapper::{Attributes, MAX_EXAMPLES, Mapper, Rows, SpanView};
+use super::mapper::{MAX_EXAMPLES, Mapper};
 use super::record::Record;
+use super::view::{Attributes, Rows, SpanView};
 use super::{SpanSink, proto};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::ResourceId;
+use crate::spans::semconv::Slot;
 
 /// Rows after which a batch goes to the sink.
 const BATCH_ROWS: usize = 8_192;
@@ -237,7 +239,7 @@ impl Rows for Feed<'_> {
         self.mapper.reject(code, why);
     }
 
-    fn wants(&self, key: &str) -> bool {
-        self.mapper.wants(key)
+    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
+        self.mapper.classify(key)
     }
 }

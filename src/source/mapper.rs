@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
+use super::view::{Attributes, Known, Rows, SpanView, Value};
 use super::{outcome, peer, sampling};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::semconv::{self, Slot};
 use crate::spans::{
     ErrorClass, ErrorId, Link, Peer, PeerId, Resource, ResourceId, SpanBatch, SpanFlags, SpanId, SpanKind, SpanRow,
-    Sym, TraceId, Weight, normalize,
+    Sym, Weight, normalize,
 };
 
 /// Longest kept attribute value, in bytes.
@@ -27,107 +28,6 @@ pub(super) const MAX_EXAMPLES: usize = 3;
 const MAX_KNOWN_NAMES: usize = 16_384;
 /// Dictionaries larger than this are dropped between records.
 const MAX_DICTIONARY: usize = 65_536;
-
-/// An attribute value, borrowed from the wire. Arrays and maps are of no use here and become [`Value::Other`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Value<'a> {
-    Str(&'a str),
-    Int(i64),
-    Double(f64),
-    Bool(bool),
-    Other,
-}
-
-impl<'a> Value<'a> {
-    /// The value as text; `None` for arrays and maps, and for nothing but white space.
-    pub(super) fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Str(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(Cow::Borrowed),
-            Self::Int(n) => Some(Cow::Owned(n.to_string())),
-            Self::Double(x) => Some(Cow::Owned(x.to_string())),
-            Self::Bool(b) => Some(Cow::Borrowed(if b { "true" } else { "false" })),
-            Self::Other => None,
-        }
-    }
-
-    /// The value as a number, also where it was sent as a string.
-    #[allow(clippy::cast_precision_loss, reason = "rates and status numbers are small")]
-    pub(super) fn number(self) -> Option<f64> {
-        match self {
-            Self::Int(n) => Some(n as f64),
-            Self::Double(x) => Some(x),
-            Self::Str(text) => text.trim().parse().ok(),
-            Self::Bool(_) | Self::Other => None,
-        }
-    }
-}
-
-/// Attributes as they come: repeated keys allowed, the first wins.
-pub(super) type Attributes<'a> = [(&'a str, Value<'a>)];
-
-/// A span's event, as far as it matters.
-#[derive(Debug, Clone, Default)]
-pub(super) struct EventView<'a> {
-    pub(super) name: &'a str,
-    pub(super) attributes: Vec<(&'a str, Value<'a>)>,
-}
-
-/// One span, borrowed from the wire, ids already decoded (`TraceId(0)` and `SpanId::NONE` stand for "invalid").
-#[derive(Debug, Clone, Default)]
-pub(super) struct SpanView<'a> {
-    pub(super) trace_id: TraceId,
-    pub(super) span_id: SpanId,
-    pub(super) parent_id: SpanId,
-    pub(super) name: &'a str,
-    pub(super) kind: i32,
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) status_code: i32,
-    pub(super) trace_state: &'a str,
-    pub(super) attributes: Vec<(&'a str, Value<'a>)>,
-    pub(super) events: Vec<EventView<'a>>,
-    pub(super) links: Vec<(TraceId, SpanId)>,
-}
-
-/// The attributes of one span by what they are good for: the value of the best spelling.
-pub(super) struct Known<'a>([Option<(u8, Value<'a>)>; Slot::COUNT]);
-
-impl<'a> Known<'a> {
-    pub(super) fn of(attributes: &Attributes<'a>) -> Self {
-        let mut known = Self([None; Slot::COUNT]);
-        for &(key, value) in attributes {
-            let Some((slot, rank)) = semconv::slot(key) else { continue };
-            let useless = matches!(value, Value::Other) || matches!(value, Value::Str(t) if t.trim().is_empty());
-            if let Some(place) = known.0.get_mut(slot as usize)
-                && !useless
-                && place.is_none_or(|(best, _)| rank < best)
-            {
-                *place = Some((rank, value));
-            }
-        }
-        known
-    }
-
-    pub(super) fn get(&self, slot: Slot) -> Option<Value<'a>> {
-        self.0.get(slot as usize).copied().flatten().map(|(_, value)| value)
-    }
-
-    pub(super) fn text(&self, slot: Slot) -> Option<Cow<'a, str>> {
-        self.get(slot).and_then(Value::text)
-    }
-}
-
-/// Takes resources and their spans from a decoder.
-pub(super) trait Rows {
-    /// Registers a resource; pass the id to each of its spans.
-    fn resource(&mut self, attributes: &Attributes<'_>) -> ResourceId;
-    /// Takes one span; `false` asks the decoder to stop.
-    fn span(&mut self, resource: ResourceId, span: &SpanView<'_>) -> bool;
-    /// Counts a span that could not be read at all.
-    fn reject(&mut self, code: &'static str, why: &str);
-    /// Whether a span or event attribute can matter; decoders may leave the others out of the view.
-    fn wants(&self, key: &str) -> bool;
-}
 
 /// Appends spans to a batch.
 #[derive(Debug, Default)]
@@ -143,6 +43,8 @@ pub(super) struct Mapper {
     pub(super) place: Location,
     window: Option<(u64, u64)>,
     rate_attribute: Option<String>,
+    /// Where the rate attribute is one of the conventions: its value is there and not in [`Slot::Rate`].
+    rate_slot: Option<Slot>,
     rates: HashMap<ResourceId, Weight, FixedState>,
     names: HashMap<Box<str>, Sym, FixedState>,
     peer: Peer,
@@ -151,7 +53,8 @@ pub(super) struct Mapper {
 impl Mapper {
     pub(super) fn new(rate_attribute: Option<String>) -> Self {
         let rate_attribute = rate_attribute.filter(|key| !semconv::NEVER_READ.contains(&key.as_str()));
-        Self { rate_attribute, ..Self::default() }
+        let rate_slot = rate_attribute.as_deref().and_then(semconv::slot).map(|(slot, _)| slot);
+        Self { rate_attribute, rate_slot, ..Self::default() }
     }
 
     /// Drops (and counts as `outside-window`) spans that start before the first or at or after the second instant.
@@ -215,7 +118,7 @@ impl Mapper {
         if self.window.is_some_and(|(from, to)| start < from || start >= to) {
             return self.repair("outside-window", 1);
         }
-        let known = Known::of(&span.attributes);
+        let known = &span.known;
         let kind = SpanKind::from_otlp(span.kind);
         let parent_id = if span.parent_id == span.span_id {
             self.repair("self-parent", 1);
@@ -223,9 +126,9 @@ impl Mapper {
         } else {
             span.parent_id
         };
-        let error = self.error(span, &known, &mut flags);
-        let weight = self.weight(resource, span, &known, &mut flags);
-        let peer = self.peer(span.name, kind, &known);
+        let error = self.error(span, &mut flags);
+        let weight = self.weight(resource, span, &mut flags);
+        let peer = self.peer(span.name, kind, known);
         let name = self.name(span.name);
         self.links(span, &mut flags);
         self.batch.rows.push(SpanRow {
@@ -257,9 +160,10 @@ impl Mapper {
         }
     }
 
-    /// Whether a span or event attribute can matter.
-    pub(super) fn wants(&self, key: &str) -> bool {
-        semconv::slot(key).is_some() || self.rate_attribute.as_deref() == Some(key)
+    /// What a span or event attribute is good for, and the rank of its spelling.
+    pub(super) fn classify(&self, key: &str) -> Option<(Slot, u8)> {
+        let configured = || (self.rate_attribute.as_deref() == Some(key)).then_some((Slot::Rate, 0));
+        semconv::slot(key).or_else(configured)
     }
 
     /// Drops dictionaries that have grown large, after pushing the rows that need them. Only between records: positions
@@ -295,15 +199,14 @@ impl Mapper {
         *count = count.saturating_add(n);
     }
 
-    fn error(&mut self, span: &SpanView<'_>, known: &Known<'_>, flags: &mut SpanFlags) -> ErrorId {
+    fn error(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) -> ErrorId {
+        let known = &span.known;
         let (http, grpc) = outcome::codes(known);
         if !semconv::is_failure(span.status_code, http, grpc) {
             return ErrorId(0);
         }
         flags.set(SpanFlags::ERROR);
-        let exception = span.events.iter().find(|event| event.name == "exception");
-        let exception = exception.and_then(|event| Known::of(&event.attributes).text(Slot::ExceptionType));
-        let exception = exception.or_else(|| known.text(Slot::ExceptionType));
+        let exception = span.exception_type.and_then(Value::text).or_else(|| known.text(Slot::ExceptionType));
         let word = |text: Option<Cow<'_, str>>| text.map(|t| normalize::operation(&t).into_owned()).unwrap_or_default();
         self.batch.error_id(&ErrorClass {
             http_status: http,
@@ -313,11 +216,11 @@ impl Mapper {
         })
     }
 
-    fn weight(&self, resource: ResourceId, span: &SpanView<'_>, known: &Known<'_>, flags: &mut SpanFlags) -> Weight {
+    fn weight(&self, resource: ResourceId, span: &SpanView<'_>, flags: &mut SpanFlags) -> Weight {
+        let known = &span.known;
         let configured = || {
-            let key = self.rate_attribute.as_deref()?;
-            let own =
-                span.attributes.iter().find(|(k, _)| *k == key).and_then(|(_, value)| sampling::from_rate(*value));
+            self.rate_attribute.as_ref()?;
+            let own = known.get(self.rate_slot.unwrap_or(Slot::Rate)).and_then(sampling::from_rate);
             own.or_else(|| self.rates.get(&resource).copied())
         };
         let weight = sampling::from_trace_state(span.trace_state)
@@ -385,8 +288,8 @@ impl Rows for Mapper {
         Mapper::reject(self, code, why);
     }
 
-    fn wants(&self, key: &str) -> bool {
-        Mapper::wants(self, key)
+    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
+        Mapper::classify(self, key)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spans::PeerKind;
+use crate::spans::{PeerKind, TraceId};
 
 fn span<'a>() -> SpanView<'a> {
     SpanView {
@@ -84,17 +84,17 @@ fn no_clock_yields_a_negative_duration() {
 }
 
 #[test]
-fn a_failure_knows_its_codes_and_its_first_exception() {
-    let event = |name, class| EventView { name, attributes: vec![("exception.type", Value::Str(class))] };
+fn a_failure_knows_its_codes_and_its_exception() {
     let view = SpanView {
         status_code: 2,
-        attributes: vec![
+        known: Known::of(&[
             ("http.status_code", Value::Int(404)),
             ("http.response.status_code", Value::Str("503")),
             ("rpc.grpc.status_code", Value::Int(14)),
             ("error.type", Value::Str("timeout")),
-        ],
-        events: vec![event("log", "Not"), event("exception", "java.net.ConnectException"), event("exception", "Later")],
+            ("exception.type", Value::Str("Other")),
+        ]),
+        exception_type: Some(Value::Str("java.net.ConnectException")),
         ..span()
     };
     let (row, mapper) = one(&view);
@@ -113,16 +113,18 @@ fn a_failure_knows_its_codes_and_its_first_exception() {
 
 #[test]
 fn a_weight_comes_from_tracestate_then_probability_then_the_configured_rate() {
-    let attributes = vec![("sampling.probability", Value::Double(0.5)), ("SampleRate", Value::Int(10))];
-    let all = SpanView { trace_state: "ot=th:c", attributes, ..span() };
+    let mut known = Known::of(&[("sampling.probability", Value::Double(0.5))]);
+    known.put(Slot::Rate, 0, Value::Int(10));
+    let all = SpanView { trace_state: "ot=th:c", known, ..span() };
     let weight = |view: &SpanView<'_>| {
         let (row, _) = one(view);
         (row.weight, row.flags.has(SpanFlags::WEIGHTED))
     };
     assert_eq!(weight(&all), (Weight::whole(4), true));
     assert_eq!(weight(&SpanView { trace_state: "", ..all.clone() }), (Weight::whole(2), true));
-    let rate = vec![all.attributes[1]];
-    assert_eq!(weight(&SpanView { attributes: rate, ..span() }), (Weight::whole(10), true));
+    let mut known = Known::default();
+    known.put(Slot::Rate, 0, Value::Int(10));
+    assert_eq!(weight(&SpanView { known, ..span() }), (Weight::whole(10), true));
     assert_eq!(weight(&span()), (Weight::ONE, false));
     let mut mapper = Mapper::new(Some("SampleRate".into()));
     let resource = mapper.resource(&[("SampleRate", Value::Str("20"))]);
@@ -167,8 +169,8 @@ fn names_are_normalised_once_and_peers_are_shared() {
     let mut mapper = Mapper::default();
     let resource = mapper.resource(&[]);
     for name in ["GET /u/1", "GET /u/2", "GET /u/1"] {
-        let attributes = vec![("server.address", Value::Str("api"))];
-        mapper.span(resource, &SpanView { name, kind: 3, attributes, ..span() });
+        let known = Known::of(&[("server.address", Value::Str("api"))]);
+        mapper.span(resource, &SpanView { name, kind: 3, known, ..span() });
     }
     let rows = &mapper.batch.rows;
     assert!(rows.iter().all(|row| mapper.batch.strings.get(row.name) == "GET /u/{id}" && row.peer == PeerId(1)));
@@ -191,4 +193,14 @@ fn large_dictionaries_are_dropped_between_records() {
     mapper.trim(&mut push).unwrap();
     assert_eq!((pushed, mapper.batch.strings.len(), mapper.batch.rows.len()), (70_000, 1, 0));
     mapper.trim(&mut |_| panic!("there is nothing left")).unwrap();
+}
+
+#[test]
+fn the_configured_rate_may_be_an_attribute_of_the_conventions() {
+    let mut mapper = Mapper::new(Some("sampling.probability".into()));
+    assert_eq!(mapper.classify("sampling.probability"), Some((Slot::SamplingProbability, 0)));
+    let resource = mapper.resource(&[]);
+    mapper.span(resource, &SpanView { known: Known::of(&[("sampling.probability", Value::Int(8))]), ..span() });
+    assert_eq!(mapper.batch.rows[0].weight, Weight::whole(8));
+    assert_eq!(Mapper::new(Some("SampleRate".into())).classify("SampleRate"), Some((Slot::Rate, 0)));
 }

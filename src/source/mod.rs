@@ -20,6 +20,7 @@ mod queue;
 mod record;
 mod sampling;
 pub mod tempo;
+mod view;
 mod wire;
 mod wire_id;
 

@@ -1,6 +1,6 @@
 //! The protocol status of a span, from its attributes.
 
-use super::mapper::{Known, Value};
+use super::view::{Known, Value};
 use crate::spans::semconv::{self, Slot};
 
 /// HTTP status (0 when not given or not a status) and gRPC status name (empty when not given).

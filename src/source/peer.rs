@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::mapper::{Known, MAX_VALUE, Value};
+use super::mapper::MAX_VALUE;
+use super::view::{Known, Value};
 use crate::spans::semconv::{self, Slot};
 use crate::spans::{Peer, PeerKind, SpanKind, normalize};
 
@@ -133,8 +134,9 @@ mod tests {
 
     fn peer(name: &str, kind: SpanKind, attributes: &[(&str, &str)]) -> Peer {
         let attributes: Vec<_> = attributes.iter().map(|(k, v)| (*k, Value::Str(v))).collect();
+        let known = Known::of(&attributes);
         let mut peer = Peer { kind: PeerKind::External, address: "left over".into(), ..Peer::default() };
-        let found = derive(name, kind, &Known::of(&attributes), &mut peer);
+        let found = derive(name, kind, &known, &mut peer);
         assert!(found || !(kind.calls_out() || kind.is_called()) || peer == Peer::default());
         if found { peer } else { Peer::default() }
     }

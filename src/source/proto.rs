@@ -10,9 +10,10 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message as _;
 
-use super::mapper::{EventView, Rows, SpanView, Value};
+use super::view::{Known, Rows, SpanView, Value};
 use super::wire::{self, Broken};
 use super::wire_id;
+use crate::spans::semconv::Slot;
 use crate::spans::{ResourceId, SpanId, TraceId};
 
 /// Decodes a `TracesData` or `ExportTraceServiceRequest`.
@@ -37,7 +38,7 @@ pub(super) fn decode(message: &[u8], rows: &mut dyn Rows) -> Result<(), Broken> 
 /// Appends the spans of one resource; `false` when the receiver wants no more.
 pub(super) fn resource_spans(resource_spans: &ResourceSpans, rows: &mut dyn Rows) -> bool {
     let attributes = resource_spans.resource.as_ref().map(|r| r.attributes.as_slice()).unwrap_or_default();
-    let resource = rows.resource(&views(attributes, &mut |_| true));
+    let resource = rows.resource(&views(attributes));
     let mut spans = resource_spans.scope_spans.iter().flat_map(|scope| &scope.spans);
     spans.all(|one| span(resource, one, rows))
 }
@@ -68,7 +69,7 @@ fn one_by_one(message: &[u8], rows: &mut dyn Rows) -> Result<bool, Broken> {
             }
         }
     }
-    let resource = rows.resource(&views(&attributes, &mut |_| true));
+    let resource = rows.resource(&views(&attributes));
     let scopes = if of(SCOPE_SPANS).next().is_some() { SCOPE_SPANS } else { LIBRARY_SPANS };
     for scope in of(scopes) {
         for field in wire::fields(scope) {
@@ -97,8 +98,7 @@ fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
         }
     };
     let exception = span.events.iter().find(|event| event.name == "exception");
-    let events = exception
-        .map(|event| EventView { name: &event.name, attributes: views(&event.attributes, &mut |key| rows.wants(key)) });
+    let exception_type = exception.and_then(|event| known(&event.attributes, rows).get(Slot::ExceptionType));
     let links = span.links.iter().map(|link| (trace_id(&link.trace_id), span_id(&link.span_id)));
     let view = SpanView {
         trace_id: trace_id(&span.trace_id),
@@ -110,8 +110,8 @@ fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
         end: span.end_time_unix_nano,
         status_code: span.status.as_ref().map_or(0, |status| status.code),
         trace_state: &span.trace_state,
-        attributes: views(&span.attributes, &mut |key| rows.wants(key)),
-        events: events.into_iter().collect(),
+        known: known(&span.attributes, rows),
+        exception_type,
         links: links.collect(),
     };
     rows.span(resource, &view)
@@ -125,9 +125,18 @@ fn span_id(bytes: &[u8]) -> SpanId {
     wire_id::span_id_bytes(bytes).unwrap_or_default()
 }
 
-fn views<'a>(attributes: &'a [KeyValue], wanted: &mut dyn FnMut(&str) -> bool) -> Vec<(&'a str, Value<'a>)> {
-    let wanted = attributes.iter().filter(|pair| wanted(&pair.key));
-    wanted.map(|pair| (pair.key.as_str(), value(pair.value.as_ref()))).collect()
+fn views(attributes: &[KeyValue]) -> Vec<(&str, Value<'_>)> {
+    attributes.iter().map(|pair| (pair.key.as_str(), value(pair.value.as_ref()))).collect()
+}
+
+fn known<'a>(attributes: &'a [KeyValue], rows: &dyn Rows) -> Known<'a> {
+    let mut known = Known::default();
+    for pair in attributes {
+        if let Some((slot, rank)) = rows.classify(&pair.key) {
+            known.put(slot, rank, value(pair.value.as_ref()));
+        }
+    }
+    known
 }
 
 fn value(value: Option<&AnyValue>) -> Value<'_> {

@@ -1,6 +1,6 @@
 //! How many real calls a sampled span stands for.
 
-use super::mapper::Value;
+use super::view::Value;
 use crate::spans::Weight;
 
 /// The weight by the OpenTelemetry entry of a W3C tracestate: `ot=th:<1 to 14 hex digits>`, right-padded to 56 bits.

@@ -69,11 +69,13 @@ pub enum Slot {
     ExceptionType,
     /// Probability with which the span was kept.
     SamplingProbability,
+    /// "One in N", under the key the user has configured.
+    Rate,
 }
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 16;
 }
 
 /// Span attributes that are read, and the spellings of each in order of preference: the current one first, then the
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn every_slot_is_listed_once_at_its_own_position() {
-        assert_eq!(SPAN_ATTRIBUTES.len(), Slot::COUNT);
+        // The rate's key is the user's.
+        assert_eq!((SPAN_ATTRIBUTES.len(), Slot::Rate as usize), (Slot::COUNT - 1, Slot::COUNT - 1));
         for (position, (slot, _)) in SPAN_ATTRIBUTES.iter().enumerate() {
             assert_eq!(*slot as usize, position);
         }

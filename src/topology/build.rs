@@ -13,8 +13,10 @@ use super::dicts::{Dicts, NONE};
 use super::hash;
 use super::identity::Identity;
 use super::pair::Pairer;
+use super::publish;
 use super::row::{StoredLink, StoredSpan};
 use super::scope::Usage;
+use super::shard::{Parts, Shard};
 use super::store::{PARTITIONS, Sealed, Store};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
@@ -31,6 +33,8 @@ pub struct Intake {
     pub partial_traces: u64,
     /// The window asked for, where a backend was asked.
     pub window: Option<(UnixNanos, UnixNanos)>,
+    /// What was set besides the configuration and decides what was read: shards must agree on it.
+    pub settings: String,
 }
 
 /// Collects spans from any number of threads and turns them into a snapshot.
@@ -41,6 +45,7 @@ pub struct Intake {
 pub struct Builder {
     cfg: TopologyConfig,
     store: Store,
+    shard: Option<Shard>,
 }
 
 /// Spans of a partition worked on at once by one thread; larger partitions are read several times.
@@ -53,14 +58,17 @@ impl Builder {
     /// An empty builder.
     #[must_use]
     pub fn new(cfg: TopologyConfig) -> Self {
-        let mut dimensions: Vec<&'static str> = Vec::new();
-        for key in cfg.identity_dimensions.iter().map(|dimension| dimension.key()) {
-            if !dimensions.contains(&key) {
-                dimensions.push(key);
-            }
-        }
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations, dimensions);
-        Self { cfg, store }
+        Self::sharded(cfg, None)
+    }
+
+    /// An empty builder for one shard of a run; without shard, or with the only one, for all of it.
+    ///
+    /// It must be given everything all the same: see [`super::shard`] for what it takes from the rest.
+    #[must_use]
+    pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
+        let shard = shard.filter(|shard| shard.count() > 1);
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, cfg.dimensions(), shard);
+        Self { cfg, store, shard }
     }
 
     /// Takes the rows of a batch.
@@ -104,17 +112,24 @@ impl Builder {
         for part in parts {
             tally.merge(part?);
         }
-        if tally.counts.spans == 0 {
-            let (message, help) = match tally.counts.ignored {
-                0 => ("there is not a single span", "check the source, the window and the filter"),
-                _ => (
-                    "an ignore rule leaves out every span",
-                    "check `topology.ignore_services` and `topology.ignore_operations`",
-                ),
-            };
-            return Err(Diagnostic::error("no-spans", message).help(help));
+        let (counts, edges) = (tally.counts.clone(), tally.edges.threshold());
+        let parts = self.shard.map(|shard| Parts::of_one(shard, &dicts, &self.cfg, &intake, edges));
+        match &parts {
+            // Few traces may well leave a shard without any.
+            Some(parts) if parts.spans_read > 0 => {}
+            _ if counts.spans > 0 => {}
+            _ => return Err(no_spans(counts.ignored)),
         }
-        Ok(assemble::snapshot(tally, &identity, &dicts, intake))
+        let mut wide = assemble::wide(tally, &identity, &dicts, intake);
+        wide.provenance.rules = self.cfg.fingerprint();
+        Ok(match parts {
+            Some(parts) => {
+                let mut wide = Snapshot { shard: Some(parts), ..wide };
+                publish::cut_wide(&mut wide);
+                wide
+            }
+            None => publish::publish(wide),
+        })
     }
 }
 
@@ -132,6 +147,18 @@ fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Us
         }
     }
     Ok(usage)
+}
+
+/// Nothing to make a snapshot of.
+pub(super) fn no_spans(ignored: u64) -> Diagnostic {
+    let (message, help) = match ignored {
+        0 => ("there is not a single span", "check the source, the window and the filter"),
+        _ => (
+            "an ignore rule leaves out every span",
+            "check `topology.ignore_services` and `topology.ignore_operations`",
+        ),
+    };
+    Diagnostic::error("no-spans", message).help(help)
 }
 
 /// One more pass over a partition for each [`MOST_LOADED`] spans in it.

@@ -74,6 +74,11 @@ impl<K: Key, V: Default> CapMap<K, V> {
         }
     }
 
+    /// Keys whose hash has fewer leading zeros were left out.
+    pub(super) fn threshold(&self) -> u32 {
+        self.shift
+    }
+
     /// Sorted by key.
     pub(super) fn sorted(&self) -> BTreeMap<K, &V> {
         self.map.iter().map(|(k, v)| (*k, v)).collect()

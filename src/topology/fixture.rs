@@ -1,5 +1,7 @@
 //! Spans for tests, written as literals.
 
+use proptest::prelude::*;
+
 use super::cfg::TopologyConfig;
 use super::{Builder, Intake, Snapshot};
 use crate::spans::{
@@ -133,4 +135,35 @@ pub(super) fn snapshot(spans: &[S]) -> Snapshot {
 pub(super) fn edges(snapshot: &Snapshot) -> Vec<String> {
     let edges = snapshot.edges.iter();
     edges.map(|e| format!("{} -> {} {} {} {}", e.source, e.target, e.kind.name(), e.strongest().name(), e.n)).collect()
+}
+
+/// Spans that collide in every way: few traces, few ids, so duplicates, shared ids, cycles, orphans and links abound.
+pub(super) fn any_span(traces: u128) -> impl Strategy<Value = S> {
+    let services = prop::sample::select(vec!["web", "eu/api", "eu/cart", "us/cart", "", "topicless"]);
+    let kind = (0..=5i32).prop_map(SpanKind::from_otlp);
+    let peers = (0..6usize).prop_map(|i| match i {
+        0 => (PeerKind::Database, "mysql", "ts", ""),
+        1 => (PeerKind::Messaging, "kafka", "orders", ""),
+        2 => (PeerKind::Messaging, "kafka", "", ""),
+        3 => (PeerKind::Service, "", "cart", ""),
+        4 => (PeerKind::External, "", "", "x.example"),
+        _ => (PeerKind::None, "", "", ""),
+    });
+    let ids = (1..=traces, 1..7u64, 0..8u64);
+    let times = (0..50u64, 0..2_000u64, 0..3u64, 0..12u8);
+    let links = prop::collection::vec((1..=traces + 1, 1..7u64), 0..3);
+    (ids, services, kind, peers, times, links, 0..20u32).prop_map(
+        |((trace, id, parent), service, kind, (pk, system, name, address), (start, took, weight, bits), links, op)| {
+            let mut span = s(id, parent, service, kind).trace(trace).at(start, start + took).named(&format!("op {op}"));
+            span = span.peer(pk, system, name, address).weight(weight + 1);
+            span.pod = ["", "pod-1", "pod-2"][(op % 3) as usize];
+            if bits & 1 == 1 {
+                span = span.failed(["timeout", "refused"][(op % 2) as usize]);
+            }
+            if bits == 2 {
+                span.flags.set(SpanFlags::NO_DURATION);
+            }
+            links.into_iter().fold(span, |span, (trace, id)| span.link(trace, id))
+        },
+    )
 }

@@ -1,5 +1,6 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
+use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
 
@@ -8,9 +9,15 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     if snapshot.window.end < snapshot.window.start {
         return Err("the window ends before it starts".to_owned());
     }
-    let digest = &snapshot.provenance.spans_digest;
-    if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    let hex = |text: &str| text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex(&snapshot.provenance.spans_digest) {
         return Err("provenance.spans_digest is not 32 hex digits".to_owned());
+    }
+    if !snapshot.provenance.rules.is_empty() && !hex(&snapshot.provenance.rules) {
+        return Err("provenance.rules is not 32 hex digits".to_owned());
+    }
+    if let Some(held) = &snapshot.shard {
+        parts(held).map_err(|e| format!("shard: {e}"))?;
     }
     ascending("nodes", &snapshot.nodes, |a, b| a.id < b.id)?;
     ascending("operations", &snapshot.operations, |a, b| {
@@ -31,6 +38,21 @@ fn ascending<T>(what: &str, list: &[T], less: fn(&T, &T) -> bool) -> Result<(), 
     }
 }
 
+fn parts(parts: &Parts) -> Result<(), String> {
+    ascending("shards", &parts.shards, |a, b| a < b)?;
+    if parts.of > Shard::MOST || parts.shards.iter().any(|index| Shard::new(*index, parts.of).is_none()) {
+        return Err("there is no such shard".to_owned());
+    }
+    if parts.shards.is_empty() || parts.missing().is_empty() {
+        return Err("none or all of its shards are in".to_owned());
+    }
+    let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex(&parts.input) || !hex(&parts.settings) || parts.edge_threshold > 64 {
+        return Err("a fingerprint or threshold is none".to_owned());
+    }
+    Ok(())
+}
+
 fn node(node: &Node) -> Result<(), String> {
     if node.id.0.is_empty() {
         return Err("the id is empty".to_owned());
@@ -41,6 +63,9 @@ fn node(node: &Node) -> Result<(), String> {
 fn operation(operation: &Operation, snapshot: &Snapshot) -> Result<(), String> {
     if snapshot.node(&operation.service).is_none() {
         return Err("its service is not among the nodes".to_owned());
+    }
+    if operation.self_ns.is_some_and(|own| own > operation.stats.durations.sum()) {
+        return Err("more self time than time".to_owned());
     }
     stats(&operation.stats)
 }

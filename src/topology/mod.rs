@@ -5,10 +5,13 @@
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
 mod aliases;
+#[cfg(test)]
+mod arbitrary;
 mod assemble;
 mod bins;
 mod build;
 mod capmap;
+mod caps;
 pub mod cfg;
 pub mod codec;
 mod dict;
@@ -19,26 +22,39 @@ mod glob;
 mod hash;
 mod identity;
 mod invariants;
+#[cfg(test)]
+mod laws;
 mod layers;
+mod merge;
+#[cfg(test)]
+mod model;
 mod naming;
 mod pair;
 mod picks;
 mod presets;
+mod publish;
 pub mod query;
 mod row;
 #[cfg(test)]
 mod rules_tests;
 mod scope;
+mod self_time;
+mod shard;
 mod sketch;
 mod snapshot;
 mod store;
 mod tally;
 mod through;
+mod time_sum;
 mod trace;
+mod unite;
 
 pub use build::{Builder, Intake};
+pub use merge::{Merger, merge};
+pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use time_sum::TimeSum;

@@ -26,9 +26,10 @@
 use hashbrown::HashSet;
 
 use super::dicts::is_peer_stand_in;
-use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
+use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::through::Through;
@@ -50,6 +51,7 @@ pub(super) struct Pairer<'a> {
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
     touched: Vec<u32>,
     through: Through,
+    self_times: SelfTimes,
 }
 
 fn exemplar(span: &Span<'_>) -> Exemplar {
@@ -99,6 +101,7 @@ impl<'a> Pairer<'a> {
             delivered: HashSet::default(),
             touched: Vec::new(),
             through: Through::default(),
+            self_times: SelfTimes::default(),
         }
     }
 
@@ -148,7 +151,8 @@ impl<'a> Pairer<'a> {
     fn count(&mut self, spans: &[Span<'a>]) {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (false, false);
-        for span in spans {
+        let own = self.self_times.of(spans.len(), |at| interval(spans, at));
+        for (span, own) in spans.iter().zip(own) {
             counts.digest = counts.digest.wrapping_add(trace::digest(&span.row, self.identity));
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
@@ -177,6 +181,7 @@ impl<'a> Pairer<'a> {
             }
             let operation = self.tally.operations.entry((span.op, span.row.kind)).or_default();
             operation.add(&event(span));
+            operation.self_time.add(*own, span.weight());
             operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
         }
         counts.traces += u64::from(kept);
@@ -230,6 +235,7 @@ impl<'a> Pairer<'a> {
         let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
+            Some(IGNORED) => return,
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
             Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
@@ -386,6 +392,7 @@ impl<'a> Pairer<'a> {
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
+            IGNORED => {}
             NOWHERE => return false,
             target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
         }
@@ -449,6 +456,21 @@ fn outgoing(source: (u32, u32), span: &Span<'_>, target: u32, kind: EdgeKind, kn
     let (node, op) = source;
     let call = Call::new(node, target, kind, known_by, event(span));
     Call { client: span.duration(), operations: (op, 0), ..call }
+}
+
+/// A span as far as self time goes.
+fn interval(spans: &[Span<'_>], at: usize) -> Interval {
+    let Some(span) = spans.get(at) else { return Interval::default() };
+    let awaited = |parent: &Span<'_>| {
+        is_awaited(parent.row.kind, span.row.kind, parent.row.service == span.row.service || parent.node == span.node)
+    };
+    let parent = match span.parent {
+        // Of a gateway that is looked through nothing is left but what is below it.
+        _ if span.fate == Fate::Merged => None,
+        Parent::At(above) if spans.get(above).is_some_and(awaited) => Some(above),
+        _ => None,
+    };
+    Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Sketch;
+use super::shard::Parts;
+use super::{Sketch, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -31,6 +32,10 @@ pub struct Snapshot {
     pub operations: Vec<Operation>,
     /// Sorted by (source, target, kind).
     pub edges: Vec<Edge>,
+    /// Set while shards of the run are missing: lists are then longer than published ones, and nothing but merging is
+    /// meant to read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Parts>,
 }
 
 impl Snapshot {
@@ -82,6 +87,10 @@ pub struct Provenance {
     pub tool_version: String,
     /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
     pub spans_digest: String,
+    /// Fingerprint of the rules that say who is who and what is left out (`TopologyConfig::fingerprint`), 32 hex digits;
+    /// empty without any. Snapshots made under different rules are different maps.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
@@ -379,6 +388,10 @@ pub struct Operation {
     pub entry: bool,
     /// Its spans.
     pub stats: Stats,
+    /// The time its spans worked themselves: of [`Stats::durations`] what was not spent waiting for children. `None` where
+    /// nobody knows: the snapshot is of aggregates, or older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_ns: Option<TimeSum>,
 }
 
 mod kind_name {

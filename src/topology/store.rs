@@ -11,8 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::dicts::{Dicts, NONE, Remap, Usage};
 use super::hash;
 use super::row::{StoredLink, StoredSpan};
+use super::shard::Shard;
 use crate::diag::Diagnostic;
-use crate::spans::{SpanBatch, SpanFlags, SpanRow};
+use crate::spans::{SpanBatch, SpanFlags, SpanRow, TraceId};
 
 /// How many partitions: a power of two, so that at 100 million spans one partition is some 30 MB.
 pub(super) const PARTITIONS: usize = 256;
@@ -46,6 +47,7 @@ pub(super) struct Store {
     partitions: Vec<Mutex<Partition>>,
     spill: Mutex<Option<Spill>>,
     heap_bytes: usize,
+    shard: Option<Shard>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -63,14 +65,25 @@ fn partition_of(trace: u128) -> usize {
 
 impl Store {
     /// An empty store that keeps about `memory_bytes` of spans in memory.
-    pub(super) fn new(memory_bytes: usize, max_operations: usize, dimensions: Vec<&'static str>) -> Self {
+    pub(super) fn new(
+        memory_bytes: usize,
+        max_operations: usize,
+        dimensions: Vec<&'static str>,
+        shard: Option<Shard>,
+    ) -> Self {
         Self {
             dicts: Mutex::new(Dicts::new(max_operations, dimensions)),
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             spill: Mutex::new(None),
             // Two heaps a partition; links are few, so most of the room is for spans.
             heap_bytes: memory_bytes / PARTITIONS,
+            shard,
         }
+    }
+
+    /// Whether a trace is counted here. Names are taken over from all of them.
+    fn owns(&self, trace: TraceId) -> bool {
+        self.shard.is_none_or(|shard| shard.owns(trace))
     }
 
     /// Takes the rows of a batch.
@@ -82,8 +95,13 @@ impl Store {
             linked.get_mut(link.row as usize).into_iter().for_each(|flag| *flag = true);
         }
         let stored = |at: usize| stored(batch, &remap, at, linked.get(at) == Some(&true));
-        let mut scattered: Vec<(usize, usize)> =
-            batch.rows.iter().enumerate().map(|(at, row)| (partition_of(row.trace_id.0), at)).collect();
+        let mut scattered: Vec<(usize, usize)> = batch
+            .rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| self.owns(row.trace_id))
+            .map(|(at, row)| (partition_of(row.trace_id.0), at))
+            .collect();
         scattered.sort_unstable();
         for group in scattered.chunk_by(|a, b| a.0 == b.0) {
             let Some(partition) = group.first().and_then(|(p, _)| self.partitions.get(*p)) else { continue };
@@ -93,7 +111,8 @@ impl Store {
                 row.put(&mut heap.bytes);
             }
         }
-        for link in &batch.links {
+        // A link goes with the trace it points to, also when another shard counts the span it comes from.
+        for link in batch.links.iter().filter(|link| self.owns(link.trace_id)) {
             let Some(from) = stored(link.row as usize) else { continue };
             let Some(partition) = self.partitions.get(partition_of(link.trace_id.0)) else { continue };
             let heap = &mut lock(partition).links;

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::Sketch;
 use super::capmap::CapMap;
 use super::picks::Picks;
 use super::snapshot::{EdgeKind, Exemplar, KnownBy, Series};
+use super::{Sketch, TimeSum};
 use crate::spans::{SpanKind, Weight};
 
 /// Longest series: 35 days of 5 minutes. Beyond it the latest buckets are kept.
-const MOST_BUCKETS: usize = 35 * 288;
+pub(super) const MOST_BUCKETS: usize = 35 * 288;
 /// Error classes kept while counting.
 const MOST_CLASSES: usize = 512;
 /// Pairs of operations kept per edge while counting.
@@ -102,6 +102,7 @@ impl Totals {
 pub(super) struct OpTally {
     pub(super) totals: Totals,
     pub(super) durations: Sketch,
+    pub(super) self_time: TimeSum,
     pub(super) entry: bool,
 }
 
@@ -116,6 +117,7 @@ impl OpTally {
     pub(super) fn merge(&mut self, other: Self) {
         self.totals.merge(other.totals);
         self.durations.merge(&other.durations);
+        self.self_time.merge(other.self_time);
         self.entry |= other.entry;
     }
 }

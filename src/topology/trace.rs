@@ -195,7 +195,7 @@ fn find_parent(spans: &[Span<'_>], at: usize) -> Parent {
         return Parent::Lost;
     }
     let found = positions(spans, span.row.parent);
-    let same_service = found.clone().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
+    let same_service = found.clone().rev().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
     match (same_service, found.last()) {
         (Some(p), _) | (None, Some(p)) => Parent::At(p),
         (None, None) => Parent::Lost,

@@ -93,7 +93,8 @@ fn every_command(case: Case, base: &str, head: &str) -> Case {
         .run_valid(0, "diff base.snapshot.json base.snapshot.json --format json", "diff")
         .run_valid(0, "diff base.snapshot.json head.snapshot.json --fail-on never --format json", "diff")
         .run_valid(0, "diff head.snapshot.json base.snapshot.json --fail-on never --format json", "diff");
-    for name in ["base.snapshot.json", "head.snapshot.json", "out/topology.snapshot.json"] {
+    let case = case.run(&format!("capture --from {base} --shard 1/3 --output part.snapshot.json")).expect_exit(0);
+    for name in ["base.snapshot.json", "head.snapshot.json", "part.snapshot.json", "out/topology.snapshot.json"] {
         assert_valid("snapshot", &serde_json::from_str(&case.text(name)).unwrap());
     }
     assert_valid("ledger", &yaml(&case.text("out/runbooks.lock.yaml")));

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::shape::{Found, Hoping, Shape, next_key};
 use super::span::{AttributeList, JsonSpan, Pairs, SpanShape, skip, views};
-use crate::source::mapper::Rows;
+use crate::source::view::Rows;
 use crate::spans::ResourceId;
 
 /// What a document was found to hold; several at once where it is a list.
@@ -52,8 +52,26 @@ pub(super) struct Target<'r> {
     pub(super) stopped: bool,
 }
 
+impl Target<'_> {
+    /// Hands over a span as read, unless an earlier attempt did; `false` when the receiver wants no more.
+    pub(super) fn hand_over(&mut self, found: &Found<()>, span: &JsonSpan<'_>, resource: ResourceId) -> bool {
+        if let Found::Null = found {
+            return true;
+        }
+        self.seen += 1;
+        if self.seen <= self.skip {
+            return true;
+        }
+        if let Found::Wrong = found {
+            self.rows.reject("span-malformed", "a span was left out: it is not a JSON object");
+            return true;
+        }
+        span.emit(resource, self.rows)
+    }
+}
+
 /// Wrappers inside wrappers that are looked into: `[{"result": {"resourceSpans": …}}]` has two.
-const MAX_DEPTH: u8 = 4;
+pub(super) const MAX_DEPTH: u8 = 4;
 
 /// A whole document, or what a wrapper holds.
 pub(super) struct Envelope<'t, 'r> {
@@ -116,7 +134,7 @@ impl<'de> Shape<'de> for Envelope<'_, '_> {
 
 /// Keys that tell what an object is.
 #[derive(Default)]
-struct Marks {
+pub(super) struct Marks {
     jaeger_id: bool,
     jaeger_part: bool,
     summary_part: bool,
@@ -126,7 +144,8 @@ struct Marks {
 }
 
 impl Marks {
-    fn see(&mut self, key: &str) {
+    /// Notes a key.
+    pub(super) fn see(&mut self, key: &str) {
         match key {
             "traceID" => self.jaeger_id = true,
             "spans" | "processes" | "operationName" => self.jaeger_part = true,
@@ -137,7 +156,8 @@ impl Marks {
         }
     }
 
-    fn kinds(&self, known: Kinds) -> Kinds {
+    /// What the keys say, given what else was found.
+    pub(super) fn kinds(&self, known: Kinds) -> Kinds {
         if self.jaeger_id && self.jaeger_part {
             Kinds::JAEGER
         } else if self.summary_part && (self.jaeger_id || self.trace_id) {
@@ -214,7 +234,8 @@ fn scopes<E: Error>(found: Found<()>) -> Result<(), E> {
     }
 }
 
-struct Resource<'a, 'de>(&'a mut Pairs<'de>);
+/// Who emitted the spans.
+pub(super) struct Resource<'a, 'de>(pub(super) &'a mut Pairs<'de>);
 
 impl<'de> Shape<'de> for Resource<'_, 'de> {
     type Out = ();
@@ -284,25 +305,11 @@ impl<'de> Shape<'de> for Spans<'_, '_> {
         let mut span = JsonSpan::default();
         loop {
             let rows = &*target.rows;
-            let wants = |key: &str| rows.wants(key);
+            let wants = |key: &str| rows.classify(key).is_some();
             let Some(found) = list.next_element_seed(Hoping(SpanShape { span: &mut span, wants: &wants }))? else {
                 return Ok(Found::Value(()));
             };
-            if let Found::Null = found {
-                continue;
-            }
-            target.seen += 1;
-            if target.seen <= target.skip {
-                continue;
-            }
-            let go_on = match found {
-                Found::Wrong => {
-                    target.rows.reject("span-malformed", "a span was left out: it is not a JSON object");
-                    true
-                }
-                _ => span.emit(resource, target.rows),
-            };
-            if !go_on {
+            if !target.hand_over(&found, &span, resource) {
                 target.stopped = true;
                 return Err(A::Error::custom("the receiver stopped"));
             }

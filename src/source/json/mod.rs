@@ -7,15 +7,19 @@
 //! Must not: recurse with the input's depth, or build the document in memory.
 
 mod envelope;
+mod fast;
 mod shape;
 mod span;
+
+use std::borrow::Cow;
 
 use serde::de::DeserializeSeed;
 use serde_json::error::Category;
 
-use super::mapper::Rows;
+use super::view::Rows;
 pub(super) use envelope::Kinds;
 use envelope::{Envelope, Target};
+use fast::Halt;
 use shape::{Found, Hoping};
 
 /// Why a document could not be read.
@@ -50,9 +54,21 @@ pub(super) enum Trouble {
 /// See [`Trouble`]. Spans handed over before the trouble stay handed over.
 pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
     // Invalid UTF-8 costs the characters it hits, not the document.
-    let text = String::from_utf8_lossy(bytes);
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    };
     let mut target = Target { rows, seen: 0, skip: 0, stopped: false };
-    let mut text = text;
+    match fast::documents(&text, &mut target) {
+        Ok(kinds) => return Ok(kinds),
+        Err(Halt::Stopped(at)) => return Err(stopped(&text, at)),
+        Err(Halt::Unsure) => target.skip = std::mem::take(&mut target.seen),
+    }
+    by_reference(text, target)
+}
+
+/// The reference: slower, and complete.
+fn by_reference(mut text: Cow<'_, str>, mut target: Target<'_>) -> Result<Vec<Kinds>, JsonError> {
     let (mut surrogates, mut numbers) = (true, true);
     loop {
         let error = match attempt(&text, &mut target) {
@@ -75,6 +91,17 @@ pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>,
         };
         text = mended.into();
         target.skip = std::mem::take(&mut target.seen);
+    }
+}
+
+fn stopped(text: &str, at: usize) -> JsonError {
+    let read = text.as_bytes().get(..at).unwrap_or_default();
+    let line_start = read.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    JsonError {
+        trouble: Trouble::Stopped,
+        line: 1 + read.iter().filter(|byte| **byte == b'\n').count(),
+        column: at - line_start,
+        message: "the receiver stopped".to_owned(),
     }
 }
 

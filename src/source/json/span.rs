@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use super::shape::{Found, Hoping, Scalar, Shape, next_key};
-use crate::source::mapper::{EventView, Rows, SpanView, Value};
+use crate::source::view::{Known, Rows, SpanView, Value};
 use crate::source::wire_id;
+use crate::spans::semconv::Slot;
 use crate::spans::{IdError, ResourceId, SpanId, TraceId};
 
 /// Attributes as read: the strings borrow from the document unless they hold escapes.
@@ -23,16 +24,31 @@ pub(super) enum Attribute<'de> {
     Other,
 }
 
-/// The pairs as the mapper takes them.
+impl Attribute<'_> {
+    fn view(&self) -> Value<'_> {
+        match self {
+            Self::Text(text) => Value::Str(text),
+            Self::Int(n) => Value::Int(*n),
+            Self::Double(x) => Value::Double(*x),
+            Self::Bool(b) => Value::Bool(*b),
+            Self::Other => Value::Other,
+        }
+    }
+}
+
+/// A resource's pairs as the mapper takes them.
 pub(super) fn views<'a>(pairs: &'a Pairs<'_>) -> Vec<(&'a str, Value<'a>)> {
-    let view = |value: &'a Attribute<'_>| match value {
-        Attribute::Text(text) => Value::Str(text),
-        Attribute::Int(n) => Value::Int(*n),
-        Attribute::Double(x) => Value::Double(*x),
-        Attribute::Bool(b) => Value::Bool(*b),
-        Attribute::Other => Value::Other,
-    };
-    pairs.iter().map(|(key, value)| (key.as_ref(), view(value))).collect()
+    pairs.iter().map(|(key, value)| (key.as_ref(), value.view())).collect()
+}
+
+fn known<'a>(pairs: &'a Pairs<'_>, rows: &dyn Rows) -> Known<'a> {
+    let mut known = Known::default();
+    for (key, value) in pairs {
+        if let Some((slot, rank)) = rows.classify(key) {
+            known.put(slot, rank, value.view());
+        }
+    }
+    known
 }
 
 /// A span as read; reused from span to span.
@@ -68,24 +84,22 @@ impl JsonSpan<'_> {
             rows.reject(code, &format!("a span (trace {}, span {}) was left out: {why}", self.trace_id, self.span_id));
             return true;
         }
-        let events = self.exception.iter().map(|pairs| EventView { name: "exception", attributes: views(pairs) });
-        rows.span(
-            resource,
-            &SpanView {
-                trace_id: self.trace_id,
-                span_id: self.span_id,
-                parent_id: self.parent_id,
-                name: &self.name,
-                kind: self.kind,
-                start: self.start,
-                end: self.end,
-                status_code: self.status,
-                trace_state: &self.trace_state,
-                attributes: views(&self.attributes),
-                events: events.collect(),
-                links: self.links.clone(),
-            },
-        )
+        let exception_type = self.exception.as_ref().and_then(|pairs| known(pairs, &*rows).get(Slot::ExceptionType));
+        let view = SpanView {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            parent_id: self.parent_id,
+            name: &self.name,
+            kind: self.kind,
+            start: self.start,
+            end: self.end,
+            status_code: self.status,
+            trace_state: &self.trace_state,
+            known: known(&self.attributes, &*rows),
+            exception_type,
+            links: self.links.clone(),
+        };
+        rows.span(resource, &view)
     }
 
     fn bad(&mut self, code: &'static str, why: &'static str) {
@@ -256,7 +270,7 @@ fn finish<'de, A: MapAccess<'de>>(mut object: A, value: Attribute<'de>) -> Resul
     Ok(Found::Value(value))
 }
 
-fn quoted<'de>(text: &str) -> Attribute<'de> {
+pub(super) fn quoted<'de>(text: &str) -> Attribute<'de> {
     if let Ok(n) = text.trim().parse() {
         return Attribute::Int(n);
     }
@@ -371,12 +385,12 @@ impl<'de> Shape<'de> for Status {
     }
 }
 
-const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
-const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
+pub(super) const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
+pub(super) const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
 
 /// An enum number: bare, quoted, or by name with or without its prefix, in any case. Unknown names are 0.
 #[allow(clippy::cast_possible_truncation, reason = "checked to be a small whole number")]
-fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
+pub(super) fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
     match scalar {
         Scalar::Null => Some(0),
         Scalar::Unsigned(n) => Some(i32::try_from(*n).unwrap_or(i32::MAX)),
@@ -396,7 +410,7 @@ fn number(scalar: &Scalar<'_>, prefix: &str, names: &[&str]) -> Option<i32> {
 }
 
 /// Unix nanoseconds, quoted or bare. A float cannot hold them, so it is refused rather than rounded.
-fn nanos(scalar: &Scalar<'_>) -> Option<u64> {
+pub(super) fn nanos(scalar: &Scalar<'_>) -> Option<u64> {
     match scalar {
         Scalar::Null => Some(0),
         Scalar::Unsigned(n) => Some(*n),
@@ -415,7 +429,7 @@ fn text(scalar: Scalar<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
+pub(super) fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
     match scalar {
         Scalar::Text(text) => wire_id::trace_id(text),
         Scalar::Null => Err(IdError::Empty),
@@ -423,7 +437,7 @@ fn trace_id(scalar: &Scalar<'_>) -> Result<TraceId, IdError> {
     }
 }
 
-fn span_id(scalar: &Scalar<'_>) -> Result<SpanId, IdError> {
+pub(super) fn span_id(scalar: &Scalar<'_>) -> Result<SpanId, IdError> {
     match scalar {
         Scalar::Text(text) => wire_id::span_id(text),
         Scalar::Null => Err(IdError::Empty),

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::select::is_resource_key;
 use super::wire::any_value::Value as Any;
 use super::wire::{SearchResponse, Span, TraceSearchMetadata};
-use crate::source::mapper::{Mapper, SpanView, Value};
+use crate::source::mapper::Mapper;
+use crate::source::view::{Known, SpanView, Value};
 use crate::spans::{SpanId, TraceId};
 
 /// The traces of one search so far.
@@ -122,6 +123,12 @@ pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata)
         // Answers list attributes in no order; the mapper takes the first of equal keys.
         resource.sort_by_key(|(key, _)| *key);
         attributes.sort_by_key(|(key, _)| *key);
+        let mut known = Known::default();
+        for (key, value) in attributes {
+            if let Some((slot, rank)) = mapper.classify(key) {
+                known.put(slot, rank, value);
+            }
+        }
         let resource = mapper.resource(&resource);
         let view = SpanView {
             trace_id: id,
@@ -132,7 +139,7 @@ pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata)
             start: span.start_time_unix_nano,
             end: span.start_time_unix_nano.saturating_add(span.duration_nanos),
             status_code: facts.status,
-            attributes,
+            known,
             ..SpanView::default()
         };
         mapper.span(resource, &view);

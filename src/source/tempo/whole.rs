@@ -8,7 +8,9 @@ use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
 
 use super::wire::{PartialStatus, TraceByIdResponse};
-use crate::source::mapper::{EventView, Mapper, SpanView, Value};
+use crate::source::mapper::Mapper;
+use crate::source::view::{Known, SpanView, Value};
+use crate::spans::semconv::Slot;
 use crate::spans::{SpanId, TraceId};
 
 /// A trace as the HTTP side gave it.
@@ -60,13 +62,15 @@ impl Whole {
             let attributes = group.resource.as_ref().map(|r| attributes(&r.attributes)).unwrap_or_default();
             let resource = mapper.resource(&attributes);
             for span in group.scope_spans.iter().flat_map(|scope| &scope.spans) {
-                mapper.span(resource, &view(span));
+                let view = view(span, mapper);
+                mapper.span(resource, &view);
             }
         }
     }
 }
 
-fn view(span: &Span) -> SpanView<'_> {
+fn view<'a>(span: &'a Span, mapper: &Mapper) -> SpanView<'a> {
+    let exception = span.events.iter().find(|event| event.name == "exception");
     SpanView {
         trace_id: trace_id(&span.trace_id),
         span_id: span_id(&span.span_id),
@@ -77,14 +81,20 @@ fn view(span: &Span) -> SpanView<'_> {
         end: span.end_time_unix_nano,
         status_code: span.status.as_ref().map_or(0, |status| status.code),
         trace_state: &span.trace_state,
-        attributes: attributes(&span.attributes),
-        events: span
-            .events
-            .iter()
-            .map(|e| EventView { name: &e.name, attributes: attributes(&e.attributes) })
-            .collect(),
+        known: known(&span.attributes, mapper),
+        exception_type: exception.and_then(|event| known(&event.attributes, mapper).get(Slot::ExceptionType)),
         links: span.links.iter().map(|l| (trace_id(&l.trace_id), span_id(&l.span_id))).collect(),
     }
+}
+
+fn known<'a>(list: &'a [KeyValue], mapper: &Mapper) -> Known<'a> {
+    let mut known = Known::default();
+    for (key, value) in attributes(list) {
+        if let Some((slot, rank)) = mapper.classify(key) {
+            known.put(slot, rank, value);
+        }
+    }
+    known
 }
 
 fn attributes(list: &[KeyValue]) -> Vec<(&str, Value<'_>)> {
@@ -144,16 +154,19 @@ mod tests {
         assert!(
             links
                 .each()
-                .map(view)
+                .map(|span| view(span, &Mapper::default()))
                 .any(|span| !span.links.is_empty() && span.links.iter().all(|(t, s)| t.0 != 0 && !s.is_none()))
         );
         let error = decoded("v2_checkout_payment_error");
-        let events: Vec<_> = error.each().map(view).filter(|s| s.status_code == 2).flat_map(|s| s.events).collect();
-        assert!(
-            events.iter().any(|e| e.name == "exception" && e.attributes.iter().any(|(k, _)| *k == "exception.type"))
-        );
+        let mut failed = error.each().filter(|span| span.status.as_ref().is_some_and(|status| status.code == 2));
+        assert!(failed.any(|span| view(span, &Mapper::default()).exception_type.is_some()));
         let short = decoded("v2_short_id");
-        assert!(short.each().map(view).all(|span| span.trace_id.to_string().starts_with('0')));
+        assert!(
+            short
+                .each()
+                .map(|span| view(span, &Mapper::default()))
+                .all(|span| span.trace_id.to_string().starts_with('0'))
+        );
     }
 
     #[test]

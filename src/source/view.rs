@@ -1,0 +1,182 @@
+//! What a decoder hands to the mapper: a resource's attributes, and each span as a borrowed [`SpanView`].
+//!
+//! A decoder asks [`Rows::classify`] of each key what the value is good for, reads only the values that are good for
+//! something, and puts them into [`Known`], which it reuses from span to span.
+
+use std::borrow::Cow;
+
+use crate::spans::semconv::Slot;
+use crate::spans::{ResourceId, SpanId, TraceId};
+
+/// An attribute value, borrowed from the wire. Arrays and maps are of no use here and become [`Value::Other`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Value<'a> {
+    Str(&'a str),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+    Other,
+}
+
+impl<'a> Value<'a> {
+    /// The value as text; `None` for arrays and maps, and for nothing but white space.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Str(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(Cow::Borrowed),
+            Self::Int(n) => Some(Cow::Owned(n.to_string())),
+            Self::Double(x) => Some(Cow::Owned(x.to_string())),
+            Self::Bool(b) => Some(Cow::Borrowed(if b { "true" } else { "false" })),
+            Self::Other => None,
+        }
+    }
+
+    /// The value as a number, also where it was sent as a string.
+    #[allow(clippy::cast_precision_loss, reason = "rates and status numbers are small")]
+    pub(super) fn number(self) -> Option<f64> {
+        match self {
+            Self::Int(n) => Some(n as f64),
+            Self::Double(x) => Some(x),
+            Self::Str(text) => text.trim().parse().ok(),
+            Self::Bool(_) | Self::Other => None,
+        }
+    }
+
+    /// Whether it says nothing: arrays and maps, and nothing but white space.
+    pub(super) fn is_useless(self) -> bool {
+        match self {
+            // The common case without a look at the rest: printable ASCII first.
+            Self::Str(text) => !matches!(text.as_bytes().first(), Some(0x21..0x7f)) && text.trim().is_empty(),
+            Self::Other => true,
+            Self::Int(_) | Self::Double(_) | Self::Bool(_) => false,
+        }
+    }
+}
+
+/// A resource's attributes as they come: repeated keys allowed, the first wins.
+pub(super) type Attributes<'a> = [(&'a str, Value<'a>)];
+
+/// The attributes of one span by what they are good for: the value of the best spelling.
+#[derive(Debug, Clone)]
+pub(super) struct Known<'a> {
+    /// One bit a slot.
+    set: u32,
+    ranks: [u8; Slot::COUNT],
+    values: [Value<'a>; Slot::COUNT],
+}
+
+impl Default for Known<'_> {
+    fn default() -> Self {
+        Self { set: 0, ranks: [0; Slot::COUNT], values: [Value::Other; Slot::COUNT] }
+    }
+}
+
+impl<'a> Known<'a> {
+    /// Forgets all, for the next span.
+    pub(super) fn clear(&mut self) {
+        self.set = 0;
+    }
+
+    /// Notes a value unless there is one of the same or a better rank (0 is best), or it says nothing.
+    pub(super) fn put(&mut self, slot: Slot, rank: u8, value: Value<'a>) {
+        let (bit, at) = (1 << slot as u32, slot as usize);
+        if let (Some(best), Some(place)) = (self.ranks.get_mut(at), self.values.get_mut(at))
+            && (self.set & bit == 0 || rank < *best)
+            && !value.is_useless()
+        {
+            (*best, *place) = (rank, value);
+            self.set |= bit;
+        }
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<Value<'a>> {
+        if self.set & 1 << slot as u32 == 0 { None } else { self.values.get(slot as usize).copied() }
+    }
+
+    pub(super) fn text(&self, slot: Slot) -> Option<Cow<'a, str>> {
+        self.get(slot).and_then(Value::text)
+    }
+
+    /// Whether any of these slots (one bit each) is set.
+    pub(super) fn any(&self, slots: u32) -> bool {
+        self.set & slots != 0
+    }
+}
+
+/// One span, borrowed from the wire, ids already decoded (`TraceId(0)` and `SpanId::NONE` stand for "invalid").
+#[derive(Debug, Clone, Default)]
+pub(super) struct SpanView<'a> {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent_id: SpanId,
+    pub(super) name: &'a str,
+    pub(super) kind: i32,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) status_code: i32,
+    pub(super) trace_state: &'a str,
+    /// What its attributes are good for; the configured sampling rate is [`Slot::Rate`].
+    pub(super) known: Known<'a>,
+    /// The first useful [`Slot::ExceptionType`] among the attributes of the first event named `exception`; a later
+    /// exception never stands in for it.
+    pub(super) exception_type: Option<Value<'a>>,
+    pub(super) links: Vec<(TraceId, SpanId)>,
+}
+
+impl SpanView<'_> {
+    /// Forgets all but the room for links, for the next span.
+    pub(super) fn clear(&mut self) {
+        (self.trace_id, self.span_id, self.parent_id) = (TraceId(0), SpanId::NONE, SpanId::NONE);
+        (self.name, self.trace_state, self.exception_type) = ("", "", None);
+        (self.kind, self.start, self.end, self.status_code) = (0, 0, 0, 0);
+        self.known.clear();
+        self.links.clear();
+    }
+}
+
+/// Takes resources and their spans from a decoder.
+pub(super) trait Rows {
+    /// Registers a resource; pass the id to each of its spans.
+    fn resource(&mut self, attributes: &Attributes<'_>) -> ResourceId;
+    /// Takes one span; `false` asks the decoder to stop.
+    fn span(&mut self, resource: ResourceId, span: &SpanView<'_>) -> bool;
+    /// Counts a span that could not be read at all.
+    fn reject(&mut self, code: &'static str, why: &str);
+    /// What a span or event attribute is good for and the rank of its spelling; the value of any other need not be read.
+    fn classify(&self, key: &str) -> Option<(Slot, u8)>;
+}
+
+#[cfg(test)]
+impl<'a> Known<'a> {
+    /// Those of some attributes that the conventions name.
+    pub(super) fn of(attributes: &Attributes<'a>) -> Self {
+        let mut known = Self::default();
+        for &(key, value) in attributes {
+            if let Some((slot, rank)) = crate::spans::semconv::slot(key) {
+                known.put(slot, rank, value);
+            }
+        }
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_spelling_wins_then_the_first_and_what_says_nothing_never() {
+        let mut known = Known::default();
+        for (rank, value) in
+            [(2, "old"), (1, " "), (1, "new"), (1, "again"), (2, "old again"), (0, "")].map(|(r, v)| (r, Value::Str(v)))
+        {
+            known.put(Slot::Address, rank, value);
+        }
+        known.put(Slot::Url, 0, Value::Other);
+        assert_eq!((known.get(Slot::Address), known.get(Slot::Url)), (Some(Value::Str("new")), None));
+        assert!(Value::Str("\u{2003}").is_useless() && !Value::Str("é").is_useless());
+        known.clear();
+        assert_eq!(known.get(Slot::Address), None);
+        known.put(Slot::Address, 5, Value::Bool(false));
+        assert_eq!(known.get(Slot::Address), Some(Value::Bool(false)));
+    }
+}

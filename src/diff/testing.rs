@@ -116,6 +116,7 @@ pub(crate) fn edge(source: &str, target: &str, n: u64, errors: u64, client_ms: f
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: std::collections::BTreeMap::new(),
         exemplars: Default::default(),
     };
     edge.exemplars.slow.push(exemplar(3));

@@ -301,6 +301,7 @@ fn topology_edge(source: &str, target: &str, kind: EdgeKind, calls: u64) -> Edge
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: std::collections::BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }

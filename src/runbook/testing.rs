@@ -111,6 +111,7 @@ pub(super) fn edge(
             sum_ns: n * client_ms * 1_000_000,
             n,
         }],
+        dimensions: BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }

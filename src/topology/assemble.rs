@@ -16,8 +16,8 @@ use crate::spans::{SpanKind, UnixNanos, Weight};
 /// The snapshot with every list as long as it was counted and nothing summed over nodes: `publish` does the rest, at once
 /// or when all shards are there.
 pub(super) fn wide(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Intake) -> Snapshot {
-    let Tally { operations, edges, resources, touched, calls, counts } = tally;
-    let operations: BTreeMap<(u32, SpanKind), OpTally> = operations.into_iter().collect();
+    let Tally { operations, edges, resources, touched, calls, counts, .. } = tally;
+    let operations = operations.into_sorted();
     let edges = edges.into_sorted();
     let on_edges: u64 = edges.values().map(|edge| edge.totals.n).sum();
     let mut present: BTreeSet<u32> = edges.keys().flat_map(|(source, target, _)| [*source, *target]).collect();
@@ -154,7 +154,7 @@ fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identit
             error_classes: error_classes(&tally.totals, identity),
             durations: tally.durations,
             exemplars: tally.totals.picks.finish(),
-            series: tally.totals.series,
+            series: tally.totals.series.finish(),
         },
         self_ns: Some(tally.self_time),
     })
@@ -167,7 +167,8 @@ fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, i
         target: id(target)?,
         kind,
         operations: pairs(&tally, identity),
-        known_by: tally.known_by,
+        known_by: tally.known_by(),
+        dimensions: identity.dimensions.name(tally.ends, (tally.totals.calls, tally.totals.errors)),
         n: tally.totals.n,
         calls: tally.totals.calls,
         errors: tally.totals.errors,
@@ -177,7 +178,7 @@ fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, i
         gap: tally.gap,
         dwell: tally.dwell,
         exemplars: tally.totals.picks.finish(),
-        series: tally.totals.series,
+        series: tally.totals.series.finish(),
     })
 }
 

@@ -9,7 +9,9 @@ use hashbrown::HashMap;
 use super::Snapshot;
 use super::assemble;
 use super::cfg::TopologyConfig;
+use super::contents::Contents;
 use super::dicts::{Dicts, NONE};
+use super::group::Groups;
 use super::hash;
 use super::identity::Identity;
 use super::pair::Pairer;
@@ -86,15 +88,17 @@ impl Builder {
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
         let (dicts, sealed) = self.store.seal();
         let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
+        let contents = Contents::of(&identity);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Tally, Diagnostic> {
-            let mut pairer = Pairer::new(&identity, self.cfg.max_edges);
+            let mut pairer = Pairer::new(&identity, &contents, self.cfg.max_edges);
+            let mut partition = Partition::new(&sealed);
             loop {
-                let partition = next.fetch_add(1, Ordering::Relaxed);
-                if partition >= PARTITIONS {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= PARTITIONS {
                     return Ok(pairer.into_tally());
                 }
-                pair_partition(&sealed, partition, &mut pairer)?;
+                partition.pair(number, &mut pairer)?;
             }
         };
         let threads = NonZero::new(threads.min(PARTITIONS)).map_or(1, NonZero::get);
@@ -108,7 +112,7 @@ impl Builder {
             });
             std::iter::once(own).chain(joined).collect()
         });
-        let mut tally = Tally::new(identity.resource_hashes.len(), identity.nodes.len(), self.cfg.max_edges);
+        let mut tally = Tally::new(&identity, self.cfg.max_edges);
         for part in parts {
             tally.merge(part?);
         }
@@ -133,22 +137,6 @@ impl Builder {
     }
 }
 
-/// Which peers are named in which scope. Only identity dimensions need to know, and cost one more pass over the spans.
-fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Usage, Diagnostic> {
-    let scopes = dicts.services.slots().iter().map(|slot| slot.item.as_ref().map_or("", |s| s.scope.as_str()));
-    let mut usage = Usage::new(scopes);
-    if !cfg.identity_dimensions.is_empty() {
-        for partition in 0..PARTITIONS {
-            sealed.spans(partition, |row| {
-                if let Some((peer, slot, _)) = dicts.peers.resolve(row.peer).filter(|(peer, ..)| *peer != NONE) {
-                    usage.note(peer, slot.hash, row.service);
-                }
-            })?;
-        }
-    }
-    Ok(usage)
-}
-
 /// Nothing to make a snapshot of.
 pub(super) fn no_spans(ignored: u64) -> Diagnostic {
     let (message, help) = match ignored {
@@ -161,64 +149,105 @@ pub(super) fn no_spans(ignored: u64) -> Diagnostic {
     Diagnostic::error("no-spans", message).help(help)
 }
 
-/// One more pass over a partition for each [`MOST_LOADED`] spans in it.
-fn pair_partition(sealed: &Sealed, partition: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
-    let spans = sealed.spans_in(partition);
-    let passes = spans.div_ceil(MOST_LOADED).max(1);
-    let giants = if spans > MOST_PER_TRACE { find_giants(sealed, partition)? } else { HashMap::default() };
-    // Another part of the hash than the one that chose the partition.
-    let in_pass = |trace: u128, pass: u64| passes == 1 || (hash::trace(trace) >> 16) % passes == pass;
-    for pass in 0..passes {
-        let mut rows: Vec<StoredSpan> = Vec::new();
-        let mut left_out = 0;
-        sealed.spans(partition, |row| {
-            if !in_pass(row.trace, pass) {
-                return;
-            }
-            match giants.get(&row.trace) {
-                Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
-                _ => rows.push(row),
-            }
-        })?;
-        pairer.left_out(left_out);
-        let mut links: Vec<StoredLink> = Vec::new();
-        sealed.links(partition, |link| {
-            if in_pass(link.linked_trace, pass) {
-                links.push(link);
-            }
-        })?;
-        pair_traces(&mut rows, &mut links, pairer);
+/// Which peers are named in which scope. Only identity dimensions need to know, and cost one more pass over the spans.
+fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Usage, Diagnostic> {
+    let scopes = dicts.services.slots().iter().map(|slot| slot.item.as_ref().map_or("", |s| s.scope.as_str()));
+    let mut usage = Usage::new(scopes);
+    if !cfg.identity_dimensions.is_empty() {
+        for partition in 0..PARTITIONS {
+            let mut note = |row: &StoredSpan| {
+                if let Some((peer, slot, _)) = dicts.peers.resolve(row.peer).filter(|(peer, ..)| *peer != NONE) {
+                    usage.note(peer, slot.hash, row.service);
+                }
+            };
+            sealed.spans(partition, |rows| rows.iter().for_each(&mut note))?;
+            // In a shard they may come from spans that another one counts.
+            sealed.links(partition, |link| note(&link.from))?;
+        }
     }
-    Ok(())
+    Ok(usage)
+}
+
+/// One partition after the other; its memory is used again.
+struct Partition<'s> {
+    sealed: &'s Sealed,
+    rows: Vec<StoredSpan>,
+    links: Vec<StoredLink>,
+    groups: Groups,
+}
+
+impl<'s> Partition<'s> {
+    fn new(sealed: &'s Sealed) -> Self {
+        Self { sealed, rows: Vec::new(), links: Vec::new(), groups: Groups::new(sealed.secret()) }
+    }
+
+    /// One more pass over a partition for each [`MOST_LOADED`] spans in it.
+    fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+        let sealed = self.sealed;
+        let spans = sealed.spans_in(number);
+        let passes = spans.div_ceil(MOST_LOADED).max(1);
+        let giants = if spans > MOST_PER_TRACE { find_giants(sealed, number)? } else { HashMap::default() };
+        // Another part of the hash than the one that chose the partition.
+        let in_pass = |trace: u128, pass: u64| passes == 1 || (sealed.secret().trace(trace) >> 16) % passes == pass;
+        for pass in 0..passes {
+            self.rows.clear();
+            if passes == 1 {
+                sealed.spans(number, |rows| self.rows.extend_from_slice(rows))?;
+            } else {
+                let mut left_out = 0;
+                sealed.spans(number, |rows| {
+                    for row in rows.iter().filter(|row| in_pass(row.trace, pass)) {
+                        match giants.get(&row.trace) {
+                            Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
+                            _ => self.rows.push(*row),
+                        }
+                    }
+                })?;
+                pairer.left_out(left_out);
+            }
+            self.links.clear();
+            sealed.links(number, |link| {
+                if in_pass(link.linked_trace, pass) {
+                    self.links.push(link);
+                }
+            })?;
+            self.pair_traces(pairer);
+        }
+        Ok(())
+    }
+
+    fn pair_traces(&mut self, pairer: &mut Pairer<'_>) {
+        self.links.sort_unstable_by_key(|link| link.linked_trace);
+        let mut links: Vec<(u128, &mut [StoredLink])> = self
+            .links
+            .chunk_by_mut(|a, b| a.linked_trace == b.linked_trace)
+            .filter_map(|group| Some((group.first()?.linked_trace, group)))
+            .collect();
+        self.groups.group(&self.rows);
+        self.groups.each(|trace, order| {
+            let found = links.binary_search_by_key(&trace, |(linked, _)| *linked).ok();
+            let own = found.and_then(|at| links.get_mut(at)).map(|(_, group)| std::mem::take(group));
+            pairer.trace(trace, &self.rows, order, own.unwrap_or_default());
+        });
+        for (trace, lost) in links {
+            if !lost.is_empty() {
+                pairer.trace(trace, &[], &[], lost);
+            }
+        }
+        // A giant's memory is not kept.
+        self.rows.shrink_to(1 << 16);
+    }
 }
 
 /// Traces with too many spans, and by how many powers of two.
 fn find_giants(sealed: &Sealed, partition: usize) -> Result<Giants, Diagnostic> {
     let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
-    sealed.spans(partition, |row| *counts.entry(row.trace).or_default() += 1)?;
+    sealed.spans(partition, |rows| rows.iter().for_each(|row| *counts.entry(row.trace).or_default() += 1))?;
     counts.retain(|_, n| *n > MOST_PER_TRACE);
     Ok(counts.into_iter().map(|(trace, n)| (trace, n.div_ceil(MOST_PER_TRACE).next_power_of_two().ilog2())).collect())
 }
 
 type Giants = HashMap<u128, u32, foldhash::fast::FixedState>;
-
-fn pair_traces(rows: &mut [StoredSpan], links: &mut [StoredLink], pairer: &mut Pairer<'_>) {
-    rows.sort_unstable_by_key(|row| (row.trace, row.span));
-    links.sort_unstable_by_key(|link| link.linked_trace);
-    let mut links = links.chunk_by_mut(|a, b| a.linked_trace == b.linked_trace).peekable();
-    let trace_of = |links: &[StoredLink]| links.first().map(|link| link.linked_trace);
-    for rows in rows.chunk_by_mut(|a, b| a.trace == b.trace) {
-        let Some(trace) = rows.first().map(|row| row.trace) else { continue };
-        while let Some(lost) = links.next_if(|l| trace_of(l).is_some_and(|t| t < trace)) {
-            pairer.trace(&mut [], lost);
-        }
-        let own = links.next_if(|l| trace_of(l) == Some(trace));
-        pairer.trace(rows, own.unwrap_or(&mut []));
-    }
-    for lost in links {
-        pairer.trace(&mut [], lost);
-    }
-}
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::contents;
 use super::dict::OTHER;
-use super::hash;
 use super::identity::MOST_OPERATIONS;
 use super::snapshot::{Edge, NodeId, NodeKind, Operation, Snapshot};
 use super::unite;
@@ -104,5 +104,5 @@ pub(super) fn edges(snapshot: &mut Snapshot, most: usize, least: u32) {
 
 /// The same in every run: made of names.
 fn edge_hash(edge: &Edge) -> u64 {
-    hash::mix(hash::text(hash::text(7, &edge.source.0), &edge.target.0), edge.kind as u64)
+    contents::of_edge(&edge.source.0, &edge.target.0, edge.kind)
 }

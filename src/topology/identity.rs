@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cfg::{Caller, TopologyConfig};
 use super::dict::OTHER;
 use super::dicts::Dicts;
+use super::dimensions::Dimensions;
 use super::glob;
 pub(super) use super::naming::{Fate, Seed, UNKNOWN_SERVICE};
 use super::naming::{Named, NamedPeer, display_name, means, operation_ignored, seed, topic};
@@ -77,6 +78,7 @@ pub(super) struct Identity {
     /// By canonical number; 0 is "not known".
     pub(super) classes: Vec<ErrorClass>,
     pub(super) resource_hashes: Vec<u64>,
+    pub(super) dimensions: Dimensions,
     pub(super) user: u32,
     /// Whether any span may be ignored or looked through: whole traces are then looked at once more.
     pub(super) has_rules: bool,
@@ -161,6 +163,7 @@ impl Identity {
                 .collect(),
             peers: peers.collect(),
             resource_hashes: resource_hashes.collect(),
+            dimensions: Dimensions::new(dicts),
             services,
             ops,
             op_names,

@@ -14,11 +14,14 @@ mod capmap;
 mod caps;
 pub mod cfg;
 pub mod codec;
+mod contents;
 mod dict;
 mod dicts;
+mod dimensions;
 #[cfg(test)]
 mod fixture;
 mod glob;
+mod group;
 mod hash;
 mod identity;
 mod invariants;
@@ -29,6 +32,7 @@ mod merge;
 #[cfg(test)]
 mod model;
 mod naming;
+mod optable;
 mod pair;
 mod picks;
 mod presets;
@@ -39,6 +43,7 @@ mod row;
 mod rules_tests;
 mod scope;
 mod self_time;
+mod series;
 mod shard;
 mod sketch;
 mod snapshot;
@@ -50,6 +55,7 @@ mod trace;
 mod unite;
 
 pub use build::{Builder, Intake};
+pub use dimensions::EdgeDimension;
 pub use merge::{Merger, merge};
 pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};

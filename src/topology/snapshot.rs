@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::dimensions::EdgeDimension;
 use super::shard::Parts;
 use super::{Sketch, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
@@ -87,8 +88,8 @@ pub struct Provenance {
     pub tool_version: String,
     /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
     pub spans_digest: String,
-    /// Fingerprint of the rules that say who is who and what is left out (`TopologyConfig::fingerprint`), 32 hex digits;
-    /// empty without any. Snapshots made under different rules are different maps.
+    /// Fingerprint of the rules of the `topology` section, 32 hex digits; absent without rules. Only snapshots of the same
+    /// rules merge.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub rules: String,
 }
@@ -152,7 +153,7 @@ pub struct Coverage {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_nothing(weight: &Weight) -> bool {
+pub(super) fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
 }
 
@@ -351,16 +352,17 @@ pub struct Exemplar {
     pub duration_ns: u64,
 }
 
-/// Exemplars by class, at most 3 each. Chosen by hash of the trace id or by rank, never by arrival.
+/// Exemplars by class, one span a trace. Chosen by hash of the trace id or by rank, never by arrival, so that those of
+/// shards merge to those of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplars {
-    /// The slowest, slowest first.
+    /// The 3 slowest, slowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slow: Vec<Exemplar>,
-    /// Failed ones.
+    /// Failed ones: the 3 of smallest trace hash, in order of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Exemplar>,
-    /// Successful ones near the median.
+    /// Successful ones, a random sample: the 5 of smallest trace hash, in order of it. See [`Self::nearest_typical`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub typical: Vec<Exemplar>,
 }
@@ -370,6 +372,21 @@ impl Exemplars {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slow.is_empty() && self.failed.is_empty() && self.typical.is_empty()
+    }
+
+    /// The typical ones, those whose duration is nearest to `median` nanoseconds first.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration in nanoseconds; saturates")]
+    pub fn typical_by_nearness(&self, median: f64) -> Vec<&Exemplar> {
+        let mut typical: Vec<&Exemplar> = self.typical.iter().collect();
+        typical.sort_by_key(|e| e.duration_ns.abs_diff(median as u64));
+        typical
+    }
+
+    /// The typical one whose duration is nearest to `median` nanoseconds; of several the first.
+    #[must_use]
+    pub fn nearest_typical(&self, median: f64) -> Option<&Exemplar> {
+        self.typical_by_nearness(median).into_iter().next()
     }
 }
 
@@ -512,6 +529,10 @@ pub struct Edge {
     /// The calls by operation, most frequent first, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<EdgeOperation>,
+    /// The calls by what either end says of its version, environment, cluster and region. At most 64 pairs of values a
+    /// key; more are summed under `(other)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, Vec<EdgeDimension>>,
     /// Traces to open. Span ids are the caller's where it was seen.
     #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
     pub exemplars: Exemplars,

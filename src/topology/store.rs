@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::dicts::{Dicts, NONE, Remap, Usage};
-use super::hash;
+use super::hash::Secret;
 use super::row::{StoredLink, StoredSpan};
 use super::shard::Shard;
 use crate::diag::Diagnostic;
@@ -47,6 +47,7 @@ pub(super) struct Store {
     partitions: Vec<Mutex<Partition>>,
     spill: Mutex<Option<Spill>>,
     heap_bytes: usize,
+    secret: Secret,
     shard: Option<Shard>,
 }
 
@@ -57,10 +58,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn spill_failed(doing: &str, error: &std::io::Error) -> Diagnostic {
     Diagnostic::error("spill-failed", format!("spans could not be {doing} a temporary file: {error}"))
         .help("point TMPDIR at a directory with room (about 80 bytes a span), or read a shorter window")
-}
-
-fn partition_of(trace: u128) -> usize {
-    usize::try_from(hash::trace(trace) % PARTITIONS as u64).unwrap_or(0)
 }
 
 impl Store {
@@ -77,8 +74,13 @@ impl Store {
             spill: Mutex::new(None),
             // Two heaps a partition; links are few, so most of the room is for spans.
             heap_bytes: memory_bytes / PARTITIONS,
+            secret: Secret::new(),
             shard,
         }
+    }
+
+    fn partition_of(&self, trace: u128) -> usize {
+        usize::try_from(self.secret.trace(trace) % PARTITIONS as u64).unwrap_or(0)
     }
 
     /// Whether a trace is counted here. Names are taken over from all of them.
@@ -100,7 +102,7 @@ impl Store {
             .iter()
             .enumerate()
             .filter(|(_, row)| self.owns(row.trace_id))
-            .map(|(at, row)| (partition_of(row.trace_id.0), at))
+            .map(|(at, row)| (self.partition_of(row.trace_id.0), at))
             .collect();
         scattered.sort_unstable();
         for group in scattered.chunk_by(|a, b| a.0 == b.0) {
@@ -114,7 +116,7 @@ impl Store {
         // A link goes with the trace it points to, also when another shard counts the span it comes from.
         for link in batch.links.iter().filter(|link| self.owns(link.trace_id)) {
             let Some(from) = stored(link.row as usize) else { continue };
-            let Some(partition) = self.partitions.get(partition_of(link.trace_id.0)) else { continue };
+            let Some(partition) = self.partitions.get(self.partition_of(link.trace_id.0)) else { continue };
             let heap = &mut lock(partition).links;
             self.make_room(heap, StoredLink::BYTES)?;
             StoredLink { linked_trace: link.trace_id.0, linked_span: link.span_id.0, from }.put(&mut heap.bytes);
@@ -146,7 +148,7 @@ impl Store {
         let open = |mutex: Mutex<Partition>| mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
         let partitions = self.partitions.into_iter().map(open).collect();
         let dicts = self.dicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (dicts, Sealed { partitions, spill: self.spill })
+        (dicts, Sealed { partitions, spill: self.spill, secret: self.secret })
     }
 }
 
@@ -180,18 +182,24 @@ fn stored(batch: &SpanBatch, remap: &Remap, at: usize, linked: bool) -> Option<S
 pub(super) struct Sealed {
     partitions: Vec<Partition>,
     spill: Mutex<Option<Spill>>,
+    secret: Secret,
 }
 
 impl Sealed {
+    /// What decides where a trace lies.
+    pub(super) fn secret(&self) -> Secret {
+        self.secret
+    }
+
     /// Records of spans in a partition.
     pub(super) fn spans_in(&self, partition: usize) -> u64 {
         self.partitions.get(partition).map_or(0, |p| p.spans.records)
     }
 
     /// Hands every span of a partition to `take`, in no order that means anything.
-    pub(super) fn spans(&self, partition: usize, take: impl FnMut(StoredSpan)) -> Result<(), Diagnostic> {
+    pub(super) fn spans(&self, partition: usize, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
         match self.partitions.get(partition) {
-            Some(p) => self.each(&p.spans, StoredSpan::BYTES, StoredSpan::get, take),
+            Some(p) => self.each(&p.spans, StoredSpan::BYTES, StoredSpan::get, |row| take(&[row])),
             None => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ use crate::shop;
 
 #[path = "../../examples/shop/model/mod.rs"]
 #[allow(dead_code, reason = "the example uses the rest")]
-mod model;
+pub mod model;
 
 const NAMES: [&str; 8] = ["check", "config", "diff", "generate", "graph", "ledger", "slo", "snapshot"];
 

@@ -45,6 +45,7 @@ fn edge(source: &str, target: &str, kind: EdgeKind, n: u64) -> Edge {
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }

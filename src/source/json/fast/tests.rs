@@ -28,8 +28,8 @@ impl Rows for Until {
         self.0.reject(code, why);
     }
 
-    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        self.0.classify(key)
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        self.0.classify_raw(key)
     }
 }
 

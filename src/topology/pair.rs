@@ -29,7 +29,7 @@ use super::contents::Contents;
 use super::dicts::is_peer_stand_in;
 use super::group::Key;
 use super::hash;
-use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
 use super::self_time::{Interval, SelfTimes, is_awaited};
@@ -276,6 +276,7 @@ impl<'a> Pairer<'a> {
         let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
+            Some(IGNORED) => return,
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
             Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
@@ -435,6 +436,7 @@ impl<'a> Pairer<'a> {
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
+            IGNORED => {}
             NOWHERE => return false,
             target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
         }

@@ -26,7 +26,6 @@
 use hashbrown::HashSet;
 
 use super::contents::Contents;
-use super::dicts::is_peer_stand_in;
 use super::group::Key;
 use super::hash;
 use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
@@ -213,7 +212,7 @@ impl<'a> Pairer<'a> {
             }
             let op = self.identity.ops.get(span.row.op as usize);
             counts.beyond_operations += u64::from(op.is_none_or(|op| op.beyond));
-            counts.beyond_peers += u64::from(is_peer_stand_in(span.row.peer));
+            counts.beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }

@@ -25,6 +25,7 @@ mod identity;
 mod invariants;
 #[cfg(test)]
 mod laws;
+mod lane;
 mod layers;
 mod optable;
 mod merge;
@@ -41,6 +42,7 @@ mod shard;
 mod sketch;
 mod snapshot;
 mod store;
+mod tables;
 mod tally;
 mod time_sum;
 mod trace;

@@ -24,7 +24,10 @@ import tempfile
 import time
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True  # Nothing is left in the repository.
+import answers  # noqa: E402
+from answers import fail  # noqa: E402
+
 CORE, OTHER = 0, min(1, (os.cpu_count() or 1) - 1)
 TICK = os.sysconf("SC_CLK_TCK")
 TTL = 2  # Seconds the connector waits for the other half of a call; its default.
@@ -33,20 +36,6 @@ OTLP, HTTP, PPROF = 34317, 34318, 31777
 
 def number(name, default):
     return int(os.environ.get(name, default))
-
-
-def programs():
-    paths = [os.environ.get("TRACEBOOK"), os.environ.get("SHOP")]
-    if not all(paths):
-        manifest = ["--manifest-path", str(HERE / "Cargo.toml")]
-        build = ["cargo", "build", "--release", "--no-default-features", "--bin", "tracebook", "--example", "shop"]
-        subprocess.run(build + manifest, check=True)
-        metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps"]
-        target = json.loads(subprocess.run(metadata + manifest, check=True, capture_output=True).stdout)["target_directory"]
-        built = [f"{target}/release/tracebook", f"{target}/release/examples/shop"]
-        paths = [path or other for path, other in zip(paths, built)]
-    peers = subprocess.run([str(HERE / "tests/peers/build.sh")], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    return paths[0], paths[1], pathlib.Path(peers)
 
 
 # The Collector.
@@ -114,7 +103,7 @@ def listening(process):
     until = time.monotonic() + 60
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise SystemExit("collector.py: the Collector did not start")
+            fail("the Collector did not start")
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{HTTP}/v1/traces", data=b"", timeout=1).read()
             return
@@ -122,7 +111,7 @@ def listening(process):
             return
         except OSError:
             time.sleep(0.1)
-    raise SystemExit("collector.py: the Collector does not listen")
+    fail("the Collector does not listen")
 
 
 def collector(peers, spans_file, connect, wanted, profile=None):
@@ -146,7 +135,7 @@ def collector(peers, spans_file, connect, wanted, profile=None):
                 name = "connector" if connect else "decode"
                 (pathlib.Path(profile) / f"{name}.pprof").write_bytes(urllib.request.urlopen(url, timeout=60).read())
             if loader.wait(timeout=900) != 0:
-                raise SystemExit("collector.py: the loader failed")
+                fail("the loader failed")
             wall, used = time.monotonic() - begin, cpu(process.pid) - before
             found, still, last = {}, 0, None
             while connect and sum(calls for calls, _ in found.values()) != wanted and still < 15:
@@ -176,13 +165,8 @@ def capture(tracebook, spans_file, directory):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit("collector.py: capture failed")
+        fail("capture failed")
     return usage.ru_utime + usage.ru_stime, time.monotonic() - begin, out
-
-
-def graph(tracebook, snapshot):
-    answer = subprocess.run([tracebook, "--quiet", "graph", "--from", str(snapshot), "--format", "json"], check=True, capture_output=True)
-    return json.loads(answer.stdout)
 
 
 # The answers, in the connector's terms.
@@ -206,7 +190,7 @@ def expected(edges, calls, errors):
             if target.startswith("messaging:"):
                 differences.add("a topic is no node")
                 continue
-            if by_link(edge):
+            if answers.by_link(edge):
                 differences.add("links are not followed: a batch consumer is called by `user`, once a batch")
                 source = "entry:user"
             else:
@@ -220,35 +204,23 @@ def expected(edges, calls, errors):
     return want, sorted(differences)
 
 
-def by_link(edge):
-    """A consumer with traces of its own: several messages for one span, so not one of each."""
-    return edge["source"].startswith("messaging:") and edge.get("messages", edge.get("calls")) != edge["n"]
-
-
 def compare(truth, ours, theirs):
     """Raises on the first answer that is not right."""
-    generated = {(e["source"], e["target"]): e for e in truth["edges"]}
-    found = {(e["source"], e["target"]): e for e in ours["edges"]}
-    problems = [f"tracebook: edge {key} is {'missing' if key in generated else 'made up'}" for key in generated.keys() ^ found.keys()]
-    for key in generated.keys() & found.keys():
-        edge = generated[key]
-        batched = by_link(edge)
-        right = (edge["messages"], edge["message_errors"]) if batched else (edge["n"], edge["errors_n"])
-        got = (found[key]["calls"], found[key]["errors"])
-        if got != right:
-            problems.append(f"tracebook: {key} has calls, errors {got}, generated were {right}")
+    problems = [f"tracebook: {problem}" for problem in answers.problems(truth, ours)]
     want, differences = expected(truth["edges"], lambda e: e["n"], lambda e: e["errors_n"])
     for key in sorted(want.keys() | theirs.keys()):
         if want.get(key) != theirs.get(key):
             problems.append(f"connector: {key} has calls, failed {theirs.get(key)}, should be {want.get(key)}")
     if problems:
-        raise SystemExit("collector.py: the answers differ\n  " + "\n  ".join(problems[:20]))
-    return len(found), len(theirs), differences
+        fail("the answers differ\n  " + "\n  ".join(problems[:20]))
+    return len(ours["edges"]), len(theirs), differences
 
 
 def main():
     rounds, spans = number("ROUNDS", 3), number("SPANS", 1_000_000)
-    tracebook, shop, peers = programs()
+    tracebook, shop = answers.programs()
+    build = subprocess.run([str(answers.HERE / "tests/peers/build.sh")], check=True, stdout=subprocess.PIPE, text=True)
+    peers = pathlib.Path(build.stdout.strip())
     with tempfile.TemporaryDirectory(prefix="tracebook-spans.") as name:
         directory = pathlib.Path(name)
         spans_file, truth_file = directory / "spans.binpb", directory / "truth.json"
@@ -262,7 +234,7 @@ def main():
         for round_ in range(rounds):
             used, wall, snapshot = capture(tracebook, spans_file, directory)
             times["tracebook capture"].append((used, wall))
-            ours = graph(tracebook, snapshot)
+            ours = answers.graph(tracebook, snapshot)
             profile = os.environ.get("PPROF") if round_ == 0 else None
             used, wall, theirs = collector(peers, spans_file, True, wanted, profile)
             times["Collector, servicegraph"].append((used, wall))
@@ -284,7 +256,7 @@ def main():
             print(f"  - {difference}")
         ratio = statistics.median(each)
         if ratio < float(os.environ.get("RATIO", 0)):
-            raise SystemExit(f"collector.py: {ratio:.1f} times is below {os.environ['RATIO']}")
+            fail(f"{ratio:.1f} times is below {os.environ['RATIO']}")
 
 
 main()

@@ -116,6 +116,7 @@ pub(crate) fn edge(source: &str, target: &str, n: u64, errors: u64, client_ms: f
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: std::collections::BTreeMap::new(),
         exemplars: Default::default(),
     };
     edge.exemplars.slow.push(exemplar(3));
@@ -135,6 +136,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             sources: vec!["test".into()],
             tool_version: "0".into(),
             spans_digest: "0".into(),
+            rules: String::new(),
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },

@@ -410,6 +410,7 @@ impl CoverageView {
             ("links whose other end is missing", coverage.unresolved_links),
             ("traces given only in part", coverage.partial_traces),
             ("spans ignored by a rule", coverage.ignored),
+            ("spans of gateways looked through", coverage.transparent),
         ];
         let fixed = fixed.iter().map(|(what, n)| LossView { what: (*what).to_owned(), n: *n });
         let rejected =

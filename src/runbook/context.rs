@@ -323,7 +323,11 @@ impl<'a> Target<'a> {
     pub(super) fn label(&self) -> String {
         match self.name.as_str() {
             "" => super::quote::label(&self.id.0),
-            name if self.system.is_empty() || self.system == name => super::quote::label(name),
+            name if self.system.is_empty() || self.system == name => match self.id.0.rsplit_once('@') {
+                // Where the environment is part of the identity: `cart@prod`.
+                Some((_, scope)) if !name.contains('@') => super::quote::label(&format!("{name}@{scope}")),
+                _ => super::quote::label(name),
+            },
             // A database and a topic may share a name.
             name => super::quote::label(&format!("{}:{name}", self.system)),
         }

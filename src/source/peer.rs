@@ -34,6 +34,72 @@ pub(super) fn derive(name: &str, kind: SpanKind, known: &Known<'_>, peer: &mut P
     peer.kind != PeerKind::None
 }
 
+/// What [`derive`] looks at, for spans that call out or receive.
+const LOOKED_AT: u32 = CALLER
+    | Known::bit(Slot::DbSystem)
+    | Known::bit(Slot::DbNamespace)
+    | Known::bit(Slot::MessagingSystem)
+    | Known::bit(Slot::MessagingDestination)
+    | Known::bit(Slot::MessagingAnonymous)
+    | Known::bit(Slot::MessagingTemporary)
+    | Known::bit(Slot::Address)
+    | Known::bit(Slot::Url);
+/// The same for SERVER spans.
+const CALLER: u32 = Known::bit(Slot::PeerService) | Known::bit(Slot::PeerNamespace);
+
+/// Makes `key` hold all that [`derive`] decides by, so that spans with equal keys have the same peer; `false` when there can
+/// be none.
+pub(super) fn key(key: &mut Vec<u8>, name: &str, kind: SpanKind, known: &Known<'_>) -> bool {
+    let (class, slots) = match kind {
+        SpanKind::Server => (0, CALLER),
+        SpanKind::Client => (1, LOOKED_AT),
+        SpanKind::Producer | SpanKind::Consumer => (2, LOOKED_AT),
+        SpanKind::Internal | SpanKind::Unspecified => return false,
+    };
+    let mut left = known.of_these(slots);
+    if left == 0 && class != 2 {
+        return false;
+    }
+    key.clear();
+    key.push(class);
+    let is_set = |slot| left & Known::bit(slot) != 0;
+    if !is_set(Slot::MessagingDestination) && (class == 2 || class == 1 && is_set(Slot::MessagingSystem)) {
+        Value::Str(name).push_to(key);
+    }
+    if is_set(Slot::Url) {
+        // Of a URL only the host matters, and only where there is no address.
+        left &= !Known::bit(Slot::Url);
+        if left & Known::bit(Slot::Address) == 0
+            && let Some(Value::Str(url)) = known.get(Slot::Url)
+        {
+            key.push(Slot::Url as u8);
+            Value::Str(host_of(url)).push_to(key);
+        }
+    }
+    for slot in SLOTS {
+        if left & Known::bit(slot) != 0
+            && let Some(value) = known.get(slot)
+        {
+            key.push(slot as u8);
+            value.push_to(key);
+        }
+    }
+    true
+}
+
+/// What [`key`] is made of, but for the URL.
+const SLOTS: [Slot; 9] = [
+    Slot::DbSystem,
+    Slot::DbNamespace,
+    Slot::MessagingSystem,
+    Slot::MessagingDestination,
+    Slot::MessagingAnonymous,
+    Slot::MessagingTemporary,
+    Slot::PeerService,
+    Slot::PeerNamespace,
+    Slot::Address,
+];
+
 fn database(known: &Known<'_>, peer: &mut Peer) -> bool {
     let (system, namespace) = (known.text(Slot::DbSystem), known.text(Slot::DbNamespace));
     if system.is_none() && namespace.is_none() {
@@ -137,6 +203,7 @@ mod tests {
         let known = Known::of(&attributes);
         let mut peer = Peer { kind: PeerKind::External, address: "left over".into(), ..Peer::default() };
         let found = derive(name, kind, &known, &mut peer);
+        assert!(key(&mut Vec::new(), name, kind, &known) || !found);
         assert!(found || !(kind.calls_out() || kind.is_called()) || peer == Peer::default());
         if found { peer } else { Peer::default() }
     }

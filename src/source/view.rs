@@ -52,6 +52,25 @@ impl<'a> Value<'a> {
     }
 }
 
+impl Value<'_> {
+    /// Appends what tells it from every other value, for keys of caches.
+    pub(super) fn push_to(self, key: &mut Vec<u8>) {
+        let (tag, word) = match self {
+            Self::Str(text) => (0, text.len() as u64),
+            #[allow(clippy::cast_sign_loss, reason = "the bits are kept")]
+            Self::Int(n) => (1, n as u64),
+            Self::Double(x) => (2, x.to_bits()),
+            Self::Bool(b) => (3, u64::from(b)),
+            Self::Other => (4, 0),
+        };
+        key.push(tag);
+        key.extend_from_slice(&word.to_le_bytes());
+        if let Self::Str(text) = self {
+            key.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
 /// A resource's attributes as they come: repeated keys allowed, the first wins.
 pub(super) type Attributes<'a> = [(&'a str, Value<'a>)];
 
@@ -76,9 +95,14 @@ impl<'a> Known<'a> {
         self.set = 0;
     }
 
+    /// Which bit stands for a slot.
+    pub(super) const fn bit(slot: Slot) -> u32 {
+        1 << slot as u32
+    }
+
     /// Notes a value unless there is one of the same or a better rank (0 is best), or it says nothing.
     pub(super) fn put(&mut self, slot: Slot, rank: u8, value: Value<'a>) {
-        let (bit, at) = (1 << slot as u32, slot as usize);
+        let (bit, at) = (Self::bit(slot), slot as usize);
         if let (Some(best), Some(place)) = (self.ranks.get_mut(at), self.values.get_mut(at))
             && (self.set & bit == 0 || rank < *best)
             && !value.is_useless()
@@ -88,17 +112,18 @@ impl<'a> Known<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<Value<'a>> {
-        if self.set & 1 << slot as u32 == 0 { None } else { self.values.get(slot as usize).copied() }
+        if self.set & Self::bit(slot) == 0 { None } else { self.values.get(slot as usize).copied() }
     }
 
     pub(super) fn text(&self, slot: Slot) -> Option<Cow<'a, str>> {
         self.get(slot).and_then(Value::text)
     }
 
-    /// Whether any of these slots (one bit each) is set.
-    pub(super) fn any(&self, slots: u32) -> bool {
-        self.set & slots != 0
+    /// Those of these slots (one bit each) that are set.
+    pub(super) fn of_these(&self, slots: u32) -> u32 {
+        self.set & slots
     }
 }
 
@@ -142,7 +167,17 @@ pub(super) trait Rows {
     /// Counts a span that could not be read at all.
     fn reject(&mut self, code: &'static str, why: &str);
     /// What a span or event attribute is good for and the rank of its spelling; the value of any other need not be read.
-    fn classify(&self, key: &str) -> Option<(Slot, u8)>;
+    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
+        self.classify_raw(key.as_bytes())
+    }
+    /// [`Rows::classify`] of a key that may not be UTF-8.
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)>;
+    /// The resource that the same bytes, whatever their encoding, were [learnt](Rows::learn_resource) to stand for.
+    fn known_resource(&mut self, _raw: &[u8]) -> Option<ResourceId> {
+        None
+    }
+    /// Remembers what bytes stand for, right after [`Rows::resource`] gave the id.
+    fn learn_resource(&mut self, _raw: &[u8], _id: ResourceId) {}
 }
 
 #[cfg(test)]

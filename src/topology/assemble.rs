@@ -58,6 +58,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         sources: sources.into_iter().collect(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         spans_digest: format!("{:032x}", counts.digest),
+        rules: String::new(),
     }
 }
 
@@ -87,6 +88,7 @@ fn coverage(intake: Intake, counts: &Counts, beyond_edges: u64) -> Coverage {
         partial_traces: intake.partial_traces,
         rejected: intake.rejected,
         ignored: counts.ignored,
+        transparent: counts.transparent,
         overflow: overflow.iter().filter(|(_, n)| *n > 0).map(|(what, n)| ((*what).to_owned(), *n)).collect(),
         sampled: counts.sampled,
         entry_traces: counts.entry_traces,
@@ -103,7 +105,7 @@ fn attributes(
     for (id, n) in (0..).zip(resources).filter(|(_, n)| **n > 0) {
         let Some((_, _, entry)) = dicts.resources.resolve(id) else { continue };
         let Some(service) =
-            identity.services.get(entry.service as usize).filter(|s| s.node != super::identity::NOWHERE)
+            identity.services.get(entry.service as usize).filter(|s| s.fate == super::identity::Fate::Kept)
         else {
             continue;
         };
@@ -111,9 +113,9 @@ fn attributes(
         for (key, value) in &entry.values {
             *node.entry((*key).to_owned()).or_default().entry(value.clone()).or_default() += n;
         }
-        // A service that did not say its name, or said the SDK's default, is marked with what it sent.
+        // A service that did not say its name, or said the SDK's default, or has an alias, is marked with what it sent.
         let sent = dicts.services.resolve(entry.service).map_or("", |(_, _, s)| s.name.as_str());
-        if sent.is_empty() || sent.starts_with(UNKNOWN_SERVICE) {
+        if sent.is_empty() || sent.starts_with(UNKNOWN_SERVICE) || service.renamed {
             let sent = if sent.is_empty() { "(missing)" } else { sent };
             *node.entry("service.name".to_owned()).or_default().entry(sent.to_owned()).or_default() += n;
         }
@@ -166,6 +168,7 @@ fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, i
         kind,
         operations: pairs(&tally, identity),
         known_by: tally.known_by(),
+        dimensions: identity.dimensions.name(tally.ends, (tally.totals.calls, tally.totals.errors)),
         n: tally.totals.n,
         calls: tally.totals.calls,
         errors: tally.totals.errors,

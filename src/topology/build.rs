@@ -10,12 +10,14 @@ use super::Snapshot;
 use super::assemble;
 use super::cfg::TopologyConfig;
 use super::contents::Contents;
+use super::dicts::{Dicts, NONE};
 use super::group::Groups;
 use super::hash;
 use super::identity::Identity;
 use super::pair::Pairer;
 use super::publish;
 use super::row::{StoredLink, StoredSpan};
+use super::scope::Usage;
 use super::shard::{Parts, Shard};
 use super::store::{self, PARTITIONS, Sealed, Store};
 use super::tally::Tally;
@@ -67,7 +69,13 @@ impl Builder {
     #[must_use]
     pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
         let shard = shard.filter(|shard| shard.count() > 1);
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations, shard);
+        let mut dimensions: Vec<&'static str> = Vec::new();
+        for key in cfg.identity_dimensions.iter().map(|dimension| dimension.key()) {
+            if !dimensions.contains(&key) {
+                dimensions.push(key);
+            }
+        }
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, dimensions, shard);
         Self { cfg, store, shard }
     }
 
@@ -85,7 +93,7 @@ impl Builder {
     /// `no-spans` when nothing was pushed; `spill-failed` when spilled spans cannot be read back.
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
         let (dicts, sealed) = self.store.seal();
-        let identity = Identity::new(&dicts, &self.cfg);
+        let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
         let contents = Contents::of(&identity);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Tally, Diagnostic> {
@@ -122,7 +130,8 @@ impl Builder {
             _ if counts.spans > 0 => {}
             _ => return Err(no_spans(counts.ignored)),
         }
-        let wide = assemble::wide(tally, &identity, &dicts, intake);
+        let mut wide = assemble::wide(tally, &identity, &dicts, intake);
+        wide.provenance.rules = self.cfg.fingerprint();
         Ok(match parts {
             Some(parts) => {
                 let mut wide = Snapshot { shard: Some(parts), ..wide };
@@ -144,6 +153,27 @@ pub(super) fn no_spans(ignored: u64) -> Diagnostic {
         ),
     };
     Diagnostic::error("no-spans", message).help(help)
+}
+
+/// Which peers are named in which scope. Only identity dimensions need to know, and cost one more pass over the spans.
+fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Usage, Diagnostic> {
+    let scopes = dicts.services.slots().iter().map(|slot| slot.item.as_ref().map_or("", |s| s.scope.as_str()));
+    let mut usage = Usage::new(scopes);
+    if !cfg.identity_dimensions.is_empty() {
+        for partition in 0..PARTITIONS {
+            let mut note = |row: &StoredSpan| {
+                if let Some((peer, slot, _)) = dicts.peers.resolve(row.peer).filter(|(peer, ..)| *peer != NONE) {
+                    usage.note(peer, slot.hash, row.service);
+                }
+            };
+            let stored = sealed.take(partition);
+            sealed.spans(&stored, |rows| rows.iter().for_each(&mut note))?;
+            // In a shard they may come from spans that another one counts.
+            sealed.links(&stored, |link| note(&link.from))?;
+            sealed.put_back(partition, stored);
+        }
+    }
+    Ok(usage)
 }
 
 /// One partition after the other; its memory is used again.

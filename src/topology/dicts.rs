@@ -1,7 +1,7 @@
 //! The dictionaries shared by all batches of a run.
 
 use super::dict::{Bounds, Candidate, Dict, Load, OTHER};
-use super::hash;
+use super::{hash, scope};
 use crate::spans::{ErrorClass, Peer, PeerKind, Resource};
 
 /// Identity of a service: namespace and name as sent; the name is empty when missing.
@@ -9,6 +9,8 @@ use crate::spans::{ErrorClass, Peer, PeerKind, Resource};
 pub(super) struct ServiceName {
     pub(super) namespace: String,
     pub(super) name: String,
+    /// Values of the configured identity dimensions, see [`super::scope`]; empty without any.
+    pub(super) scope: String,
 }
 
 /// An operation name within a service.
@@ -46,6 +48,8 @@ pub(super) struct Dicts {
     pub(super) peers: Dict<Peer>,
     /// Position 0 is no error class, 1 stands for classes beyond the cap.
     pub(super) errors: Dict<ErrorClass>,
+    /// Resource attributes that are part of a service's identity.
+    dimensions: Vec<&'static str>,
 }
 
 /// What a resource stands for.
@@ -87,7 +91,7 @@ pub(super) fn is_peer_stand_in(peer: u32) -> bool {
 impl Dicts {
     /// Empty dictionaries. `max_operations` is what will be kept per service in the end; many more names than that are
     /// remembered, so that the most frequent can be chosen.
-    pub(super) fn new(max_operations: usize) -> Self {
+    pub(super) fn new(max_operations: usize, dimensions: Vec<&'static str>) -> Self {
         const BYTES: usize = 48 << 20;
         let all = |items| Bounds { all: Load { items, bytes: BYTES }, group: Load::UNBOUNDED };
         let of_service = Load { items: max_operations.saturating_mul(16).max(4096), bytes: BYTES / 32 };
@@ -97,8 +101,9 @@ impl Dicts {
             resources: Dict::new(all(1 << 16)),
             peers: Dict::new(all(1 << 16)),
             errors: Dict::new(all(1 << 14)),
+            dimensions,
         };
-        dicts.service("", OTHER);
+        dicts.service("", OTHER, "");
         dicts.ops.pin(&Candidate {
             hash: 0,
             group: 0,
@@ -120,18 +125,23 @@ impl Dicts {
     /// What a resource stands for, taken over if it is new.
     pub(super) fn resource(&mut self, resource: &Resource) -> Owner {
         let (namespace, name) = (clip(&resource.namespace, VALUE_BYTES), clip(&resource.name, VALUE_BYTES));
-        let (service, hash) = self.service(namespace, name);
+        let scope = scope::of(&self.dimensions, &resource.attributes);
+        let (service, hash) = self.service(namespace, name, clip(&scope, VALUE_BYTES));
         Owner { service, hash, resource: self.attributes(service, hash, &resource.attributes) }
     }
 
-    fn service(&mut self, namespace: &str, name: &str) -> (u32, u64) {
-        let hash = hash::text(hash::text(1, namespace), name);
+    fn service(&mut self, namespace: &str, name: &str, scope: &str) -> (u32, u64) {
+        let plain = hash::text(hash::text(1, namespace), name);
+        let hash = if scope.is_empty() { plain } else { hash::text(plain, scope) };
         let wanted = Candidate {
             hash,
             group: 0,
-            bytes: namespace.len() + name.len(),
-            same: &|s: &ServiceName| s.namespace == namespace && s.name == name,
-            make: &|| ServiceName { namespace: namespace.to_owned(), name: name.to_owned() },
+            bytes: namespace.len() + name.len() + scope.len(),
+            same: &|s: &ServiceName| s.namespace == namespace && s.name == name && s.scope == scope,
+            make: &|| {
+                let [namespace, name, scope] = [namespace, name, scope].map(str::to_owned);
+                ServiceName { namespace, name, scope }
+            },
         };
         let first = self.services.slots().is_empty();
         (if first { self.services.pin(&wanted) } else { self.services.intern(&wanted, NONE) }, hash)

@@ -1,7 +1,5 @@
 //! Spans for tests, written as literals.
 
-use proptest::prelude::*;
-
 use super::cfg::TopologyConfig;
 use super::{Builder, Intake, Snapshot};
 use crate::spans::{
@@ -25,6 +23,8 @@ pub(super) struct S {
     pub(super) flags: SpanFlags,
     pub(super) links: Vec<(u128, u64)>,
     pub(super) pod: &'static str,
+    pub(super) environment: &'static str,
+    pub(super) version: &'static str,
 }
 
 /// A second, in nanoseconds; spans start at this one unless told otherwise.
@@ -47,6 +47,8 @@ pub(super) fn s(id: u64, parent: u64, service: &'static str, kind: SpanKind) -> 
         flags: SpanFlags::default(),
         links: Vec::new(),
         pod: "",
+        environment: "",
+        version: "",
     }
 }
 
@@ -93,7 +95,13 @@ pub(super) fn batch<'a>(spans: impl IntoIterator<Item = &'a S>) -> SpanBatch {
     let mut batch = SpanBatch::default();
     for span in spans {
         let (namespace, name) = span.service.split_once('/').unwrap_or(("", span.service));
-        let attributes = if span.pod.is_empty() { vec![] } else { vec![("k8s.pod.name", span.pod.to_owned())] };
+        let attributes = [
+            ("deployment.environment.name", span.environment),
+            ("k8s.pod.name", span.pod),
+            ("service.version", span.version),
+        ];
+        let attributes =
+            attributes.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.to_owned())).collect();
         let resource = batch.resource_id(&Resource { namespace: namespace.into(), name: name.into(), attributes });
         let at = batch.rows.len() as u32;
         let row = SpanRow {
@@ -131,35 +139,4 @@ pub(super) fn snapshot(spans: &[S]) -> Snapshot {
 pub(super) fn edges(snapshot: &Snapshot) -> Vec<String> {
     let edges = snapshot.edges.iter();
     edges.map(|e| format!("{} -> {} {} {} {}", e.source, e.target, e.kind.name(), e.strongest().name(), e.n)).collect()
-}
-
-/// Spans that collide in every way: few traces, few ids, so duplicates, shared ids, cycles, orphans and links abound.
-pub(super) fn any_span(traces: u128) -> impl Strategy<Value = S> {
-    let services = prop::sample::select(vec!["web", "eu/api", "eu/cart", "us/cart", "", "topicless"]);
-    let kind = (0..=5i32).prop_map(SpanKind::from_otlp);
-    let peers = (0..6usize).prop_map(|i| match i {
-        0 => (PeerKind::Database, "mysql", "ts", ""),
-        1 => (PeerKind::Messaging, "kafka", "orders", ""),
-        2 => (PeerKind::Messaging, "kafka", "", ""),
-        3 => (PeerKind::Service, "", "cart", ""),
-        4 => (PeerKind::External, "", "", "x.example"),
-        _ => (PeerKind::None, "", "", ""),
-    });
-    let ids = (1..=traces, 1..7u64, 0..8u64);
-    let times = (0..50u64, 0..2_000u64, 0..3u64, 0..12u8);
-    let links = prop::collection::vec((1..=traces + 1, 1..7u64), 0..3);
-    (ids, services, kind, peers, times, links, 0..20u32).prop_map(
-        |((trace, id, parent), service, kind, (pk, system, name, address), (start, took, weight, bits), links, op)| {
-            let mut span = s(id, parent, service, kind).trace(trace).at(start, start + took).named(&format!("op {op}"));
-            span = span.peer(pk, system, name, address).weight(weight + 1);
-            span.pod = ["", "pod-1", "pod-2"][(op % 3) as usize];
-            if bits & 1 == 1 {
-                span = span.failed(["timeout", "refused"][(op % 2) as usize]);
-            }
-            if bits == 2 {
-                span.flags.set(SpanFlags::NO_DURATION);
-            }
-            links.into_iter().fold(span, |span, (trace, id)| span.link(trace, id))
-        },
-    )
 }

@@ -1,5 +1,6 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
+use super::dimensions;
 use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
@@ -12,6 +13,10 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     let digest = &snapshot.provenance.spans_digest;
     if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("provenance.spans_digest is not 32 hex digits".to_owned());
+    }
+    let rules = &snapshot.provenance.rules;
+    if !rules.is_empty() && (rules.len() != 32 || !rules.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))) {
+        return Err("provenance.rules is not 32 hex digits".to_owned());
     }
     if let Some(held) = &snapshot.shard {
         parts(held).map_err(|e| format!("shard: {e}"))?;
@@ -82,6 +87,7 @@ fn edge(edge: &Edge, snapshot: &Snapshot) -> Result<(), String> {
     if edge.errors > edge.calls {
         return Err("more errors than calls".to_owned());
     }
+    dimensions::check(&edge.dimensions, edge.calls, edge.errors)?;
     for (name, sketch) in
         [("client", &edge.client), ("server", &edge.server), ("gap", &edge.gap), ("dwell", &edge.dwell)]
     {

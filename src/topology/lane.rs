@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use super::dicts::{Dicts, NONE};
+use super::dicts::Dicts;
 use super::hash::Secret;
 use super::row::{StoredLink, StoredSpan};
 use super::shard::Shard;

@@ -36,6 +36,7 @@ pub struct Merger(Option<Sum>);
 struct Sum {
     kind: SnapshotKind,
     tool_version: String,
+    rules: String,
     sources: BTreeSet<String>,
     digest: u128,
     windows: Vec<Window>,
@@ -108,6 +109,7 @@ impl Sum {
         Self {
             kind: first.provenance.kind,
             tool_version: first.provenance.tool_version,
+            rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
             digest,
             windows: vec![first.window],
@@ -134,7 +136,8 @@ impl Sum {
         }
         match (&self.parts, &next.shard) {
             (Some(mine), Some(other)) => self.admit_shard(mine, other, next),
-            (None, None) => Ok(()),
+            (None, None) if next.provenance.rules == self.rules => Ok(()),
+            (None, None) => mixed("snapshots captured under different rules of the `topology` section"),
             _ => mixed("a shard of a run and a whole snapshot"),
         }
     }
@@ -191,7 +194,10 @@ impl Sum {
                 mine.shards.extend(parts.shards);
                 mine.shards.sort_unstable();
                 mine.edge_threshold = mine.edge_threshold.max(parts.edge_threshold);
-                self.windows = vec![around(&[self.windows.as_slice(), &other.windows].concat())];
+                // A window that was asked for is the same in all.
+                if !mine.asked {
+                    self.windows = vec![around(&[self.windows.as_slice(), &other.windows].concat())];
+                }
             }
             _ => self.windows.extend(other.windows),
         }
@@ -219,7 +225,7 @@ impl Sum {
     fn refuse_overlap(&self) -> Result<(), Diagnostic> {
         let mut windows = self.windows.clone();
         windows.sort_unstable_by_key(|w| (w.start, w.end));
-        match windows.array_windows().find(|[a, b]| b.start < a.end) {
+        match windows.array_windows().find(|[a, b]| b.start < a.end || a == b) {
             Some([a, b]) => Err(Diagnostic::error(
                 "merge-overlap",
                 format!("two windows overlap ({} and {}): the same spans may be in both", shown(a), shown(b)),
@@ -238,6 +244,7 @@ impl Sum {
                 kind: self.kind,
                 sources: self.sources.into_iter().collect(),
                 tool_version: self.tool_version,
+                rules: self.rules,
                 spans_digest: format!("{:032x}", self.digest),
             },
             window: around(&self.windows),
@@ -254,9 +261,9 @@ fn shown(window: &Window) -> String {
     format!("{} to {}", window.start, window.end)
 }
 
-/// From the first start to the last end; a window that starts at no time is that of no spans.
+/// From the first start to the last end; a window that ends at no time is that of no spans.
 fn around(windows: &[Window]) -> Window {
-    let known = || windows.iter().filter(|w| w.start > UnixNanos(0) || windows.len() == 1);
+    let known = || windows.iter().filter(|w| w.end > UnixNanos(0));
     Window {
         start: known().map(|w| w.start).min().unwrap_or_default(),
         end: known().map(|w| w.end).max().unwrap_or_default(),

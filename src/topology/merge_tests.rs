@@ -1,4 +1,6 @@
-use super::super::fixture::{S, SECOND, any_span, batch, edges, s, snapshot};
+use super::super::arbitrary::{caps, rules, spans};
+use super::super::cfg::{Alias, Caller, Dimension, Gateway, Treat};
+use super::super::fixture::{S, SECOND, batch, edges, s, snapshot};
 use super::super::{Builder, Intake, Shard, codec};
 use super::*;
 use crate::spans::SpanKind::{Client, Consumer, Producer, Server};
@@ -24,10 +26,10 @@ fn intake() -> Intake {
     }
 }
 
-fn once(cfg: &TopologyConfig, spans: &[S]) -> Vec<u8> {
+fn once(cfg: &TopologyConfig, spans: &[S]) -> Result<Vec<u8>, Diagnostic> {
     let builder = Builder::new(cfg.clone());
     builder.push(&batch(spans)).unwrap();
-    codec::encode(&builder.finish(intake(), 2).unwrap()).unwrap()
+    codec::encode(&builder.finish(intake(), 2)?)
 }
 
 /// Through its file, as it comes from another job.
@@ -36,41 +38,70 @@ fn carried(snapshot: &Snapshot) -> Snapshot {
 }
 
 /// Merges neighbours, again and again, those that `picks` says, until one is left.
-fn merged(mut parts: Vec<Snapshot>, picks: &[prop::sample::Index], cfg: &TopologyConfig) -> Snapshot {
+fn merged(
+    mut parts: Vec<Snapshot>,
+    picks: &[prop::sample::Index],
+    cfg: &TopologyConfig,
+) -> Result<Snapshot, Diagnostic> {
     let mut picks = picks.iter();
     while parts.len() > 1 {
         let at = picks.next().map_or(0, |pick| pick.index(parts.len() - 1));
         let next = parts.remove(at + 1);
-        parts[at] = carried(&merge(vec![next, parts[at].clone()], cfg).unwrap());
+        parts[at] = carried(&merge(vec![next, parts[at].clone()], cfg)?);
     }
-    parts.remove(0)
+    Ok(parts.remove(0))
+}
+
+/// Rules and caps of every kind.
+fn cfgs() -> impl Strategy<Value = TopologyConfig> {
+    (prop_oneof![rules(), caps()], any::<[bool; 4]>()).prop_map(|(cfg, [scopes, aliases, gateways, callers])| {
+        let text = str::to_owned;
+        let alias = |(pattern, name): (&str, &str)| Alias { pattern: text(pattern), name: text(name) };
+        let caller = Caller { service: Some(text("web")), operation: None, name: text("phones") };
+        TopologyConfig {
+            identity_dimensions: if scopes { vec![Dimension::Environment] } else { vec![] },
+            aliases: [("us/cart", "eu/cart"), ("external:x*", "api"), ("database:mysql:*", "database:mysql:one")]
+                .map(alias)
+                .into_iter()
+                .filter(|_| aliases)
+                .collect(),
+            gateways: if gateways { vec![Gateway { pattern: text("api"), treat: Treat::Merged }] } else { vec![] },
+            callers: if callers { vec![caller] } else { vec![] },
+            max_edges: TopologyConfig::default().max_edges,
+            ..cfg
+        }
+    })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn shards_merged_in_any_order_and_in_any_tree_give_the_bytes_of_one_run(
-        spans in prop::collection::vec(any_span(12), 1..120),
+        spans in spans(),
         salt in any::<u64>(),
+        environments in prop::collection::vec(prop::sample::select(vec!["", "prod", "test"]), 1..9),
         count in 2..6u32,
         order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(),
         picks in prop::collection::vec(any::<prop::sample::Index>(), 4),
-        max_operations in 2..30usize,
-        max_services in 2..9usize,
+        cfg in cfgs(),
     ) {
         // Which trace falls into which shard is left to chance.
         let salted = |trace: u128| u128::from(salt) << 64 | trace;
+        let mut environments = environments.iter().cycle();
         let spans: Vec<S> = spans.into_iter().map(|mut span| {
             span.links.iter_mut().for_each(|(trace, _)| *trace = salted(*trace));
+            span.environment = environments.next().copied().unwrap_or_default();
             let trace = salted(span.trace);
             span.trace(trace)
         }).collect();
-        let cfg = TopologyConfig { max_operations, max_services, ..TopologyConfig::default() };
         let shards = shards(&cfg, &spans, count);
         let parts = order.iter().filter_map(|at| shards.get(*at)).map(carried).collect();
-        let whole = merged(parts, &picks, &cfg);
-        prop_assert_eq!(String::from_utf8(codec::encode(&whole).unwrap()), String::from_utf8(once(&cfg, &spans)));
+        let whole = merged(parts, &picks, &cfg).map(|whole| String::from_utf8(codec::encode(&whole).unwrap()).unwrap());
+        match (whole, once(&cfg, &spans)) {
+            (Ok(whole), Ok(once)) => prop_assert_eq!(whole, String::from_utf8(once).unwrap()),
+            (whole, once) => prop_assert_eq!(whole.unwrap_err(), once.unwrap_err()),
+        }
     }
 }
 
@@ -104,7 +135,7 @@ fn a_message_between_two_shards_is_one_publish_and_one_delivery_with_its_dwell_t
     assert_eq!((delivery.dwell.mean(), whole.coverage.unresolved_links), (Some(30.0), 1));
     let touched: Vec<Weight> = whole.nodes.iter().filter(|n| n.id.0 == "billing").map(|n| n.entry_traces).collect();
     assert_eq!(touched, [Weight::whole(4)], "the request that sent the message touches who receives it");
-    assert_eq!(codec::encode(&whole).unwrap(), once(&cfg, &spans));
+    assert_eq!(codec::encode(&whole).unwrap(), once(&cfg, &spans).unwrap());
 }
 
 #[test]
@@ -115,7 +146,7 @@ fn a_logical_name_means_the_service_that_only_another_shard_counts() {
     let cfg = TopologyConfig::default();
     let parts = shards(&cfg, &spans, 2);
     assert_eq!(edges(&parts[0]), ["eu/web -> us/cart call inferred 1"]);
-    assert_eq!(codec::encode(&merge(parts, &cfg).unwrap()).unwrap(), once(&cfg, &spans));
+    assert_eq!(codec::encode(&merge(parts, &cfg).unwrap()).unwrap(), once(&cfg, &spans).unwrap());
 }
 
 #[test]
@@ -133,7 +164,7 @@ fn lists_are_cut_when_all_shards_are_there_and_not_before() {
     assert!(parts.iter().all(|part| part.operations[0].stats.error_classes.len() > 40));
     let whole = merge(parts, &cfg).unwrap();
     assert_eq!(whole.operations[0].stats.error_classes.len(), 20);
-    assert_eq!(codec::encode(&whole).unwrap(), once(&cfg, &spans));
+    assert_eq!(codec::encode(&whole).unwrap(), once(&cfg, &spans).unwrap());
 }
 
 #[test]
@@ -142,7 +173,7 @@ fn a_shard_may_be_empty_but_a_run_may_not() {
     let spans = [s(1, 0, "api", Server)];
     let parts = shards(&cfg, &spans, 5);
     assert_eq!(parts.iter().filter(|part| part.coverage.spans == 0).count(), 4);
-    assert_eq!(codec::encode(&merge(parts, &cfg).unwrap()).unwrap(), once(&cfg, &spans));
+    assert_eq!(codec::encode(&merge(parts, &cfg).unwrap()).unwrap(), once(&cfg, &spans).unwrap());
     let nothing = Builder::sharded(cfg.clone(), Shard::new(1, 5)).finish(Intake::default(), 1).unwrap_err();
     assert_eq!(nothing.code, "no-spans");
     let ignoring = TopologyConfig { ignore_services: vec!["api".into()], ..cfg };

@@ -291,9 +291,9 @@ impl<'a> Rules<'a> {
     }
 
     /// Rules 1 and 2 for one caller and those of its children that are calls; a message goes by way of its topic. Gives
-    /// how a publish of the caller is known and what its receivers call the topic.
-    fn answers(&mut self, caller: &'a S, children: &[&'a S]) -> BTreeSet<(KnownBy, Id)> {
-        let mut publishes = BTreeSet::new();
+    /// how a publish of the caller is known and what its receivers call the topic, and who received it.
+    fn answers(&mut self, caller: &'a S, children: &[&'a S]) -> (BTreeSet<(KnownBy, Id)>, BTreeSet<Id>) {
+        let (mut publishes, mut delivered) = (BTreeSet::new(), BTreeSet::new());
         let mut strangers: BTreeMap<Id, Vec<&'a S>> = BTreeMap::new();
         let mut answers: Vec<(&'a S, KnownBy)> = Vec::new();
         for child in children.iter().copied() {
@@ -324,6 +324,7 @@ impl<'a> Rules<'a> {
                     self.tell(caller.trace, &told);
                 }
                 self.deliver(caller.trace, topic, Some(caller), child, known_by);
+                delivered.insert(node(child));
                 continue;
             }
             let by = if calling(caller) { caller } else { child };
@@ -342,7 +343,7 @@ impl<'a> Rules<'a> {
             }
             self.tell(caller.trace, &told);
         }
-        publishes
+        (publishes, delivered)
     }
 
     /// Whether a span sends messages.
@@ -351,7 +352,7 @@ impl<'a> Rules<'a> {
     }
 
     /// Rule 3 for the messages one span sent.
-    fn linked(&mut self, sender: &'a S) -> BTreeSet<(KnownBy, Id)> {
+    fn linked(&mut self, sender: &'a S, delivered: &BTreeSet<Id>) -> BTreeSet<(KnownBy, Id)> {
         let mut publishes = BTreeSet::new();
         let mut receivers: BTreeMap<(u128, Id), Vec<&'a S>> = BTreeMap::new();
         for span in self.spans.clone() {
@@ -360,9 +361,7 @@ impl<'a> Rules<'a> {
             }
         }
         for ((trace, service), mut spans) in receivers {
-            let by_parent =
-                |s: &&S| s.trace == trace && node(s) == service && self.kept(s) && s.kind == SpanKind::Consumer;
-            if self.children(sender).iter().any(by_parent) {
+            if trace == sender.trace && delivered.contains(&service) {
                 continue;
             }
             spans.sort_by_key(|s| (s.start, s.id));
@@ -416,9 +415,9 @@ impl<'a> Rules<'a> {
             let late = child.start == 0 || child.start >= span.start;
             *self.model.coverage.entry("skewed").or_default() += u64::from(node(child) != node(span) && !late);
         }
-        let mut publishes = self.answers(span, &children);
+        let (mut publishes, delivered) = self.answers(span, &children);
         if Self::sends(span) {
-            publishes.extend(self.linked(span));
+            publishes.extend(self.linked(span, &delivered));
         }
         if !calling(span) {
             return;

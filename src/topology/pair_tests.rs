@@ -241,7 +241,7 @@ fn ignored_spans_are_counted_and_their_children_are_neither_orphans_nor_entries(
     );
     assert_eq!(edges(&snapshot), ["api -> database:mysql:ts database inferred 1"]);
     let coverage = &snapshot.coverage;
-    assert_eq!((coverage.spans, coverage.ignored, coverage.orphans, coverage.rootless_traces), (4, 2, 0, 0));
+    assert_eq!((coverage.spans, coverage.ignored, coverage.orphans, coverage.rootless_traces), (3, 3, 0, 0));
 }
 
 #[test]

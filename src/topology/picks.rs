@@ -99,9 +99,8 @@ impl Picks {
     }
 
     fn set_limits(&mut self) {
-        let lucky = |list: &[Exemplar], most: usize| {
-            list.get(most - 1).map_or(u64::MAX, |last| hash::trace(last.trace_id.0))
-        };
+        let lucky =
+            |list: &[Exemplar], most: usize| list.get(most - 1).map_or(u64::MAX, |last| hash::trace(last.trace_id.0));
         self.slow_from = self.slow.get(MOST - 1).map_or(0, |last| last.duration_ns);
         self.failed_to = lucky(&self.failed, MOST);
         self.typical_to = lucky(&self.typical, MOST_TYPICAL);

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dict::OTHER;
+use super::dimensions;
 use super::snapshot::{Edge, NodeId, Snapshot, Stats};
 use super::unite;
 
@@ -67,6 +68,7 @@ pub(super) fn cut_wide(snapshot: &mut Snapshot) {
     for node in &mut snapshot.nodes {
         node.attributes.values_mut().for_each(|values| cut_values(values, MOST_WIDE_VALUES));
     }
+    snapshot.edges.iter_mut().for_each(|edge| dimensions::cut_wide(&mut edge.dimensions));
 }
 
 /// Cuts every list to its published length.
@@ -79,6 +81,7 @@ pub(super) fn cut(snapshot: &mut Snapshot) {
     for edge in &mut snapshot.edges {
         edge.error_classes.truncate(MOST_CLASSES);
         edge.operations.truncate(MOST_PAIRS);
+        dimensions::cut(&mut edge.dimensions);
     }
 }
 

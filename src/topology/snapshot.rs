@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::dimensions::EdgeDimension;
 use super::shard::Parts;
 use super::{Sketch, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
@@ -87,6 +88,10 @@ pub struct Provenance {
     pub tool_version: String,
     /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
     pub spans_digest: String,
+    /// Fingerprint of the rules of the `topology` section, 32 hex digits; absent without rules. Only snapshots of the same
+    /// rules merge.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
@@ -134,6 +139,9 @@ pub struct Coverage {
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
     pub ignored: u64,
+    /// Spans of gateways that a rule looks through.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub transparent: u64,
     /// What is beyond a cap, by what was capped: spans of `services`, `operations`, `peers` and over-long traces
     /// (`trace_spans`), calls of `edges`.
     pub overflow: BTreeMap<String, u64>,
@@ -145,8 +153,13 @@ pub struct Coverage {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_nothing(weight: &Weight) -> bool {
+pub(super) fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Coverage {
@@ -516,6 +529,10 @@ pub struct Edge {
     /// The calls by operation, most frequent first, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<EdgeOperation>,
+    /// The calls by what either end says of its version, environment, cluster and region. At most 64 pairs of values a
+    /// key; more are summed under `(other)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, Vec<EdgeDimension>>,
     /// Traces to open. Span ids are the caller's where it was seen.
     #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
     pub exemplars: Exemplars,

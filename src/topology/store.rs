@@ -67,9 +67,14 @@ fn spill_failed(doing: &str, error: &std::io::Error) -> Diagnostic {
 
 impl Store {
     /// An empty store that keeps about `memory_bytes` of spans in memory.
-    pub(super) fn new(memory_bytes: usize, max_operations: usize, shard: Option<Shard>) -> Self {
+    pub(super) fn new(
+        memory_bytes: usize,
+        max_operations: usize,
+        dimensions: Vec<&'static str>,
+        shard: Option<Shard>,
+    ) -> Self {
         Self {
-            dicts: Mutex::new(Dicts::new(max_operations)),
+            dicts: Mutex::new(Dicts::new(max_operations, dimensions)),
             pool: Mutex::default(),
             spill: Mutex::new(None),
             bytes: AtomicUsize::new(0),
@@ -221,6 +226,13 @@ impl Sealed {
     /// A partition, once: its memory is free when the caller is done with it.
     pub(super) fn take(&self, partition: usize) -> Partition {
         self.partitions.get(partition).map(|partition| std::mem::take(&mut *lock(partition))).unwrap_or_default()
+    }
+
+    /// For whoever wants to look at a partition more than once.
+    pub(super) fn put_back(&self, partition: usize, taken: Partition) {
+        if let Some(partition) = self.partitions.get(partition) {
+            *lock(partition) = taken;
+        }
     }
 
     /// Hands every span of a partition to `take`, in pieces and in no order that means anything.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::capmap::CapMap;
 use super::contents::Contents;
+use super::dimensions::EndTally;
 use super::identity::Identity;
 use super::optable::OpTable;
 use super::picks::Picks;
@@ -147,6 +148,8 @@ pub(super) struct Call {
     pub(super) dwell: Option<u64>,
     /// Canonical operation numbers, 0 when not seen.
     pub(super) operations: (u32, u32),
+    /// What the resources of both ends say of themselves, 0 when nothing.
+    pub(super) ends: (u32, u32),
 }
 
 impl Call {
@@ -163,6 +166,7 @@ impl Call {
             gap: None,
             dwell: None,
             operations: (0, 0),
+            ends: (0, 0),
         }
     }
 }
@@ -178,6 +182,7 @@ pub(super) struct EdgeTally {
     pub(super) gap: Sketch,
     pub(super) dwell: Sketch,
     pub(super) operations: CapMap<(u32, u32), PairTally>,
+    pub(super) ends: EndTally,
 }
 
 impl Default for EdgeTally {
@@ -190,19 +195,14 @@ impl Default for EdgeTally {
             gap: Sketch::default(),
             dwell: Sketch::default(),
             operations: CapMap::new(MOST_PAIRS),
+            ends: EndTally::default(),
         }
     }
 }
 
 /// Ways an edge is known, in order.
-const WAYS: [KnownBy; 6] = [
-    KnownBy::Paired,
-    KnownBy::Parent,
-    KnownBy::Link,
-    KnownBy::Inferred,
-    KnownBy::Aggregate,
-    KnownBy::Declared,
-];
+const WAYS: [KnownBy; 6] =
+    [KnownBy::Paired, KnownBy::Parent, KnownBy::Link, KnownBy::Inferred, KnownBy::Aggregate, KnownBy::Declared];
 
 impl EdgeTally {
     /// Counts a call; `pair` is where its pair of operations is; nowhere if that is beyond the cap.
@@ -221,6 +221,7 @@ impl EdgeTally {
                 sketch.add(nanos, event.weight);
             }
         }
+        self.ends.add(call.ends, event.weight, event.failed);
         if let Some(pair) = self.operations.value(pair) {
             pair.calls += event.weight;
             if event.failed {
@@ -253,6 +254,7 @@ impl EdgeTally {
         self.server.merge(&other.server);
         self.gap.merge(&other.gap);
         self.dwell.merge(&other.dwell);
+        self.ends.merge(other.ends);
         self.operations.merge(other.operations, |mine, pair| {
             mine.calls += pair.calls;
             mine.errors += pair.errors;
@@ -310,8 +312,7 @@ impl Recent {
     }
 
     fn is(&self, call: &Call) -> bool {
-        (self.source, self.target, self.operations, self.kind)
-            == (call.source, call.target, call.operations, call.kind)
+        (self.source, self.target, self.operations, self.kind) == (call.source, call.target, call.operations, call.kind)
     }
 }
 
@@ -328,6 +329,7 @@ pub(super) struct Counts {
     pub(super) no_duration: u64,
     pub(super) unresolved_links: u64,
     pub(super) ignored: u64,
+    pub(super) transparent: u64,
     pub(super) sampled: u64,
     pub(super) beyond_services: u64,
     pub(super) beyond_operations: u64,
@@ -361,6 +363,7 @@ impl Counts {
             (&mut self.no_duration, other.no_duration),
             (&mut self.unresolved_links, other.unresolved_links),
             (&mut self.ignored, other.ignored),
+            (&mut self.transparent, other.transparent),
             (&mut self.sampled, other.sampled),
             (&mut self.beyond_services, other.beyond_services),
             (&mut self.beyond_operations, other.beyond_operations),

@@ -5,9 +5,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::dimensions;
 use super::picks::Picks;
-use super::snapshot::{Coverage, Edge, EdgeOperation, ErrorCount, Exemplars, Node, Operation, Series, Stats};
 use super::series::MOST_BUCKETS;
+use super::snapshot::{Coverage, Edge, EdgeOperation, ErrorCount, Exemplars, Node, Operation, Series, Stats};
 use crate::spans::{ErrorClass, Weight};
 
 pub(super) fn node(mine: &mut Node, other: Node) {
@@ -47,6 +48,8 @@ pub(super) fn edge(mine: &mut Edge, other: &Edge) {
     for (known_by, weight) in &other.known_by {
         *mine.known_by.entry(*known_by).or_default() += *weight;
     }
+    let all = (mine.calls, mine.errors);
+    dimensions::unite(&mut mine.dimensions, all, &other.dimensions, (other.calls, other.errors));
     mine.n = mine.n.saturating_add(other.n);
     mine.calls += other.calls;
     mine.errors += other.errors;
@@ -74,6 +77,7 @@ pub(super) fn coverage(mine: &mut Coverage, other: &Coverage, same_input: bool) 
         (&mut mine.no_duration, other.no_duration),
         (&mut mine.unresolved_links, other.unresolved_links),
         (&mut mine.ignored, other.ignored),
+        (&mut mine.transparent, other.transparent),
         (&mut mine.sampled, other.sampled),
     ] {
         *mine = mine.saturating_add(other);

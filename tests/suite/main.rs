@@ -22,6 +22,6 @@ mod jaeger;
 mod messages;
 mod sample;
 mod schemas;
-mod shards;
 mod servicegraph;
+mod shards;
 mod shop;

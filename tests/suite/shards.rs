@@ -4,10 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::Case;
-
-#[path = "../../examples/shop/model/mod.rs"]
-#[allow(dead_code, reason = "the example uses the rest")]
-mod model;
+use crate::schemas::model;
 
 /// Traces with every defect there is, in two files: messages between traces, orphans, duplicates, skew, sampling.
 fn shop(case: Case) -> Case {

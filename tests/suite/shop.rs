@@ -45,6 +45,7 @@ fn edge(source: &str, target: &str, kind: EdgeKind, n: u64) -> Edge {
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }
@@ -80,6 +81,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             sources: vec!["otlp file".into()],
             tool_version: env!("CARGO_PKG_VERSION").into(),
             spans_digest: "0".repeat(32),
+            rules: String::new(),
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

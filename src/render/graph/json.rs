@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::render::json::{number, to_text};
 use crate::topology::query::{self, DominatorTree};
-use crate::topology::{Coverage, Edge, Node, NodeId, Sketch, Snapshot, Window};
+use crate::topology::{Coverage, Edge, EdgeDimension, Node, NodeId, Sketch, Snapshot, Window};
 
 #[derive(Serialize)]
 struct Graph<'a> {
@@ -62,6 +62,19 @@ struct EdgeJson<'a> {
     gap: Option<Durations>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dwell: Option<Durations>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dimensions: BTreeMap<&'a str, Vec<DimensionJson<'a>>>,
+}
+
+/// Calls by what either end says of itself.
+#[derive(Serialize)]
+struct DimensionJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    source: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    target: &'a str,
+    calls: serde_json::Number,
+    errors: serde_json::Number,
 }
 
 /// A distribution of durations in seconds; all `null` when nothing was seen on that side.
@@ -143,5 +156,14 @@ fn edge(edge: &Edge) -> EdgeJson<'_> {
         server: Durations::new(&edge.server),
         gap: Durations::some(&edge.gap),
         dwell: Durations::some(&edge.dwell),
+        dimensions: edge
+            .dimensions
+            .iter()
+            .map(|(key, pairs)| (key.as_str(), pairs.iter().map(dimension).collect()))
+            .collect(),
     }
+}
+
+fn dimension(pair: &EdgeDimension) -> DimensionJson<'_> {
+    DimensionJson { source: &pair.source, target: &pair.target, calls: number(pair.calls), errors: number(pair.errors) }
 }

@@ -1,63 +1,36 @@
-//! Decode, pair and aggregate, and the whole pipeline, in spans/s and bytes/s.
+//! Decode, pair and aggregate, and the whole pipeline, in spans/s of one core and in bytes/s next to reading the same bytes.
 //!
 //! `cargo bench --no-default-features --bench pipeline`. Input is made by `examples/shop` before any clock runs, and its
 //! ground truth is checked first: a fast wrong answer is an error here. `TRACEBOOK_BENCH_SPANS=10000,1000000` sets the
-//! sizes. See `docs/benchmarks.md`.
+//! sizes, `TRACEBOOK_BENCH_ROUNDS=9` the rounds. See `docs/benchmarks.md`.
 
-#[path = "../examples/shop/model/mod.rs"]
-#[allow(dead_code, reason = "the example uses the rest")]
-mod model;
+mod support;
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput};
-use model::{Format, Generator, Options};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
+use support::{Case, Failure, Input, Times, median, ratio, say};
 use tracebook::diag::Diagnostic;
 use tracebook::source::{self, NoProgress, SourceOptions, SpanSink, SpanSource};
 use tracebook::spans::SpanBatch;
 use tracebook::topology::cfg::TopologyConfig;
 use tracebook::topology::{Builder, Intake, Snapshot, codec};
 
-type Failure = Box<dyn std::error::Error>;
-
 /// Sizes when nothing is said, in spans.
-const SIZES: [u64; 2] = [10_000, 100_000];
+const SIZES: [u64; 2] = [100_000, 1_000_000];
+const ROUNDS: usize = 5;
 
-/// One generated file.
-struct Input {
-    format: &'static str,
-    from: String,
-    bytes: u64,
-    spans: u64,
-}
-
-/// Writes about `spans` spans of the shop. Every file holds the same spans.
-fn input(dir: &Path, format: &'static str, spans: u64) -> Result<Input, Failure> {
-    let (wire, name) = match format {
-        "json" => (Format::Jsonl, format!("{spans}.otlp.jsonl")),
-        _ => (Format::Delimited, format!("{spans}.otlp.binpb")),
-    };
-    let system = model::system("shop").ok_or("the shop is closed")?;
-    // Defects too: a pipeline that is fast on clean data only is of no use.
-    let options = Options { traces: u64::MAX, spans, duplicates: 0.005, orphans: 0.005, ..Options::default() };
-    let mut generator = Generator::new(system, options)?;
-    let path = dir.join(name);
-    let mut writer = generator.writer(wire, BufWriter::new(File::create(&path)?));
-    for record in generator.by_ref() {
-        writer.write(&record)?;
-    }
-    let bytes = writer.bytes();
-    writer.into_inner().flush()?;
-    let truth = generator.truth();
-    let from = path.to_str().ok_or("the temporary directory has a name that is not UTF-8")?.to_owned();
-    Ok(Input { format, from, bytes, spans: truth.spans + truth.duplicates })
-}
+const READ: &str = "read the bytes once";
+const DECODE: &str = "decode";
+const PAIR: &str = "pair and aggregate";
+const ONE: &str = "pipeline";
+const TWO: &str = "pipeline, 2 threads (wall)";
+const ONE_WALL: &str = "pipeline, 1 thread (wall)";
 
 /// Counts rows and lets them go.
 #[derive(Default)]
@@ -91,8 +64,13 @@ impl SpanSink for Build {
     }
 }
 
-fn options(threads: usize) -> SourceOptions {
-    SourceOptions { threads, ..SourceOptions::default() }
+fn said(diagnostic: Diagnostic) -> Failure {
+    format!("{diagnostic:?}").into()
+}
+
+fn open(input: &Input, threads: usize) -> Box<dyn SpanSource> {
+    let options = SourceOptions { threads, ..SourceOptions::default() };
+    source::stream(Box::new(std::io::Cursor::new(input.bytes.clone())), &options)
 }
 
 fn builder() -> Builder {
@@ -103,90 +81,147 @@ fn intake() -> Intake {
     Intake { sources: vec!["otlp file".to_owned()], ..Intake::default() }
 }
 
-/// Spans → snapshot.
-fn pair(batches: &[SpanBatch]) -> Result<Snapshot, Diagnostic> {
-    let builder = builder();
-    for batch in batches {
-        builder.push(batch)?;
-    }
-    builder.finish(intake(), 1)
+fn decode(input: &Input) -> Result<u64, Failure> {
+    let count = Count::default();
+    open(input, 1).read(&count, &NoProgress).map_err(said)?;
+    Ok(count.0.into_inner())
 }
 
-/// File → the snapshot's bytes.
-fn pipeline(mut source: Box<dyn SpanSource>, threads: usize) -> Result<(Snapshot, Vec<u8>), Diagnostic> {
+/// Spans → snapshot.
+fn pair(batches: &[SpanBatch]) -> Result<Snapshot, Failure> {
+    let builder = builder();
+    for batch in batches {
+        builder.push(batch).map_err(said)?;
+    }
+    builder.finish(intake(), 1).map_err(said)
+}
+
+/// Bytes of OTLP → the snapshot's bytes.
+fn pipeline(input: &Input, threads: usize) -> Result<(Snapshot, Vec<u8>), Failure> {
     let sink = Build(builder());
-    source.read(&sink, &NoProgress)?;
-    let snapshot = sink.0.finish(intake(), threads)?;
-    let bytes = codec::encode(&snapshot)?;
+    open(input, threads).read(&sink, &NoProgress).map_err(said)?;
+    let snapshot = sink.0.finish(intake(), threads).map_err(said)?;
+    let bytes = codec::encode(&snapshot).map_err(said)?;
     Ok((snapshot, bytes))
 }
 
-fn said(diagnostic: &Diagnostic) -> Failure {
-    format!("{diagnostic:?}").into()
+/// The sum of all words: what memory can deliver.
+fn words(bytes: &[u8]) -> u64 {
+    bytes
+        .chunks_exact(8)
+        .map(|word| word.first_chunk().map_or(0, |w| u64::from_le_bytes(*w)))
+        .fold(0, u64::wrapping_add)
 }
 
-fn open(input: &Input, threads: usize) -> Result<Box<dyn SpanSource>, Failure> {
-    source::open(&input.from, &options(threads)).map_err(|d| said(&d))
+/// The usual way with protobuf: every message into the generated types, which are then dropped.
+fn prost(bytes: &[u8]) -> Result<u64, Failure> {
+    let (mut rest, mut spans) = (bytes, 0);
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let (message, tail) = tail.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or("cut short")?;
+        let request = ExportTraceServiceRequest::decode(message)?;
+        let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
+        spans += scopes.map(|s| s.spans.len() as u64).sum::<u64>();
+        rest = tail;
+    }
+    Ok(spans)
 }
 
-fn bench(criterion: &mut Criterion, input: &Input) -> Result<(), Failure> {
-    let (kept, counted) = (Keep::default(), Count::default());
-    open(input, 1)?.read(&kept, &NoProgress).map_err(|d| said(&d))?;
+/// What any reader on serde pays before it keeps anything: the tokens of the document.
+fn serde(bytes: &[u8]) -> Result<u64, Failure> {
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        black_box(serde_json::from_slice::<serde::de::IgnoredAny>(line)?);
+    }
+    Ok(0)
+}
+
+/// Refuses to measure what is wrong. Returns the decoded batches.
+fn check(input: &Input) -> Result<Vec<SpanBatch>, Failure> {
+    let kept = Keep::default();
+    open(input, 1).read(&kept, &NoProgress).map_err(said)?;
     let batches = kept.0.into_inner()?;
-    open(input, 1)?.read(&counted, &NoProgress).map_err(|d| said(&d))?;
-    let (snapshot, _) = pipeline(open(input, 1)?, 1).map_err(|d| said(&d))?;
-    let found = (counted.0.into_inner(), snapshot.coverage.spans + snapshot.coverage.duplicates);
+    let (snapshot, one) = pipeline(input, 1)?;
+    let found = (decode(input)?, snapshot.coverage.spans + snapshot.coverage.duplicates);
     if found != (input.spans, input.spans) {
-        return Err(format!("{}: {} spans went in, {found:?} were decoded and kept", input.from, input.spans).into());
+        return Err(format!("{} spans went in, {found:?} were decoded and kept", input.spans).into());
     }
-
-    let both = Throughput::ElementsAndBytes { elements: input.spans, bytes: input.bytes };
-    let opened = || source::open(&input.from, &options(1));
-    let mut group = criterion.benchmark_group("decode");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).throughput(both.clone());
-    group.bench_function(BenchmarkId::new(input.format, input.spans), |b| {
-        let decode = |source: Result<Box<dyn SpanSource>, Diagnostic>| source?.read(&Count::default(), &NoProgress);
-        b.iter_batched(opened, decode, BatchSize::PerIteration);
-    });
-    group.finish();
-
-    // The rows are the same whatever the wire.
-    if input.format == "json" {
-        let mut group = criterion.benchmark_group("pair and aggregate");
-        group.sampling_mode(SamplingMode::Flat).sample_size(10).throughput(Throughput::Elements(input.spans));
-        group.bench_function(BenchmarkId::from_parameter(input.spans), |b| b.iter(|| pair(black_box(&batches))));
-        group.finish();
+    if one != pipeline(input, 2)?.1 || snapshot != pair(&batches)? {
+        return Err("the snapshot depends on the number of threads or on how the spans arrive".into());
     }
+    Ok(batches)
+}
 
-    let mut group = criterion.benchmark_group("pipeline");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).throughput(both);
-    for threads in [1, 2] {
-        let name = format!("{}, {threads} thread{}", input.format, if threads == 1 { "" } else { "s" });
-        group.bench_function(BenchmarkId::new(name, input.spans), |b| {
-            let opened = || source::open(&input.from, &options(threads));
-            let run = |source: Result<Box<dyn SpanSource>, Diagnostic>| pipeline(source?, threads);
-            b.iter_batched(opened, run, BatchSize::PerIteration);
-        });
+fn cases<'a>(input: &'a Input, json: bool, batches: &'a [SpanBatch]) -> Vec<Case<'a>> {
+    let case = |name, threads, run: Box<dyn FnMut() -> Result<(), Failure> + 'a>| Case { name, threads, run };
+    let usual: (&str, fn(&[u8]) -> Result<u64, Failure>) =
+        if json { ("serde_json, tokens only", serde) } else { ("prost, decoded and dropped", prost) };
+    vec![
+        case(
+            READ,
+            1,
+            Box::new(|| {
+                black_box(words(black_box(&input.bytes)));
+                Ok(())
+            }),
+        ),
+        case(usual.0, 1, Box::new(move || usual.1(black_box(&input.bytes)).map(drop))),
+        case(DECODE, 1, Box::new(|| decode(black_box(input)).map(drop))),
+        case(PAIR, 1, Box::new(|| pair(black_box(batches)).map(drop))),
+        case(ONE, 1, Box::new(|| pipeline(black_box(input), 1).map(drop))),
+        // Two threads are judged by the wall, and so is the one they are held against.
+        case(ONE_WALL, 2, Box::new(|| pipeline(black_box(input), 1).map(drop))),
+        case(TWO, 2, Box::new(|| pipeline(black_box(input), 2).map(drop))),
+    ]
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn report(input: &Input, format: &str, cases: &[Case<'_>], times: &Times) {
+    let (spans, bytes) = (input.spans as f64, input.bytes.len() as f64);
+    say(&format!("\n{spans:.0} spans as {format}, {:.0} bytes each, {:.0} MB", bytes / spans, bytes / 1e6));
+    say(&format!("{:<28} {:>9} {:>11} {:>9} {:>10}", "", "ns/span", "M spans/s", "MB/s", "× reading"));
+    let of = |name: &str| cases.iter().position(|c| c.name == name).and_then(|at| times.get(at));
+    for (case, times_) in cases.iter().zip(times) {
+        let time = median(times_.iter().copied());
+        let reading = of(READ).map_or(f64::NAN, |read| ratio(times_, read));
+        let rate = [time / spans * 1e9, spans / time / 1e6, bytes / time / 1e6, reading];
+        // Pairing starts from rows: its bytes are others.
+        let rate = if case.name == PAIR { [rate[0], rate[1], f64::NAN, f64::NAN] } else { rate };
+        let shown =
+            rate.map(|x| if x.is_nan() { "-".to_owned() } else { format!("{x:.*}", usize::from(x < 1000.0) * 2) });
+        say(&format!("{:<28} {:>9} {:>11} {:>9} {:>10}", case.name, shown[0], shown[1], shown[2], shown[3]));
     }
-    group.finish();
-    Ok(())
+    if let (Some(one), Some(two)) = (of(ONE_WALL), of(TWO)) {
+        say(&format!("two threads are {:.2} times as fast as one", ratio(one, two)));
+    }
+}
+
+fn list(name: &str, default: &[u64]) -> Result<Vec<u64>, Failure> {
+    let Ok(text) = std::env::var(name) else { return Ok(default.to_vec()) };
+    let numbers = text.split(',').map(|n| n.trim().parse()).collect::<Result<Vec<u64>, _>>();
+    numbers.map_err(|_| format!("{name} is `{text}`; expected numbers such as 10000,1000000").into())
 }
 
 fn run() -> Result<(), Failure> {
-    let sizes = match std::env::var("TRACEBOOK_BENCH_SPANS") {
-        Ok(list) => list.split(',').map(|n| n.trim().parse()).collect::<Result<Vec<u64>, _>>().map_err(|_| {
-            format!("TRACEBOOK_BENCH_SPANS is `{list}`; expected numbers of spans such as 10000,1000000")
-        })?,
-        Err(_) => SIZES.to_vec(),
-    };
-    let dir = tempfile::tempdir()?;
-    let mut criterion = Criterion::default().configure_from_args();
+    // `cargo test --benches` only wants to see it run; any other word picks the cases whose names contain it.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let quick = arguments.iter().any(|a| a == "--test");
+    let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let sizes = if quick { vec![5_000] } else { list("TRACEBOOK_BENCH_SPANS", &SIZES)? };
+    let rounds =
+        if quick { 1 } else { list("TRACEBOOK_BENCH_ROUNDS", &[ROUNDS as u64])?.first().map_or(1, |n| *n as usize) };
+    let least = Duration::from_millis(if quick { 0 } else { 500 });
+    say("CPU time of one core unless it says wall; median of the rounds; × reading is within a round");
     for spans in sizes {
-        for format in ["json", "protobuf"] {
-            bench(&mut criterion, &input(dir.path(), format, spans)?)?;
+        for (json, format) in [(false, "protobuf"), (true, "JSON")] {
+            let input = support::input(json, spans)?;
+            let batches = check(&input)?;
+            let mut cases = cases(&input, json, &batches);
+            let picked =
+                |c: &Case<'_>| c.name == READ || wanted.is_empty() || wanted.iter().any(|w| c.name.contains(*w));
+            cases.retain(picked);
+            let times = support::measure(&mut cases, rounds, least)?;
+            report(&input, format, &cases, &times);
         }
     }
-    criterion.final_summary();
     Ok(())
 }
 
@@ -194,7 +229,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "pipeline: {error}");
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("pipeline: {error}\n"));
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use model::laps::Laps;
 use model::{Format, Generator, Incident, Options, SYSTEMS};
 
 const ABOUT: &str = "Generates OpenTelemetry traces of a made-up system: same options, same bytes, on every machine";
@@ -58,6 +59,18 @@ struct Args {
     #[arg(long, value_name = "N", help_heading = "How much")]
     bytes: Option<u64>,
 
+    /// Repeat all of it N times, one lap after the other in time, with new ids: millions of spans a second. One lap is
+    /// held in memory
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "sample", help_heading = "How much")]
+    laps: u64,
+
+    /// About N services, in copies of the system that share stores and topics [default: those of the system]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "How much")]
+    services: u64,
+    /// N different names of SERVER and CONSUMER spans [default: those of the system]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = "How much")]
+    operations: u64,
+
     /// First request: RFC 3339 or Unix seconds
     #[arg(long, value_name = "TIME", default_value = "2026-11-02T09:00:00Z", value_parser = instant, help_heading = "When")]
     start: u64,
@@ -77,6 +90,9 @@ struct Args {
     /// Spans in one line or message, at most
     #[arg(long, value_name = "N", default_value_t = 512, help_heading = "Output")]
     record: usize,
+    /// Eight attributes on every span and on every resource: about 435 bytes a span in protobuf, 890 in JSON
+    #[arg(long, help_heading = "Output")]
+    wide: bool,
 
     /// Share of traffic that meets version 1.5.0; the rest meets 1.4.0
     #[arg(long, value_name = "SHARE", default_value_t = 0.3, help_heading = "Traffic")]
@@ -162,6 +178,9 @@ impl Args {
             duplicates: self.duplicates,
             fault,
             record: self.record,
+            wide: self.wide,
+            services: self.services,
+            operations: self.operations,
         })
     }
 }
@@ -211,6 +230,25 @@ impl Write for Output {
     }
 }
 
+/// Where the simulated bytes go: straight out, or into the lap that is repeated.
+enum Sink {
+    Straight(Output),
+    Lap(Vec<u8>, Output),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Straight(out) => out.write(bytes),
+            Self::Lap(lap, _) => lap.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn list(out: &mut impl Write) -> io::Result<()> {
     for system in SYSTEMS {
         writeln!(out, "{:<20} {}", system.name, system.about)?;
@@ -232,20 +270,40 @@ fn run(args: &Args) -> Result<(), String> {
         None => format!("standard output: {e}"),
     };
     let output = Output::open(args.output.as_deref()).map_err(named)?;
-    let mut writer = generator.writer(args.format, output);
+    // Whoever reads standard output may have had enough.
+    let ended = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe && args.output.is_none();
+    let sink = if args.laps > 1 { Sink::Lap(Vec::new(), output) } else { Sink::Straight(output) };
+    let mut writer = generator.writer(args.format, sink);
     while let Some(record) = generator.next() {
         match writer.write(&record) {
-            // Whoever reads has had enough.
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe && args.output.is_none() => return Ok(()),
+            Err(e) if ended(&e) => return Ok(()),
             other => other.map_err(named)?,
         }
         if args.bytes.is_some_and(|limit| writer.bytes() >= limit) {
             generator.stop();
         }
     }
-    writer.into_inner().finish().map_err(named)?;
+    let period = generator.period();
+    let output = match writer.into_inner() {
+        Sink::Straight(output) => output,
+        Sink::Lap(lap, mut output) => {
+            let mut laps = Laps::new(lap, args.format, period);
+            for number in 0..args.laps {
+                if number > 0 {
+                    laps.advance();
+                }
+                match laps.write(&mut output) {
+                    Err(e) if ended(&e) => return Ok(()),
+                    other => other.map_err(named)?,
+                }
+            }
+            output
+        }
+    };
+    output.finish().map_err(named)?;
     if let Some(path) = &args.expect {
-        let mut text = serde_json::to_vec_pretty(&generator.truth()).map_err(|e| e.to_string())?;
+        let truth = generator.truth().times(args.laps, period);
+        let mut text = serde_json::to_vec_pretty(&truth).map_err(|e| e.to_string())?;
         text.push(b'\n');
         std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))?;
     }

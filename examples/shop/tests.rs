@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde_json::Value as Json;
 
+use crate::model::laps::Laps;
 use crate::model::system::{ARRIVALS, TIGHT, USUAL, WILD, quantile};
 use crate::model::truth::Truth;
 use crate::model::{Format, Generator, Incident, Options, SYSTEMS, system};
@@ -261,6 +262,133 @@ fn every_format_carries_the_same_spans() {
         found.extend(ids(&ExportTraceServiceRequest::decode_length_delimited(&mut rest).unwrap()));
     }
     assert_eq!(found, ids(&whole));
+}
+
+#[test]
+fn a_wide_system_has_eight_attributes_everywhere_and_is_otherwise_the_same() {
+    for name in ["shop", "aisoc"] {
+        let options = |wide| Options { wide, ..every_defect() };
+        let (narrow, wide) =
+            (generate(name, options(false), Format::Jsonl), generate(name, options(true), Format::Jsonl));
+        assert_eq!(narrow.1, wide.1, "the truth does not depend on it");
+        for line in wide.0.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            let request: Json = serde_json::from_slice(line).unwrap();
+            for resource in request["resourceSpans"].as_array().unwrap() {
+                assert_eq!(pairs(&resource["resource"]["attributes"]).len(), 8);
+                let scopes = resource["scopeSpans"].as_array().unwrap().iter();
+                for span in scopes.flat_map(|s| s["spans"].as_array().unwrap()) {
+                    assert_eq!(pairs(&span["attributes"]).len(), 8, "{span}");
+                }
+            }
+        }
+    }
+    let each = |format| {
+        let (bytes, truth) = generate("shop", Options { wide: true, traces: 2000, ..Options::default() }, format);
+        bytes.len() as u64 / truth.spans
+    };
+    let (protobuf, json) = (each(Format::Delimited), each(Format::Jsonl));
+    assert!((420..=460).contains(&protobuf), "{protobuf} bytes a span");
+    assert!((870..=920).contains(&json), "{json} bytes a span");
+}
+
+/// The lines or messages of three laps, and the truth about them.
+fn three_laps(format: Format) -> (Vec<u8>, Truth) {
+    let mut generator = Generator::new(system("shop").unwrap(), Options { sample: None, ..every_defect() }).unwrap();
+    let mut writer = generator.writer(format, Vec::new());
+    for record in generator.by_ref() {
+        writer.write(&record).unwrap();
+    }
+    let period = generator.period();
+    let mut laps = Laps::new(writer.into_inner(), format, period);
+    let mut bytes = Vec::new();
+    for lap in 0..3 {
+        if lap > 0 {
+            laps.advance();
+        }
+        laps.write(&mut bytes).unwrap();
+    }
+    (bytes, generator.truth().times(3, period))
+}
+
+#[test]
+fn laps_are_new_traces_with_the_same_truth_in_every_format() {
+    let (bytes, truth) = three_laps(Format::Jsonl);
+    let (spans, copies) = read(&bytes);
+    assert_eq!((truth.spans, truth.duplicates), (spans.len() as u64, copies));
+    assert_eq!(truth.traces, spans.keys().map(|(trace, _)| trace).collect::<BTreeSet<_>>().len() as u64);
+    let missing =
+        |(t, s): (&String, &Seen)| !s.parent.is_empty() && !spans.contains_key(&(t.clone(), s.parent.clone()));
+    assert_eq!(truth.orphans, spans.iter().filter(|((t, _), s)| missing((t, s))).count() as u64);
+    let links = spans.values().flat_map(|s| &s.links);
+    assert_eq!(truth.unresolved_links, links.filter(|l| !spans.contains_key(*l)).count() as u64);
+    assert_eq!(truth.start_unix_nano, spans.values().map(|s| s.start).min().unwrap());
+    assert_eq!(truth.end_unix_nano, spans.values().map(|s| s.end).max().unwrap());
+    let expected: BTreeMap<_, _> = truth
+        .edges
+        .iter()
+        .map(|e| ((e.source.clone(), e.target.clone()), (e.n, e.errors_n, e.client.sum_ns, e.server.sum_ns)))
+        .collect();
+    assert_eq!(expected, edges(&spans));
+
+    // The other formats hold the same spans, lap for lap.
+    type Ids = Vec<(Vec<u8>, Vec<u8>, Vec<u8>, u64, u64, Vec<Vec<u8>>, Vec<u64>)>;
+    let ids = |request: &ExportTraceServiceRequest| -> Ids {
+        let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
+        scopes
+            .flat_map(|s| s.spans.clone())
+            .map(|s| {
+                let links = s.links.into_iter().flat_map(|l| [l.trace_id, l.span_id]).collect();
+                let events = s.events.iter().map(|e| e.time_unix_nano).collect();
+                (s.trace_id, s.span_id, s.parent_span_id, s.start_time_unix_nano, s.end_time_unix_nano, links, events)
+            })
+            .collect()
+    };
+    let whole = ids(&ExportTraceServiceRequest::decode(&*three_laps(Format::Proto).0).unwrap());
+    let known: BTreeSet<(u128, u64, u64)> = spans
+        .iter()
+        .map(|((t, i), s)| (u128::from_str_radix(t, 16).unwrap(), u64::from_str_radix(i, 16).unwrap(), s.start))
+        .collect();
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
+    let found = whole.iter().map(|s| (number(&s.0), number(&s.1) as u64, s.3)).collect::<BTreeSet<_>>();
+    assert_eq!(found, known);
+    assert_eq!(whole.len() as u64, truth.spans + truth.duplicates);
+    let delimited = three_laps(Format::Delimited).0;
+    let (mut rest, mut framed) = (&*delimited, Vec::new());
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let (message, tail) = tail.split_at(u32::from_be_bytes(*length) as usize);
+        framed.extend(ids(&ExportTraceServiceRequest::decode(message).unwrap()));
+        rest = tail;
+    }
+    assert_eq!(framed, whole);
+    let varint = three_laps(Format::Varint).0;
+    let (mut rest, mut framed) = (&*varint, Vec::new());
+    while !rest.is_empty() {
+        framed.extend(ids(&ExportTraceServiceRequest::decode_length_delimited(&mut rest).unwrap()));
+    }
+    assert_eq!(framed, whole);
+}
+
+#[test]
+fn a_system_in_many_copies_has_as_many_services_and_operations_as_asked_for_and_the_same_traffic() {
+    let options = |services, operations| Options { services, operations, traces: 600, ..Options::default() };
+    let (plain, many) =
+        (generate("shop", options(0, 0), Format::Jsonl), generate("shop", options(100, 500), Format::Jsonl));
+    assert_eq!(Truth { cells: 1, ..many.1.clone() }, plain.1);
+    assert_eq!(many.1.cells, 9);
+    let (spans, _) = read(&many.0);
+    let services: BTreeSet<&String> = spans.values().map(|s| &s.service).collect();
+    assert!((90..=108).contains(&services.len()), "{}", services.len());
+    assert!(
+        services.contains(&"online-shop/frontend".to_owned()) && services.contains(&"online-shop/cart-8".to_owned())
+    );
+    let text = String::from_utf8(many.0).unwrap();
+    // `products` and `profiles` are tables; no made-up word begins so.
+    let words: BTreeSet<&str> = text
+        .split("\"name\":\"")
+        .filter_map(|rest| rest.split('"').next()?.rsplit_once(' ').map(|(_, word)| word))
+        .filter(|word| word.len() == 8 && word.bytes().all(|b| b.is_ascii_lowercase()) && !word.starts_with("pro"))
+        .collect();
+    assert_eq!(words.len(), 500);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `capture`: any source → a snapshot.
+//! `capture`: any source → a snapshot, or part of one; snapshots → their sum.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use clap::Args;
 use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
 use super::record::Recorder;
-use super::{Exit, Surroundings, input};
-use crate::config;
+use super::{Exit, Surroundings, input, merge};
+use crate::config::{self, Config};
 use crate::diag::Diagnostic;
 use crate::output;
-use crate::topology::{Snapshot, codec};
+use crate::topology::{Shard, Snapshot, codec};
 
 const AFTER: &str = "\
 Examples:
@@ -19,6 +19,9 @@ Examples:
   tracebook capture --from traces/ > release-1.4.snapshot.json
   tracebook capture --from tempo://tempo:9095 --spans spans/ --output today.snapshot.json   # keep the spans too
   tracebook capture --from spans/                                                           # and read them again
+  tracebook capture --from traces/ --shard 1/4 --output part-1.snapshot.json.zst            # one of four jobs
+  tracebook capture --merge part-*.snapshot.json.zst --output today.snapshot.json           # and what they make
+  tracebook capture --merge mon.snapshot.json tue.snapshot.json --output both.snapshot.json # successive windows
 
 A snapshot is all that the other commands need. It holds no span payloads beyond names and a few exemplar ids, and is fit
 to commit.";
@@ -37,7 +40,33 @@ pub(super) struct CaptureArgs {
     /// New directory for the spans themselves, as Parquet files that any source option reads again
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     spans: Option<PathBuf>,
+    /// Read everything, count only the traces of part I of N; all parts merged are the same as one run
+    #[arg(long, value_name = "I/N", help_heading = "Shards", conflicts_with = "spans")]
+    shard: Option<Shard>,
+    /// Merge snapshots instead of reading traces: the shards of one run, or successive windows. Files, plain or zstd, or
+    /// directories of `*.snapshot.json` and `*.snapshot.json.zst`
+    #[arg(long, value_name = "FILE", help_heading = "Shards", num_args = 1.., conflicts_with_all = READING)]
+    merge: Vec<PathBuf>,
 }
+
+/// Flags that say what is read, when it is spans.
+const READING: [&str; 15] = [
+    "from",
+    "spans",
+    "shard",
+    "lookback",
+    "lookback_hours",
+    "start",
+    "end",
+    "query",
+    "tenant",
+    "header",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "server_name",
+    "rate_attribute",
+];
 
 pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
@@ -45,19 +74,18 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     if let Some(path) = output.as_deref() {
         output::preflight_file(path)?;
     }
-    let froms = input::sources(&args.from, &config, around);
-    let request = input::Request::new(around, global, &config, &args.read);
-    let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
-    let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
-    if let Some(recorder) = recorder {
-        recorder.publish()?;
-    }
+    let snapshot = if args.merge.is_empty() {
+        read(args, &config, global, around, io)?
+    } else {
+        merge::read(&args.merge, &config, around)?
+    };
     match output {
         Some(path) => {
             output::write_new(&path, &snapshot_bytes(&snapshot, &path)?, true)?;
             let (nodes, edges) = (snapshot.nodes.len(), snapshot.edges.len());
+            let part = snapshot.shard.as_ref().map(|parts| format!("; {}", merge::said(parts))).unwrap_or_default();
             io.say(&format!(
-                "{}: {} span(s), {nodes} node(s), {edges} edge(s)",
+                "{}: {} span(s), {nodes} node(s), {edges} edge(s){part}",
                 path.display(),
                 snapshot.coverage.spans
             ));
@@ -65,6 +93,23 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
         None => io.bytes(&codec::encode(&snapshot)?)?,
     }
     Ok(Exit::Nothing)
+}
+
+fn read(
+    args: &CaptureArgs,
+    config: &Config,
+    global: &Global,
+    around: &Surroundings,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
+    let froms = input::sources(&args.from, config, around);
+    let request = input::Request { shard: args.shard, ..input::Request::new(around, global, config, &args.read) };
+    let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
+    let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
+    if let Some(recorder) = recorder {
+        recorder.publish()?;
+    }
+    Ok(snapshot)
 }
 
 /// The snapshot as it goes into a file of this name.

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::source::{self, SourceOptions, SpanSink, Transport};
 use crate::spans::{SpanBatch, UnixNanos};
-use crate::topology::{Builder, Intake, Snapshot, SnapshotKind, codec};
+use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
 
 /// File name of the snapshot in a runbook directory.
 pub(super) const SNAPSHOT: &str = "topology.snapshot.json";
@@ -31,11 +31,13 @@ pub(super) struct Request<'a> {
     pub(super) config: &'a Config,
     pub(super) window: &'a WindowArgs,
     pub(super) connection: &'a ConnectionArgs,
+    /// Which part of the traces to count, if not all.
+    pub(super) shard: Option<Shard>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(around: &'a Surroundings, global: &'a Global, config: &'a Config, args: &'a ReadArgs) -> Self {
-        Self { around, global, config, window: &args.window, connection: &args.connection }
+        Self { around, global, config, window: &args.window, connection: &args.connection, shard: None }
     }
 }
 
@@ -98,6 +100,25 @@ fn looks_like_snapshot(path: &Path) -> bool {
 
 /// Reads a snapshot file.
 pub(super) fn read_snapshot(path: &Path) -> Result<Snapshot, Diagnostic> {
+    whole(read_part(path)?).map_err(|e| e.at(Location::file(path.display().to_string())))
+}
+
+/// Refuses a snapshot of which shards are missing: part of a system would pass for all of it.
+///
+/// # Errors
+/// `snapshot-part`.
+pub(super) fn whole(snapshot: Snapshot) -> Result<Snapshot, Diagnostic> {
+    match &snapshot.shard {
+        Some(parts) => {
+            Err(Diagnostic::error("snapshot-part", format!("this snapshot holds only {}", super::merge::said(parts)))
+                .help("merge all shards of the run first: tracebook capture --merge FILE... --output FILE"))
+        }
+        None => Ok(snapshot),
+    }
+}
+
+/// Reads a snapshot file that may hold only some shards of a run.
+pub(super) fn read_part(path: &Path) -> Result<Snapshot, Diagnostic> {
     let shown = path.display().to_string();
     let mut file = File::open(path).map_err(|e| {
         Diagnostic::error("snapshot-unreadable", format!("cannot read the snapshot: {e}"))
@@ -156,7 +177,8 @@ pub(super) fn read_any(
                 .into());
         }
     };
-    if snapshot.provenance.kind == SnapshotKind::Spans && snapshot.coverage.spans == 0 {
+    let whole = snapshot.shard.is_none();
+    if whole && snapshot.provenance.kind == SnapshotKind::Spans && snapshot.coverage.spans == 0 {
         return Err(no_spans(Diagnostic::error("no-spans", "there is not a single span")).into());
     }
     Ok(snapshot)
@@ -199,6 +221,7 @@ fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
         (window.end.is_some(), "--end"),
         (connection.query.is_some(), "--query"),
         (connection.rate_attribute.is_some(), "--rate-attribute"),
+        (request.shard.is_some(), "--shard"),
     ]
     .into_iter()
     .filter_map(|(given, flag)| given.then_some(flag))
@@ -237,8 +260,10 @@ fn capture(
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
     let threads = threads(request.global);
-    let builder = Builder::new(request.config.topology.clone());
-    let mut intake = Intake::default();
+    let builder = Builder::sharded(request.config.topology.clone(), request.shard);
+    let connection = request.connection;
+    let settings = format!("{:?}", (&connection.query, &connection.rate_attribute));
+    let mut intake = Intake { settings, ..Intake::default() };
     let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     for from in froms {
         let options = options(from, request, threads)?;

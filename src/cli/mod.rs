@@ -18,6 +18,7 @@ mod init;
 mod input;
 mod io;
 mod man;
+mod merge;
 mod piped;
 mod progress;
 mod record;

@@ -38,7 +38,7 @@ pub(super) fn open<'a>(io: &mut Io<'a>) -> Result<Piped<'a>, Stop> {
     if !is_snapshot {
         return Ok(Piped::Spans(Box::new(whole)));
     }
-    let snapshot = codec::read(&mut whole).map_err(|mut e| {
+    let snapshot = codec::read(&mut whole).and_then(super::input::whole).map_err(|mut e| {
         e.location.file.get_or_insert("-".to_owned());
         e
     })?;

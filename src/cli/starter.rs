@@ -10,6 +10,20 @@ use crate::topology::{EdgeKind, Node, NodeKind, Snapshot};
 /// Services listed at most; a starter is for reading.
 const MOST: usize = 50;
 
+/// Rules that say who is who; commented out, since none of them can be guessed.
+const TOPOLOGY: &str = "\
+# topology:                  # how spans become nodes and edges: docs/topology.md
+#   ignore: [health_checks, metrics_scrapes]
+#   aliases:                 # {1} is what the first * stood for
+#     - { match: \"cart-v*\", name: cart }
+#     - { match: \"external:*.*.svc.cluster.local\", name: \"{2}/{1}\" }
+#   gateways: [ { match: \"istio-ingress*\", as: merged } ]
+#   callers: [ { service: mobile-bff, name: mobile } ]
+#   database_identity: [ { system: postgresql, by: both } ]
+#   identity_dimensions: [deployment.environment.name]
+
+";
+
 /// A commented `tracebook.yaml`. `from` is put into it when given.
 pub(super) fn text(snapshot: &Snapshot, from: Option<&str>) -> String {
     let mut out = String::from(
@@ -26,6 +40,7 @@ pub(super) fn text(snapshot: &Snapshot, from: Option<&str>) -> String {
     objectives(&mut out, snapshot);
     dependencies(&mut out, snapshot);
     services(&mut out, snapshot);
+    out.push_str(TOPOLOGY);
     out.push_str(
         "# escalation:\n#   - { who: On-call SRE, contact: PagerDuty }\n#   - { after: 15m, who: Engineering lead }\n\n\
          # links: { grafana: https://grafana.example.com, tempo_datasource: tempo }\n\n\

@@ -201,8 +201,8 @@ pub fn parse(text: &str, file: &str, base: &Path) -> Result<Config, Vec<Diagnost
     check_share(&document, "runbooks.critical_share", runbooks.critical_share);
     check_share(&document, "runbooks.critical_service_share", runbooks.critical_service_share);
     check_links(&document, &links, &services);
-    let topology = document.take("topology").unwrap_or_default();
-    check_limits(&document, &topology);
+    let topology: TopologyConfig = document.take("topology").unwrap_or_default();
+    topology.problems().into_iter().for_each(|problem| document.report(problem));
     let lookback_seconds = document.take::<String>("lookback").and_then(|text| {
         let seconds = duration::seconds(&text);
         if seconds.is_none() {
@@ -264,21 +264,6 @@ fn check_share(document: &Document<'_>, key: &str, share: f64) {
         document.report(
             problem("config-value", key, format!("{share} is not a share"))
                 .help("write a number from 0 to 1, e.g. 0.05 for 5 %"),
-        );
-    }
-}
-
-/// A limit of nothing would replace every page by nothing.
-fn check_limits(document: &Document<'_>, topology: &TopologyConfig) {
-    let limits = [
-        ("max_services", topology.max_services),
-        ("max_operations", topology.max_operations),
-        ("max_edges", topology.max_edges),
-    ];
-    for (name, _) in limits.iter().filter(|(_, limit)| *limit == 0) {
-        document.report(
-            problem("config-value", format!("topology.{name}"), format!("`{name}` is zero: nothing would be kept"))
-                .help("give it a number, or take it out"),
         );
     }
 }

@@ -18,10 +18,11 @@ pub(super) fn rank(comparison: &Comparison<'_>, changes: &[Change]) -> Vec<Culpr
     let touched: BTreeSet<&NodeId> = changes
         .iter()
         .filter(worse)
-        .map(|c| match &c.subject {
-            Subject::Node { node } => node,
-            Subject::Operation { service, .. } => service,
-            Subject::Edge { target, .. } => target,
+        .filter_map(|c| match &c.subject {
+            Subject::Node { node } => Some(node),
+            Subject::Operation { service, .. } => Some(service),
+            Subject::Edge { target, .. } => Some(target),
+            Subject::Nodes { .. } => None,
         })
         .collect();
     let mut suspects: Vec<Culprit> = touched

@@ -6,6 +6,7 @@
 mod compare;
 mod culprits;
 mod limits;
+mod shape;
 mod significance;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -47,6 +48,11 @@ pub enum Subject {
         /// Callee.
         target: NodeId,
     },
+    /// Several nodes together: a circle of calls (sorted), a chain (in order of calling).
+    Nodes {
+        /// Which.
+        nodes: Vec<NodeId>,
+    },
 }
 
 /// One side of a comparison.
@@ -72,7 +78,8 @@ pub struct Side {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// Stable kebab-case code: `node-`, `operation-` or `edge-` with `added`, `removed` or `not-seen` (gone, but too rare
-    /// before to be sure), `slower`, `faster`, `failing-more`, `failing-less`, `calls-more`, `calls-less`.
+    /// before to be sure), `slower`, `faster`, `failing-more`, `failing-less`, `calls-more`, `calls-less`; of the graph as
+    /// a whole `cycle-` and `single-point-of-failure-` with `added` or `removed`, `chain-longer`, `chain-shorter`.
     pub code: &'static str,
     /// How much it matters.
     pub severity: Severity,
@@ -132,6 +139,7 @@ pub struct Culprit {
 #[must_use]
 pub fn diff(base: &Snapshot, head: &Snapshot) -> Diff {
     let coverage = DiffCoverage { before: base.coverage.clone(), after: head.coverage.clone() };
+    let snapshots = (base, head);
     let (base, head) = (Traffic::of(base), Traffic::of(head));
     let mut comparison = Comparison::run(&base, &head);
     let limit = discovery_limit(std::mem::take(&mut comparison.p_values), limits::DISCOVERY_RATE);
@@ -143,7 +151,10 @@ pub fn diff(base: &Snapshot, head: &Snapshot) -> Diff {
             .then_with(|| a.change.subject.cmp(&b.change.subject))
             .then_with(|| a.change.code.cmp(b.change.code))
     });
-    let changes: Vec<Change> = kept.into_iter().map(|c| c.change).collect();
+    let mut changes: Vec<Change> = kept.into_iter().map(|c| c.change).collect();
     let culprits = culprits::rank(&comparison, &changes);
+    let shape = shape::compare(snapshots.0, snapshots.1, &changes);
+    changes.extend(shape);
+    changes.sort_by_key(|change| std::cmp::Reverse(change.severity));
     Diff { changes, culprits, coverage }
 }

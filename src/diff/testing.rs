@@ -80,7 +80,14 @@ pub(crate) fn node(id: &str, handled: Stats) -> Node {
 
 /// A SERVER operation.
 pub(crate) fn operation(service: &str, name: &str, stats: Stats) -> Operation {
-    Operation { service: NodeId(service.into()), kind: SpanKind::Server, name: name.into(), entry: false, stats }
+    Operation {
+        service: NodeId(service.into()),
+        kind: SpanKind::Server,
+        name: name.into(),
+        entry: false,
+        stats,
+        self_ns: None,
+    }
 }
 
 /// An edge whose client and server side took these mean milliseconds (0: that side was not seen).
@@ -109,6 +116,7 @@ pub(crate) fn edge(source: &str, target: &str, n: u64, errors: u64, client_ms: f
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: std::collections::BTreeMap::new(),
         exemplars: Default::default(),
     };
     edge.exemplars.slow.push(exemplar(3));
@@ -128,11 +136,13 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             sources: vec!["test".into()],
             tool_version: "0".into(),
             spans_digest: "0".into(),
+            rules: String::new(),
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }

@@ -28,6 +28,7 @@ fn codes(diff: &Diff) -> Vec<(&'static str, String)> {
         Subject::Node { node } => node.0.clone(),
         Subject::Operation { service, operation, .. } => format!("{service} {operation}"),
         Subject::Edge { source, target } => format!("{source} → {target}"),
+        Subject::Nodes { nodes } => format!("{} nodes", nodes.len()),
     };
     diff.changes.iter().map(|c| (c.code, name(&c.subject))).collect()
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
 use super::view::{
-    CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, Shelf, ToolView, WindowView, files,
+    CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, ShapeView, Shelf, ToolView, WindowView, files,
 };
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
@@ -139,6 +139,7 @@ impl Renderer {
             window: WindowView::new(snapshot.window),
             coverage: CoverageView::new(&snapshot.coverage),
             overview: DiagramView { mermaid, nodes: snapshot.nodes.len(), omitted: 0 },
+            shape: ShapeView::new(snapshot),
             nodes: snapshot.nodes.len(),
             edges: snapshot.edges.len(),
         };

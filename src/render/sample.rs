@@ -301,6 +301,7 @@ fn topology_edge(source: &str, target: &str, kind: EdgeKind, calls: u64) -> Edge
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: std::collections::BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }
@@ -313,12 +314,14 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             sources: vec!["otlp file".into()],
             tool_version: "0.1.0".into(),
             spans_digest: "00112233445566778899aabbccddeeff".into(),
+            rules: String::new(),
         },
         window: window(),
         coverage: coverage(),
         nodes,
         operations: Vec::new(),
         edges,
+        shard: None,
     }
 }
 

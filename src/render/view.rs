@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::graph;
 use super::text::{Files, ViewText};
 use crate::runbook::{EvidenceTable, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef};
-use crate::topology::{Coverage, Window};
+use crate::topology::{Coverage, NodeId, Snapshot, Window, query};
 
 /// Root of a page's context.
 #[derive(Debug, Serialize)]
@@ -31,9 +31,40 @@ pub(super) struct IndexView {
     pub(super) window: WindowView,
     pub(super) coverage: CoverageView,
     pub(super) overview: DiagramView,
+    pub(super) shape: ShapeView,
     pub(super) nodes: usize,
     pub(super) edges: usize,
 }
+
+/// What the graph as a whole looks like. Node ids, untrusted.
+#[derive(Debug, Serialize)]
+pub(super) struct ShapeView {
+    cycles: Vec<Vec<String>>,
+    single_points: Vec<PointView>,
+    chain: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PointView {
+    name: String,
+    entry_share: Option<f64>,
+}
+
+impl ShapeView {
+    pub(super) fn new(snapshot: &Snapshot) -> Self {
+        let graph = query::Graph::new(snapshot);
+        let texts = |ids: Vec<NodeId>| ids.into_iter().map(|id| id.0).collect();
+        let point = |id: NodeId| PointView { entry_share: graph.entry_share(&id), name: id.0 };
+        Self {
+            cycles: graph.cycles().into_iter().take(SHOWN).map(texts).collect(),
+            single_points: graph.single_points_of_failure().into_iter().take(SHOWN).map(point).collect(),
+            chain: texts(graph.longest_synchronous_chain().into_iter().take(2 * SHOWN).collect()),
+        }
+    }
+}
+
+/// Circles and single points shown in the index; of a chain twice as many members.
+const SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
 pub(super) struct ToolView {
@@ -379,6 +410,7 @@ impl CoverageView {
             ("links whose other end is missing", coverage.unresolved_links),
             ("traces given only in part", coverage.partial_traces),
             ("spans ignored by a rule", coverage.ignored),
+            ("spans of gateways looked through", coverage.transparent),
         ];
         let fixed = fixed.iter().map(|(what, n)| LossView { what: (*what).to_owned(), n: *n });
         let rejected =

@@ -9,6 +9,7 @@ use super::cfg::{ServiceConfig, Settings};
 use crate::findings::Finding;
 use crate::slo::ObjectiveStatus;
 use crate::spans::SpanKind;
+use crate::topology::query::Graph;
 use crate::topology::{Edge, EdgeKind, Node, NodeId, NodeKind, Operation, Snapshot, Stats};
 
 /// Index over everything `plan` is given.
@@ -28,6 +29,9 @@ pub(super) struct Context<'a> {
     statuses: BTreeMap<&'a NodeId, Vec<&'a ObjectiveStatus>>,
     findings: BTreeMap<&'a NodeId, Vec<&'a Finding>>,
     entries: Vec<Entry<'a>>,
+    graph: Graph<'a>,
+    /// By node: what every request from outside passes on the way, nearest first.
+    passed: BTreeMap<&'a NodeId, Vec<NodeId>>,
     reached: BTreeMap<&'a NodeId, Reached>,
 }
 
@@ -55,6 +59,9 @@ impl<'a> Context<'a> {
         findings: &'a [Finding],
         settings: &'a Settings,
     ) -> Self {
+        let graph = Graph::new(snapshot);
+        let tree = graph.dominator_tree();
+        let passed = snapshot.nodes.iter().map(|node| (&node.id, tree.of(&node.id))).collect();
         let mut context = Self {
             snapshot,
             settings,
@@ -68,6 +75,8 @@ impl<'a> Context<'a> {
             statuses: BTreeMap::new(),
             findings: BTreeMap::new(),
             entries: Vec::new(),
+            passed,
+            graph,
             reached: BTreeMap::new(),
         };
         for edge in snapshot.edges.iter().filter(|e| e.source != e.target) {
@@ -145,6 +154,22 @@ impl<'a> Context<'a> {
         let reached = self.reached.get(id).copied().unwrap_or_default();
         let bits = if waiting { reached.waiting } else { reached.any & !reached.waiting };
         self.entries.iter().take(ENTRIES).enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, e)| *e).collect()
+    }
+
+    /// Services that reach a node only through its direct callers, with the number of calls between, nearest first.
+    pub(super) fn indirect_callers(&self, id: &NodeId) -> Vec<(usize, NodeId)> {
+        let is_service = |id: &NodeId| self.snapshot.node(id).is_some_and(|n| n.kind == NodeKind::Service);
+        let layers = self.graph.callers(id).into_iter().skip_while(|(depth, _)| *depth < 2);
+        layers
+            .flat_map(|(depth, ids)| ids.into_iter().map(move |id| (depth, id)))
+            .filter(|(_, id)| is_service(id))
+            .collect()
+    }
+
+    /// Services every request from outside passes on its way to a node, in the order they are passed.
+    pub(super) fn passed_on_the_way(&self, id: &NodeId) -> Vec<&NodeId> {
+        let is_service = |id: &&NodeId| self.snapshot.node(id).is_some_and(|n| n.kind == NodeKind::Service);
+        self.passed.get(id).into_iter().flatten().rev().filter(is_service).collect()
     }
 
     /// The share of the requests from outside that touch a node, 0..=1, counted trace by trace; `None` where the snapshot
@@ -298,7 +323,11 @@ impl<'a> Target<'a> {
     pub(super) fn label(&self) -> String {
         match self.name.as_str() {
             "" => super::quote::label(&self.id.0),
-            name if self.system.is_empty() || self.system == name => super::quote::label(name),
+            name if self.system.is_empty() || self.system == name => match self.id.0.rsplit_once('@') {
+                // Where the environment is part of the identity: `cart@prod`.
+                Some((_, scope)) if !name.contains('@') => super::quote::label(&format!("{name}@{scope}")),
+                _ => super::quote::label(name),
+            },
             // A database and a topic may share a name.
             name => super::quote::label(&format!("{}:{name}", self.system)),
         }

@@ -56,6 +56,8 @@ pub(super) fn impact(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
     if callers.len() > NAMED {
         out.push(Text::default().piece(items(callers.len() - NAMED)).and(" more callers are in the table below."));
     }
+    out.extend(further_up(context, target));
+    out.extend(on_the_way(context, target));
     downstream(context, target, &mut out);
     out.extend(criticality_line(target));
     if out.is_empty() {
@@ -126,6 +128,34 @@ fn caller(context: &Context<'_>, edge: &Edge) -> Text {
         s if s > 0.0 => ": degraded, the rest of its requests does not need this call.",
         _ => ".",
     })
+}
+
+/// Callers of the callers.
+fn further_up(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+    let all = context.indirect_callers(&target.id);
+    let (first, rest) = all.split_at(all.len().min(NAMED));
+    let mut text = Text::words("Further up, through these callers: ");
+    for (i, (depth, id)) in first.iter().enumerate() {
+        text =
+            text.and(if i == 0 { "" } else { ", " }).code(name_of(context, id)).and(format!(" ({depth} calls away)"));
+    }
+    if !rest.is_empty() {
+        text = text.and(" and ").piece(items(rest.len())).and(" more");
+    }
+    (!first.is_empty()).then(|| text.and("."))
+}
+
+/// What has to work for any request to get here.
+fn on_the_way(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+    let passed = context.passed_on_the_way(&target.id);
+    let mut text = Text::words("Every way here from outside that was seen leads through ");
+    for (i, id) in passed.iter().take(NAMED).enumerate() {
+        text = text.and(if i == 0 { "" } else { ", then " }).code(name_of(context, id));
+    }
+    if passed.len() > NAMED {
+        text = text.and(" and ").piece(items(passed.len() - NAMED)).and(" more");
+    }
+    (!passed.is_empty()).then(|| text.and(": if fewer calls arrive than usual, look there first."))
 }
 
 fn downstream(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {

@@ -8,17 +8,48 @@ use std::fmt::Write as _;
 
 use super::context::{Context, Target};
 use super::quote::{fits, matches};
-use crate::topology::NodeKind;
+use crate::topology::{Node, NodeKind};
 
 const EQ: &str = " = ";
 
 /// Conditions on the resource that select a service.
 fn resource(target: &Target<'_>) -> String {
-    let mut out = matches("resource.service.name", &target.name, EQ);
-    if !target.namespace.is_empty() {
+    let sent = target.node.map(sent_names).unwrap_or_default();
+    let names: Vec<String> = sent.iter().map(|name| matches("resource.service.name", name, EQ)).collect();
+    let mut out = match names.as_slice() {
+        [] => matches("resource.service.name", &target.name, EQ),
+        [name] => name.clone(),
+        names => format!("({})", names.join(" || ")),
+    };
+    // An alias may have changed the namespace too.
+    if !target.namespace.is_empty() && names.is_empty() {
         let _ = write!(out, " && {}", matches("resource.service.namespace", &target.namespace, EQ));
     }
+    for (key, value) in target.node.map(scope).unwrap_or_default() {
+        let _ = write!(out, " && {}", matches(&format!("resource.{key}"), value, EQ));
+    }
     out
+}
+
+/// The names a service sent, where an alias gave it another.
+fn sent_names(node: &Node) -> Vec<&str> {
+    let sent = node.attributes.get("service.name").into_iter().flat_map(|names| names.keys());
+    let sent: Vec<&str> = sent.map(String::as_str).filter(|name| !name.starts_with('(')).collect();
+    if sent.iter().all(|name| *name == node.name) { Vec::new() } else { sent }
+}
+
+/// The attributes that are part of its identity (`cart@prod`), as far as they have one value.
+fn scope(node: &Node) -> Vec<(&str, &str)> {
+    let Some((_, scope)) = node.id.0.rsplit_once('@') else { return Vec::new() };
+    let value = |key: &'static str| {
+        let values = node.attributes.get(key).filter(|values| values.len() == 1)?;
+        let value = values.keys().next()?;
+        scope.split(',').any(|part| part == value).then_some((key, value.as_str()))
+    };
+    ["cloud.region", "deployment.environment.name", "k8s.cluster.name", "k8s.namespace.name"]
+        .into_iter()
+        .filter_map(value)
+        .collect()
 }
 
 /// Any of several spellings of one attribute.

@@ -111,6 +111,7 @@ pub(super) fn edge(
             sum_ns: n * client_ms * 1_000_000,
             n,
         }],
+        dimensions: BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }
@@ -127,12 +128,14 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
             sources: vec!["otlp file".into()],
             tool_version: "0.1.0".into(),
             spans_digest: "00".repeat(16),
+            rules: String::new(),
         },
         window: Window { start: UnixNanos(START * 1_000_000_000), end: UnixNanos((START + 7_200) * 1_000_000_000) },
         coverage: Coverage { spans: 90_000, traces: 7_200, orphans: 90, ..Coverage::default() },
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 
@@ -143,6 +146,7 @@ pub(super) fn operation(service: &str, name: &str, handled: Stats) -> Operation 
         name: name.into(),
         entry: false,
         stats: handled,
+        self_ns: None,
     }
 }
 

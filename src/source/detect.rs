@@ -47,7 +47,12 @@ pub(super) fn format(head: &[u8], whole: bool) -> Format {
         return Format::Json;
     }
     // First as if everything were there; failing that, as if the file had been cut short, so that the error can say so.
-    if let Some(format) = framing(head, whole).or_else(|| framing(head, false)) {
+    let format = match (framing(head, whole), framing(head, false)) {
+        // The first bytes of a long length are no empty messages.
+        (Some(Format::ProtobufVarint), Some(cut @ Format::ProtobufFixed)) if head.first() == Some(&0) => Some(cut),
+        (format, cut) => format.or(cut),
+    };
+    if let Some(format) = format {
         return format;
     }
     if matches!(visible.first(), Some(b'{' | b'[')) || visible.is_empty() {

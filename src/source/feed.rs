@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::SpanSink;
 use super::json::{self, Kinds, Trouble};
 use super::mapper::{MAX_EXAMPLES, Mapper};
-use super::record::Record;
+use super::otlp_wire::Walker;
+use super::record::Part;
 use super::view::{Attributes, Rows, SpanView};
-use super::{SpanSink, proto};
+use super::wire::Broken;
 use crate::diag::{Diagnostic, Location};
-use crate::spans::ResourceId;
 use crate::spans::semconv::Slot;
+use crate::spans::{ResourceId, SpanId, TraceId};
 
 /// Rows after which a batch goes to the sink.
 const BATCH_ROWS: usize = 8_192;
@@ -68,19 +70,21 @@ pub(super) struct Feed<'s> {
     sink: &'s dyn SpanSink,
     tally: Tally,
     failure: Option<Diagnostic>,
+    /// Room for the links of a span.
+    links: Vec<(TraceId, SpanId)>,
 }
 
 impl<'s> Feed<'s> {
     pub(super) fn new(mapper: Mapper, sink: &'s dyn SpanSink) -> Self {
-        Self { mapper, sink, tally: Tally::default(), failure: None }
+        Self { mapper, sink, tally: Tally::default(), failure: None, links: Vec::new() }
     }
 
     /// Decodes one record.
     ///
     /// # Errors
     /// Broken JSON or protobuf, documents of another kind, or the sink's own error.
-    pub(super) fn record(&mut self, record: &Record) -> Result<(), Diagnostic> {
-        self.mapper.place = Location::file(&*record.file);
+    pub(super) fn record(&mut self, record: Part<'_>) -> Result<(), Diagnostic> {
+        self.mapper.place = Location::file(record.file);
         let result = if record.is_json { self.json(record) } else { self.protobuf(record) };
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -116,20 +120,20 @@ impl<'s> Feed<'s> {
         result
     }
 
-    fn json(&mut self, record: &Record) -> Result<(), Diagnostic> {
-        if record.ends.is_empty() {
+    fn json(&mut self, record: Part<'_>) -> Result<(), Diagnostic> {
+        if record.messages.is_empty() {
             let place = |at: Option<(usize, usize)>| Location {
                 line: Some(record.line.saturating_add(at.map_or(0, |(line, _)| line.saturating_sub(1)) as u64)),
                 column: at.map(|(_, column)| column as u64),
-                ..Location::file(&*record.file)
+                ..Location::file(record.file)
             };
-            return self.documents(&record.bytes, record, &place);
+            return self.documents(record.bytes, record, &place);
         }
         for (message, number) in messages(record).filter(|(message, _)| !message.is_empty()) {
             // The file is packed: a line is one of the message, not of the file.
             let place = |at: Option<(usize, usize)>| {
                 let at = at.map_or_else(String::new, |(line, column)| format!(", line {line}, column {column}"));
-                Location::file(&*record.file).at_key(format!("message {number}{at}"))
+                Location::file(record.file).at_key(format!("message {number}{at}"))
             };
             self.documents(message, record, &place)?;
         }
@@ -140,7 +144,7 @@ impl<'s> Feed<'s> {
     fn documents(
         &mut self,
         bytes: &[u8],
-        record: &Record,
+        record: Part<'_>,
         place: &dyn Fn(Option<(usize, usize)>) -> Location,
     ) -> Result<(), Diagnostic> {
         let documents = json::documents(bytes, self).map_err(|error| {
@@ -163,7 +167,7 @@ impl<'s> Feed<'s> {
         Ok(())
     }
 
-    fn classify(&mut self, kinds: Kinds, record: &Record) -> Result<(), Diagnostic> {
+    fn classify(&mut self, kinds: Kinds, record: Part<'_>) -> Result<(), Diagnostic> {
         let foreign = if kinds.has(Kinds::JAEGER) {
             Diagnostic::error("jaeger-json", "this is Jaeger's own JSON, not OTLP")
                 .help("ask Jaeger for OTLP instead: GET /api/v3/traces/{id} of its query service answers in OTLP JSON")
@@ -185,7 +189,7 @@ impl<'s> Feed<'s> {
                     (Kinds::OTHER, "JSON of another kind"),
                 ] {
                     if kinds.has(kind) {
-                        self.tally.other(what, 1, record.number, &record.file);
+                        self.tally.other(what, 1, record.number, record.file);
                     }
                 }
             }
@@ -194,25 +198,31 @@ impl<'s> Feed<'s> {
         Err(foreign)
     }
 
-    fn protobuf(&mut self, record: &Record) -> Result<(), Diagnostic> {
+    fn protobuf(&mut self, record: Part<'_>) -> Result<(), Diagnostic> {
+        let mut walker = Walker::new(std::mem::take(&mut self.links));
         for (message, number) in messages(record) {
-            proto::decode(message, self).map_err(|_| {
-                let at = Location::file(&*record.file).at_key(format!("message {number}"));
-                Diagnostic::error("protobuf-malformed", "a protobuf message is not an OTLP trace message").at(at).help(
-                    "write the file anew as OTLP: one TracesData message, or ExportTraceServiceRequest messages each after \
-                     its length",
-                )
-            })?;
+            match walker.message(message, self) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Broken) => return Err(broken(record, number)),
+            }
         }
+        self.links = walker.into_links();
         Ok(())
     }
 }
 
+fn broken(record: Part<'_>, message: u64) -> Diagnostic {
+    let at = Location::file(record.file).at_key(format!("message {message}"));
+    Diagnostic::error("protobuf-malformed", "a protobuf message is not an OTLP trace message").at(at).help(
+        "write the file anew as OTLP: one TracesData message, or ExportTraceServiceRequest messages each after its length",
+    )
+}
+
 /// The messages of a record with their 1-based numbers.
-fn messages(record: &Record) -> impl Iterator<Item = (&[u8], u64)> {
-    let starts = std::iter::once(0).chain(record.ends.iter().copied());
-    let message = |(start, end): (usize, &usize)| record.bytes.get(start..*end).unwrap_or_default();
-    starts.zip(&record.ends).map(message).zip(record.message..)
+fn messages<'a>(record: Part<'a>) -> impl Iterator<Item = (&'a [u8], u64)> {
+    let message = move |(start, end): &(usize, usize)| record.bytes.get(*start..*end).unwrap_or_default();
+    record.messages.iter().map(message).zip(record.message..)
 }
 
 impl Rows for Feed<'_> {
@@ -239,7 +249,15 @@ impl Rows for Feed<'_> {
         self.mapper.reject(code, why);
     }
 
-    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        self.mapper.classify(key)
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        self.mapper.classify_raw(key)
+    }
+
+    fn known_resource(&mut self, raw: &[u8]) -> Option<ResourceId> {
+        self.mapper.known_resource(raw)
+    }
+
+    fn learn_resource(&mut self, raw: &[u8], id: ResourceId) {
+        self.mapper.learn_resource(raw, id);
     }
 }

@@ -4,12 +4,12 @@
 //! derives peer, error class, weight and operation name from the attributes, and appends a row. One bad span is counted
 //! under its code and never drops its neighbours.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::FixedState;
 
-use super::view::{Attributes, Known, Rows, SpanView, Value};
+use super::raw_map::RawMap;
+use super::view::{Attributes, Rows, SpanView, Value};
 use super::{outcome, peer, sampling};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::semconv::{self, Slot};
@@ -24,8 +24,6 @@ pub(super) const MAX_VALUE: usize = 256;
 const MAX_LINKS: usize = 1_024;
 /// Most examples kept for each code.
 pub(super) const MAX_EXAMPLES: usize = 3;
-/// Raw names whose normalised symbol is remembered, at most, and how long such a name may be.
-const MAX_KNOWN_NAMES: usize = 16_384;
 /// Dictionaries larger than this are dropped between records.
 const MAX_DICTIONARY: usize = 65_536;
 
@@ -46,9 +44,25 @@ pub(super) struct Mapper {
     /// Where the rate attribute is one of the conventions: its value is there and not in [`Slot::Rate`].
     rate_slot: Option<Slot>,
     rates: HashMap<ResourceId, Weight, FixedState>,
-    names: HashMap<Box<str>, Sym, FixedState>,
+    seen: Seen,
     peer: Peer,
 }
+
+/// What was met before in the same dictionaries, as it came.
+#[derive(Debug, Default)]
+struct Seen {
+    resources: RawMap<(ResourceId, Option<Weight>)>,
+    names: RawMap<Sym>,
+    /// By [`peer::key`].
+    peers: RawMap<PeerId>,
+    /// By [`outcome::key`].
+    errors: RawMap<ErrorId>,
+    /// Where keys are put together.
+    key: Vec<u8>,
+}
+
+/// A text that is looked at is not UTF-8.
+struct NoText;
 
 impl Mapper {
     pub(super) fn new(rate_attribute: Option<String>) -> Self {
@@ -93,14 +107,24 @@ impl Mapper {
             attributes: kept.into_iter().map(|(key, (_, text))| (key, text)).collect(),
         };
         let id = self.batch.resource_id(&resource);
+        self.set_rate(id, rate);
+        id
+    }
+
+    /// Always overwritten: the reduced resource may be the same although its rate is not.
+    fn set_rate(&mut self, id: ResourceId, rate: Option<Weight>) {
         if self.rate_attribute.is_some() {
-            // Always overwritten: the reduced resource may be the same although its rate is not.
             match rate {
                 Some(rate) => self.rates.insert(id, rate),
                 None => self.rates.remove(&id),
             };
         }
-        id
+    }
+
+    /// Forgets what was seen before, so that everything is decided anew.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        self.seen = Seen::default();
     }
 
     /// Appends one span, or counts why not.
@@ -118,18 +142,16 @@ impl Mapper {
         if self.window.is_some_and(|(from, to)| start < from || start >= to) {
             return self.repair("outside-window", 1);
         }
-        let known = &span.known;
         let kind = SpanKind::from_otlp(span.kind);
-        let parent_id = if span.parent_id == span.span_id {
-            self.repair("self-parent", 1);
-            SpanId::NONE
-        } else {
-            span.parent_id
+        let parent_id = if span.parent_id == span.span_id { SpanId::NONE } else { span.parent_id };
+        let name = self.name(span);
+        let (Ok(name), Ok(error), Ok(peer)) = (name, self.error(span, &mut flags), self.peer(span, kind)) else {
+            return self.reject("span-malformed", "a span was left out: a text in it is not UTF-8");
         };
-        let error = self.error(span, &mut flags);
         let weight = self.weight(resource, span, &mut flags);
-        let peer = self.peer(span.name, kind, known);
-        let name = self.name(span.name);
+        if parent_id != span.parent_id {
+            self.repair("self-parent", 1);
+        }
         self.links(span, &mut flags);
         self.batch.rows.push(SpanRow {
             trace_id: span.trace_id,
@@ -162,8 +184,7 @@ impl Mapper {
 
     /// What a span or event attribute is good for, and the rank of its spelling.
     pub(super) fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        let configured = || (self.rate_attribute.as_deref() == Some(key)).then_some((Slot::Rate, 0));
-        semconv::slot(key).or_else(configured)
+        self.classify_raw(key.as_bytes())
     }
 
     /// Drops dictionaries that have grown large, after pushing the rows that need them. Only between records: positions
@@ -181,13 +202,13 @@ impl Mapper {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
-        self.names = HashMap::default();
+        self.seen = Seen::default();
         self.rates = HashMap::default();
         if batch.rows.is_empty() { Ok(()) } else { push(&batch) }
     }
 
     fn refuse(&mut self, span: &SpanView<'_>, code: &'static str, why: &str) {
-        let name = normalize::operation(span.name);
+        let name = normalize::operation(span.name_text().unwrap_or_default());
         self.reject(
             code,
             &format!("span `{name}` (trace {}, span {}) was left out: {why}", span.trace_id, span.span_id),
@@ -199,21 +220,34 @@ impl Mapper {
         *count = count.saturating_add(n);
     }
 
-    fn error(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) -> ErrorId {
+    fn error(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) -> Result<ErrorId, NoText> {
         let known = &span.known;
         let (http, grpc) = outcome::codes(known);
         if !semconv::is_failure(span.status_code, http, grpc) {
-            return ErrorId(0);
+            return Ok(ErrorId(0));
         }
         flags.set(SpanFlags::ERROR);
-        let exception = span.exception_type.and_then(Value::text).or_else(|| known.text(Slot::ExceptionType));
-        let word = |text: Option<Cow<'_, str>>| text.map(|t| normalize::operation(&t).into_owned()).unwrap_or_default();
-        self.batch.error_id(&ErrorClass {
+        let exception = span.exception_type.or_else(|| known.get(Slot::ExceptionType));
+        let kind = known.get(Slot::ErrorType);
+        outcome::key(&mut self.seen.key, (http, grpc), kind, exception);
+        if let Some(id) = self.seen.errors.get(&self.seen.key) {
+            return Ok(id);
+        }
+        if ![kind, exception].into_iter().flatten().all(Value::is_sound) {
+            return Err(NoText);
+        }
+        let word = |value: Option<Value<'_>>| {
+            let text = value.and_then(Value::text);
+            text.map(|t| normalize::operation(&t).into_owned()).unwrap_or_default()
+        };
+        let id = self.batch.error_id(&ErrorClass {
             http_status: http,
             grpc_status: grpc.to_owned(),
-            error_type: word(known.text(Slot::ErrorType)),
+            error_type: word(kind),
             exception_type: word(exception),
-        })
+        });
+        self.seen.errors.insert(&self.seen.key, id);
+        Ok(id)
     }
 
     fn weight(&self, resource: ResourceId, span: &SpanView<'_>, flags: &mut SpanFlags) -> Weight {
@@ -232,25 +266,35 @@ impl Mapper {
         weight.unwrap_or(Weight::ONE)
     }
 
-    fn peer(&mut self, name: &str, kind: SpanKind, known: &Known<'_>) -> PeerId {
-        if peer::derive(name, kind, known, &mut self.peer) { self.batch.peer_id(&self.peer) } else { PeerId(0) }
+    fn peer(&mut self, span: &SpanView<'_>, kind: SpanKind) -> Result<PeerId, NoText> {
+        let Some(slots) = peer::key(&mut self.seen.key, span.name_bytes(), kind, &span.known) else {
+            return Ok(PeerId(0));
+        };
+        if let Some(id) = self.seen.peers.get(&self.seen.key) {
+            return Ok(id);
+        }
+        // Of what is in the key only: whether a span is refused must not depend on what was met before.
+        let sound = span.known.each(slots).all(|(_, value)| value.is_sound());
+        let name = span.name_text().filter(|_| sound).ok_or(NoText)?;
+        let found = peer::derive(name, kind, &span.known, &mut self.peer);
+        let id = if found { self.batch.peer_id(&self.peer) } else { PeerId(0) };
+        self.seen.peers.insert(&self.seen.key, id);
+        Ok(id)
     }
 
-    fn name(&mut self, raw: &str) -> Sym {
-        if let Some(symbol) = self.names.get(raw) {
-            return *symbol;
+    fn name(&mut self, span: &SpanView<'_>) -> Result<Sym, NoText> {
+        if let Some(symbol) = self.seen.names.get(span.name_bytes()) {
+            return Ok(symbol);
         }
-        let symbol = self.batch.strings.intern(&normalize::operation(raw));
-        if self.names.len() >= MAX_KNOWN_NAMES {
-            self.names.clear();
-        }
-        if raw.len() <= MAX_VALUE {
-            self.names.insert(raw.into(), symbol);
-        }
-        symbol
+        let symbol = self.batch.strings.intern(&normalize::operation(span.name_text().ok_or(NoText)?));
+        self.seen.names.insert(span.name_bytes(), symbol);
+        Ok(symbol)
     }
 
     fn links(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) {
+        if span.links.is_empty() {
+            return;
+        }
         let Ok(row) = u32::try_from(self.batch.rows.len()) else { return };
         let (mut kept, mut invalid, mut over) = (0, 0, 0);
         for &(trace_id, span_id) in &span.links {
@@ -288,8 +332,20 @@ impl Rows for Mapper {
         Mapper::reject(self, code, why);
     }
 
-    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        Mapper::classify(self, key)
+    #[inline]
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        let configured = |rate: &String| (rate.as_bytes() == key).then_some((Slot::Rate, 0));
+        semconv::slot_of(key).or_else(|| self.rate_attribute.as_ref().and_then(configured))
+    }
+
+    fn known_resource(&mut self, raw: &[u8]) -> Option<ResourceId> {
+        let (id, rate) = self.seen.resources.get_again(raw)?;
+        self.set_rate(id, rate);
+        Some(id)
+    }
+
+    fn learn_resource(&mut self, raw: &[u8], id: ResourceId) {
+        self.seen.resources.insert(raw, (id, self.rates.get(&id).copied()));
     }
 }
 

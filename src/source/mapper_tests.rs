@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::view::Known;
 use crate::spans::{PeerKind, TraceId};
 
 fn span<'a>() -> SpanView<'a> {

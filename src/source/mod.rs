@@ -11,22 +11,28 @@ mod files;
 mod json;
 mod mapper;
 mod otlp_file;
+mod otlp_wire;
 mod outcome;
 #[cfg(feature = "archive")]
 mod parquet;
 mod peer;
 mod proto;
 mod queue;
+mod raw_map;
+mod reading;
 mod record;
 mod sampling;
+mod scan;
 pub mod tempo;
 mod view;
 mod wire;
+mod wire_bytes;
 mod wire_id;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diag::Diagnostic;
@@ -160,6 +166,13 @@ pub fn clamp(from: &str, window: (UnixNanos, UnixNanos), now: UnixNanos) -> Resu
 #[must_use]
 pub fn stream<'r>(reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Box<dyn SpanSource + 'r> {
     Box::new(otlp_file::OtlpStream::new("-", reader, options))
+}
+
+/// A source that reads OTLP in memory, without copying it where it is not packed. With several threads, each takes a part
+/// as it has done with one.
+#[must_use]
+pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn SpanSource> {
+    Box::new(otlp_file::OtlpBytes::new(bytes.into(), options))
 }
 
 /// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.

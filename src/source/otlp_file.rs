@@ -2,38 +2,19 @@
 //!
 //! Input: JSON documents in any layout, or protobuf in any framing, plain, gzip or zstd, whole or message by message; told by
 //! content, not by name.
-//! Output: batches pushed into a sink, in bounded memory: reading on the calling thread, decoding on others.
-//! The first trouble in the order of the input is the one reported, whatever the number of threads.
+//! Output: batches pushed into a sink, and what there is to say about them in the end.
 //! Must not: take a part for the whole. Whatever is cut short, corrupt or of another kind fails.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::compression::{self, Packing};
-use super::detect::{self, Format};
-use super::feed::{Feed, Tally};
+use super::feed::Tally;
 use super::files;
-use super::mapper::Mapper;
-use super::queue::Queue;
-use super::record::{CutError, Cutter};
+use super::reading::{self, Stream};
 use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
 use crate::diag::{Diagnostic, Location};
-
-/// Bytes of an unpacked stream that its format is told from.
-const HEAD: usize = 64 << 10;
-/// Bytes read at once.
-const BUFFER: usize = 256 << 10;
-
-/// What to do about a JSON document that is too large.
-const SPLIT_JSON: &str = "split it, one resource a line: \
-    `jq -c '.resourceSpans[] | {resourceSpans: [.]}' FILE > traces.jsonl`, or where jq runs out of memory \
-    `jq -cn --stream 'fromstream(2|truncate_stream(inputs)) | {resourceSpans: [.]}' FILE > traces.jsonl` \
-    (unpack with `zstdcat` or `zcat` first); a single resource that large is split in docs/sources.md";
-/// What to do about a message of another form.
-const SMALLER_BATCHES: &str = "write it again in smaller messages: `send_batch_max_size: 8192` of the Collector's batch \
-    processor bounds them";
 
 /// Where the bytes come from.
 #[derive(Debug)]
@@ -60,6 +41,33 @@ impl<'r> OtlpStream<'r> {
     /// The source; `name` is what messages call the stream.
     pub(super) fn new(name: &str, reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Self {
         Self { name: name.to_owned(), reader: Some(reader), options: options.clone() }
+    }
+}
+
+/// A source of OTLP in memory.
+pub(super) struct OtlpBytes {
+    bytes: Arc<[u8]>,
+    options: SourceOptions,
+}
+
+/// What messages call bytes in memory.
+const IN_MEMORY: &str = "(memory)";
+
+impl OtlpBytes {
+    /// The source.
+    pub(super) fn new(bytes: Arc<[u8]>, options: &SourceOptions) -> Self {
+        Self { bytes, options: options.clone() }
+    }
+}
+
+impl SpanSource for OtlpBytes {
+    fn describe(&self) -> String {
+        DESCRIPTION.to_owned()
+    }
+
+    fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
+        let (tally, bytes) = reading::bytes(&self.bytes, IN_MEMORY, &self.options, sink, progress)?;
+        report(tally, bytes, None, IN_MEMORY)
     }
 }
 
@@ -108,7 +116,8 @@ impl SpanSource for OtlpStream<'_> {
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let reader = self.reader.take().unwrap_or_else(|| Box::new(io::empty()));
         let stream: Stream<'_> = (self.name.clone(), Ok(reader));
-        read_streams(std::iter::once(stream), &self.name, None, &self.options, sink, progress)
+        let (tally, bytes) = reading::streams(std::iter::once(stream), &self.options, sink, progress)?;
+        report(tally, bytes, None, &self.name)
     }
 }
 
@@ -128,199 +137,8 @@ impl SpanSource for OtlpFile {
             (path.to_string_lossy().into_owned(), reader)
         });
         let (Input::File(whole) | Input::Directory(whole)) = &self.input;
-        read_streams(streams, &whole.to_string_lossy(), note, &self.options, sink, progress)
-    }
-}
-
-/// The name of a stream, and the stream if it could be opened.
-type Stream<'r> = (String, io::Result<Box<dyn Read + 'r>>);
-
-/// Reads streams one after the other into one sink.
-fn read_streams<'r>(
-    streams: impl Iterator<Item = Stream<'r>>,
-    whole: &str,
-    note: Option<Diagnostic>,
-    options: &SourceOptions,
-    sink: &dyn SpanSink,
-    progress: &dyn Progress,
-) -> Result<SourceReport, Diagnostic> {
-    // One record may be as large as the limit; a second one can wait while it is decoded.
-    let queue = Queue::new(options.max_record_bytes.saturating_mul(2));
-    let outcome = Mutex::new(Outcome::default());
-    let window = options.window.map(|(from, to)| (from.0, to.0));
-    let bytes = std::thread::scope(|scope| {
-        for _ in 0..options.threads.max(1) {
-            scope.spawn(|| {
-                let mapper = Mapper::new(options.rate_attribute.clone()).within(window);
-                decode(Feed::new(mapper, sink), &queue, &outcome);
-            });
-        }
-        let mut reading = Reading { queue: &queue, options, progress, records: 0, bytes: 0 };
-        for (name, stream) in streams {
-            match reading.stream(&name, stream) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    lock(&outcome).fail(reading.records, error.at_file(&name));
-                    break;
-                }
-            }
-        }
-        queue.close();
-        reading.bytes
-    });
-    let Outcome { failure, tally } = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, failure)) = failure {
-        return Err(failure);
-    }
-    report(tally, bytes, note, whole)
-}
-
-/// What the threads have to say in the end.
-#[derive(Default)]
-struct Outcome {
-    /// The trouble at the smallest record number.
-    failure: Option<(u64, Diagnostic)>,
-    tally: Tally,
-}
-
-impl Outcome {
-    fn fail(&mut self, record: u64, diagnostic: Diagnostic) {
-        if self.failure.as_ref().is_none_or(|(first, _)| record < *first) {
-            self.failure = Some((record, diagnostic));
-        }
-    }
-}
-
-fn lock(outcome: &Mutex<Outcome>) -> std::sync::MutexGuard<'_, Outcome> {
-    outcome.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One decoding thread. After a failure the records before it are still decoded: one of them may fail, too, and is then
-/// the one to report.
-fn decode(mut feed: Feed<'_>, queue: &Queue, outcome: &Mutex<Outcome>) {
-    while let Some(record) = queue.pop() {
-        let behind = lock(outcome).failure.as_ref().is_some_and(|(first, _)| record.number > *first);
-        if !behind && let Err(failure) = feed.record(&record) {
-            lock(outcome).fail(record.number, failure);
-            queue.close();
-        }
-        queue.done(record.bytes.len());
-    }
-    if lock(outcome).failure.is_some() {
-        return;
-    }
-    match feed.finish() {
-        Ok(tally) => lock(outcome).tally.join(tally),
-        Err(failure) => lock(outcome).fail(u64::MAX, failure),
-    }
-}
-
-/// The reading side.
-struct Reading<'a> {
-    queue: &'a Queue,
-    options: &'a SourceOptions,
-    progress: &'a dyn Progress,
-    /// Records handed on so far.
-    records: u64,
-    /// Unpacked bytes so far, as far as they matter: whether there were any.
-    bytes: u64,
-}
-
-impl Reading<'_> {
-    /// Cuts one stream into records; `false` when a decoder has failed and no more are wanted.
-    fn stream(&mut self, name: &str, stream: io::Result<Box<dyn Read + '_>>) -> Result<bool, Diagnostic> {
-        self.progress.note(name);
-        let unreadable = |error: &io::Error| {
-            Diagnostic::error("source-unreadable", format!("the file cannot be opened: {error}"))
-                .help("check its permissions")
-        };
-        let raw = Counted { inner: stream.map_err(|error| unreadable(&error))?, progress: self.progress };
-        let raw: Box<dyn Read + '_> = Box::new(raw);
-        let (mut unpacked, packing) =
-            compression::unpack(raw).map_err(|error| compression::read_error(&error, Packing::Plain))?;
-        let head = compression::head(&mut unpacked, HEAD).map_err(|error| compression::read_error(&error, packing))?;
-        let format = detect::format(&head, head.len() < HEAD);
-        self.bytes = self.bytes.saturating_add(head.len() as u64);
-        if let Format::Unknown(what) = format {
-            let what =
-                what.map_or_else(|| "neither JSON nor OTLP protobuf".to_owned(), |w| format!("not OTLP but {w}"));
-            return Err(Diagnostic::error("format-unknown", format!("the input is {what}")).help(
-                "give OTLP as JSON or protobuf, plain or packed with gzip or zstd, e.g. from the Collector's file exporter",
-            ));
-        }
-        let reader = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(unpacked));
-        let mut cutter = Cutter::new(Box::new(reader), format, self.options.max_record_bytes);
-        let file: Arc<str> = Arc::from(name);
-        loop {
-            let cut = cutter.next().map_err(|error| self.explain(error, packing, format));
-            let Some(mut record) = cut? else { return Ok(true) };
-            (record.number, record.file) = (self.records, file.clone());
-            self.records = self.records.saturating_add(1);
-            if !self.queue.push(record) {
-                return Ok(false);
-            }
-        }
-    }
-
-    fn explain(&self, error: CutError, packing: Packing, format: Format) -> Diagnostic {
-        let what = match format {
-            Format::Json => "JSON document",
-            Format::PackedFixed => "packed message",
-            _ => "protobuf message",
-        };
-        match error {
-            CutError::Read(error) => compression::read_error(&error, packing),
-            CutError::TooLarge { line, offset } => {
-                let limit = self.options.max_record_bytes >> 20;
-                let text = format!("a single {what} (from byte {offset}) is larger than {limit} MiB");
-                let place = Location { line, ..Location::default() };
-                let help = if format == Format::Json { SPLIT_JSON } else { SMALLER_BATCHES };
-                Diagnostic::error("record-too-large", text).at(place).help(help)
-            }
-            CutError::CutShort { offset } => {
-                let text = format!("the input ends in the middle of the {what} at byte {offset}");
-                Diagnostic::error("input-truncated", text).help(
-                    "the file was cut short: copy or download it again; a partial file is never taken for a whole one",
-                )
-            }
-            CutError::Broken { offset } => {
-                Diagnostic::error("protobuf-malformed", format!("there is no protobuf message at byte {offset}"))
-                    .help("the file is damaged or not OTLP: write it anew")
-            }
-            CutError::Packed { offset, error } => {
-                let text = format!("the packed message at byte {offset} cannot be unpacked: {error}");
-                Diagnostic::error("input-corrupt", text).help(
-                    "the file is damaged or not from the Collector's file exporter: copy it again or write it anew",
-                )
-            }
-        }
-    }
-}
-
-/// A trouble of reading gets the name of the file it was met in.
-trait AtFile {
-    fn at_file(self, name: &str) -> Self;
-}
-
-impl AtFile for Diagnostic {
-    fn at_file(mut self, name: &str) -> Self {
-        self.location.file.get_or_insert_with(|| name.to_owned());
-        self
-    }
-}
-
-/// Tells the progress of every byte read.
-struct Counted<'a, R> {
-    inner: R,
-    progress: &'a dyn Progress,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.progress.advance(n as u64);
-        Ok(n)
+        let (tally, bytes) = reading::streams(streams, &self.options, sink, progress)?;
+        report(tally, bytes, note, &whole.to_string_lossy())
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::sync::Mutex;
 
 use super::*;
 use crate::source::NoProgress;
@@ -35,12 +36,25 @@ fn options(threads: usize) -> SourceOptions {
 }
 
 fn read_with(data: &[u8], options: &SourceOptions) -> Result<(Vec<String>, SourceReport), Diagnostic> {
+    let sorted = |result: Result<SourceReport, Diagnostic>, rows: Rows| {
+        let mut rows = rows.0.into_inner().unwrap();
+        rows.sort();
+        result.map(|report| (rows, report))
+    };
     let rows = Rows::default();
-    let stream: Stream<'_> = ("x".to_owned(), Ok(Box::new(data)));
-    let report = read_streams(std::iter::once(stream), "x", None, options, &rows, &NoProgress)?;
-    let mut rows = rows.0.into_inner().unwrap();
-    rows.sort();
-    Ok((rows, report))
+    let streamed = sorted(OtlpStream::new("x", Box::new(data), options).read(&rows, &NoProgress), rows);
+    // Bytes in memory are the same, but for their name.
+    let rows = Rows::default();
+    let read = reading::bytes(data, "x", options, &rows, &NoProgress);
+    let in_memory = sorted(read.and_then(|(tally, bytes)| report(tally, bytes, None, "x")), rows);
+    match (&streamed, &in_memory) {
+        (Ok((rows, report)), Ok((same_rows, same_report))) => {
+            assert!(rows == same_rows);
+            assert_eq!((&report.rejected, &report.diagnostics), (&same_report.rejected, &same_report.diagnostics));
+        }
+        _ => assert_eq!(streamed.as_ref().err(), in_memory.as_ref().err()),
+    }
+    streamed
 }
 
 fn read(data: &[u8]) -> Result<Vec<String>, Diagnostic> {
@@ -261,8 +275,7 @@ fn a_sink_that_fails_stops_the_reading() {
         }
     }
     let data = JSON.repeat(100);
-    let stream: Stream<'_> = ("x".to_owned(), Ok(Box::new(&data[..])));
-    let result = read_streams(std::iter::once(stream), "x", None, &options(2), &Full, &NoProgress);
+    let result = OtlpStream::new("x", Box::new(data.as_slice()), &options(2)).read(&Full, &NoProgress);
     assert_eq!(result.unwrap_err().code, "no-room");
 }
 

@@ -20,19 +20,24 @@ use crate::spans::{ResourceId, SpanId, TraceId};
 ///
 /// # Errors
 /// [`Broken`] when the framing is cut short or the bytes are no protobuf. What was appended before stays.
+#[cfg(test)]
 pub(super) fn decode(message: &[u8], rows: &mut dyn Rows) -> Result<(), Broken> {
     for field in wire::fields(message) {
         let field = field?;
         let (1, Some(bytes)) = (field.number, field.bytes) else { continue };
-        let go_on = match ResourceSpans::decode(bytes) {
-            Ok(spans) if !spans.scope_spans.is_empty() || !has_library_spans(bytes) => resource_spans(&spans, rows),
-            _ => one_by_one(bytes, rows)?,
-        };
-        if !go_on {
+        if !one_resource(bytes, rows)? {
             break;
         }
     }
     Ok(())
+}
+
+/// Appends the spans of one encoded `ResourceSpans`; `false` when the receiver wants no more.
+pub(super) fn one_resource(bytes: &[u8], rows: &mut dyn Rows) -> Result<bool, Broken> {
+    match ResourceSpans::decode(bytes) {
+        Ok(spans) if !spans.scope_spans.is_empty() || !has_library_spans(bytes) => Ok(resource_spans(&spans, rows)),
+        _ => one_by_one(bytes, rows),
+    }
 }
 
 /// Appends the spans of one resource; `false` when the receiver wants no more.
@@ -44,10 +49,10 @@ pub(super) fn resource_spans(resource_spans: &ResourceSpans, rows: &mut dyn Rows
 }
 
 /// `scope_spans`.
-const SCOPE_SPANS: u64 = 2;
+pub(super) const SCOPE_SPANS: u64 = 2;
 /// `instrumentation_library_spans` as it was called and numbered in the spring of 2022, between its time as field 2 and its
 /// end; the same on the wire as `scope_spans`. By the protocol it counts only where there are no `scope_spans`.
-const LIBRARY_SPANS: u64 = 1_000;
+pub(super) const LIBRARY_SPANS: u64 = 1_000;
 
 /// Whether a `ResourceSpans` has that field, which the generated types do not know any more.
 fn has_library_spans(message: &[u8]) -> bool {
@@ -59,33 +64,49 @@ fn one_by_one(message: &[u8], rows: &mut dyn Rows) -> Result<bool, Broken> {
     // The resource may come after its spans on the wire.
     let parts = wire::fields(message).collect::<Result<Vec<_>, _>>()?;
     let of = |number| parts.iter().filter(move |f| f.number == number).filter_map(|f| f.bytes);
-    let mut attributes = Vec::new();
-    for bytes in of(1) {
-        match Resource::decode(bytes) {
-            Ok(resource) => attributes.extend(resource.attributes),
-            Err(_) => {
-                let good = |f: Result<wire::Field<'_>, Broken>| KeyValue::decode(f.ok()?.bytes?).ok();
-                attributes.extend(wire::fields(bytes).filter_map(good));
-            }
-        }
-    }
+    let attributes: Vec<_> = of(1).flat_map(resource_attributes).collect();
     let resource = rows.resource(&views(&attributes));
     let scopes = if of(SCOPE_SPANS).next().is_some() { SCOPE_SPANS } else { LIBRARY_SPANS };
     for scope in of(scopes) {
         for field in wire::fields(scope) {
             let field = field?;
             let (2, Some(bytes)) = (field.number, field.bytes) else { continue };
-            match Span::decode(bytes) {
-                Ok(one) => {
-                    if !span(resource, &one, rows) {
-                        return Ok(false);
-                    }
-                }
-                Err(error) => rows.reject("span-malformed", &format!("a span was left out: {error}")),
+            if !one_span(bytes, resource, rows) {
+                return Ok(false);
             }
         }
     }
     Ok(true)
+}
+
+/// The attributes of an encoded `Resource`; where it cannot be decoded, those that can.
+fn resource_attributes(bytes: &[u8]) -> Vec<KeyValue> {
+    let good = |f: Result<wire::Field<'_>, Broken>| {
+        KeyValue::decode(f.ok().filter(|f| f.number == RESOURCE_ATTRIBUTES)?.bytes?).ok()
+    };
+    match Resource::decode(bytes) {
+        Ok(resource) => resource.attributes,
+        Err(_) => wire::fields(bytes).filter_map(good).collect(),
+    }
+}
+
+/// Registers an encoded `Resource`.
+pub(super) fn resource(bytes: &[u8], rows: &mut dyn Rows) -> ResourceId {
+    rows.resource(&views(&resource_attributes(bytes)))
+}
+
+/// `Resource.attributes`.
+const RESOURCE_ATTRIBUTES: u64 = 1;
+
+/// Appends one encoded span, or counts why not; `false` when the receiver wants no more.
+pub(super) fn one_span(bytes: &[u8], resource: ResourceId, rows: &mut dyn Rows) -> bool {
+    match Span::decode(bytes) {
+        Ok(one) => span(resource, &one, rows),
+        Err(error) => {
+            rows.reject("span-malformed", &format!("a span was left out: {error}"));
+            true
+        }
+    }
 }
 
 fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
@@ -105,6 +126,7 @@ fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
         span_id: span_id(&span.span_id),
         parent_id,
         name: &span.name,
+        raw_name: &[],
         kind: span.kind,
         start: span.start_time_unix_nano,
         end: span.end_time_unix_nano,

@@ -1,6 +1,7 @@
-//! A bounded queue of records between the thread that reads and those that decode.
+//! A bounded queue of records between the thread that reads and those that help it decode.
 //!
-//! Bounded in bytes, and counting a record until it is decoded, so that memory does not follow the number of threads.
+//! Bounded in records and in bytes, and counting a record until it is decoded, so that memory does not follow the number
+//! of threads. Whoever finds it full decodes a record himself. Rooms of records go back through it.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,56 +14,87 @@ struct State {
     /// Bytes waiting and in work.
     bytes: usize,
     closed: bool,
+    /// Records that are done with.
+    spare: Vec<Record>,
 }
 
 /// The queue.
 pub(super) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
-    drained: Condvar,
+    /// Records that may wait.
+    records: usize,
     budget: usize,
 }
 
+/// What became of a record offered.
+#[derive(Debug)]
+pub(super) enum Offer {
+    /// It waits.
+    Taken,
+    /// There is no room for it.
+    Full(Record),
+    /// No more records are wanted.
+    Closed,
+}
+
 impl Queue {
-    /// A queue that holds at most `budget` bytes, or one record if that is larger.
-    pub(super) fn new(budget: usize) -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), drained: Condvar::new(), budget }
+    /// A queue in which some records of at most `budget` bytes in all wait, or one record if that is larger.
+    pub(super) fn new(records: usize, budget: usize) -> Self {
+        Self { state: Mutex::default(), filled: Condvar::new(), records, budget }
     }
 
-    /// Appends a record as soon as there is room; `false` when the queue is closed.
-    pub(super) fn push(&self, record: Record) -> bool {
-        let length = record.bytes.len();
-        let full =
-            |state: &mut State| !state.closed && state.bytes > 0 && state.bytes.saturating_add(length) > self.budget;
-        let state = self.drained.wait_while(self.lock(), full);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+    /// Appends a record if there is room.
+    pub(super) fn offer(&self, record: Record) -> Offer {
+        let mut state = self.lock();
         if state.closed {
-            return false;
+            return Offer::Closed;
         }
-        state.bytes = state.bytes.saturating_add(length);
+        let bytes = state.bytes.saturating_add(record.len());
+        if state.waiting.len() >= self.records || (state.bytes > 0 && bytes > self.budget) {
+            return Offer::Full(record);
+        }
+        state.bytes = bytes;
         state.waiting.push_back(record);
+        drop(state);
         self.filled.notify_one();
-        true
+        Offer::Taken
     }
 
-    /// The next record; `None` once the queue is closed and empty. Call [`Queue::done`] with its size afterwards.
+    /// The next record; `None` once the queue is closed and empty. Give it [back](Queue::done) afterwards.
     pub(super) fn pop(&self) -> Option<Record> {
         let state = self.filled.wait_while(self.lock(), |state| state.waiting.is_empty() && !state.closed);
         state.unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
     }
 
-    /// A record of that size was decoded and dropped.
-    pub(super) fn done(&self, length: usize) {
+    /// A record was decoded.
+    pub(super) fn done(&self, record: Record) {
         let mut state = self.lock();
-        state.bytes = state.bytes.saturating_sub(length);
-        self.drained.notify_all();
+        state.bytes = state.bytes.saturating_sub(record.len());
+        self.keep(&mut state, record);
+    }
+
+    /// A record whose room can be used again, or a new one.
+    pub(super) fn spare(&self) -> Record {
+        self.lock().spare.pop().unwrap_or_default()
+    }
+
+    /// A record that never waited is done with.
+    pub(super) fn give_back(&self, record: Record) {
+        self.keep(&mut self.lock(), record);
+    }
+
+    /// Large rooms are let go: together they could hold far more than the budget.
+    fn keep(&self, state: &mut State, record: Record) {
+        if state.spare.len() <= self.records && record.room() <= self.budget / 16 {
+            state.spare.push(record);
+        }
     }
 
     /// Takes no more records; those waiting are still handed out.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
-        self.drained.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -76,25 +108,41 @@ mod tests {
 
     #[test]
     fn records_come_in_order_and_never_more_than_the_budget() {
-        let queue = Queue::new(100);
+        let queue = Queue::new(3, 1_600);
+        let mut by_hand = Vec::new();
+        let mut by_help = Vec::new();
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for number in 0..1_000u64 {
-                    let length = (number % 7) as usize * 20;
-                    assert!(queue.push(Record { number, bytes: vec![0; length], ..Record::default() }));
+            let helper = scope.spawn(|| {
+                let mut seen = Vec::new();
+                while let Some(record) = queue.pop() {
+                    let state = queue.lock();
+                    assert!(state.bytes <= 1_600 && state.waiting.len() <= 3 && state.spare.len() <= 4);
+                    drop(state);
+                    seen.push(record.number);
+                    queue.done(record);
                 }
-                queue.close();
+                seen
             });
-            let mut expected = 0;
-            while let Some(record) = queue.pop() {
-                assert_eq!(record.number, expected);
-                let held = queue.lock().bytes;
-                assert!(held <= 100 || held == record.bytes.len(), "{held}");
-                queue.done(record.bytes.len());
-                expected += 1;
+            for number in 0..1_000u64 {
+                let mut record = queue.spare();
+                record.number = number;
+                record.fill_with((number % 7) as usize * 100);
+                match queue.offer(record) {
+                    Offer::Taken => {}
+                    Offer::Full(record) => {
+                        by_hand.push(record.number);
+                        queue.give_back(record);
+                    }
+                    Offer::Closed => panic!("it is open"),
+                }
             }
-            assert_eq!(expected, 1_000);
+            queue.close();
+            by_help = helper.join().unwrap();
         });
-        assert!(!queue.push(Record::default()));
+        assert!(by_help.is_sorted());
+        by_help.extend(by_hand);
+        by_help.sort_unstable();
+        assert!(by_help.into_iter().eq(0..1_000));
+        assert!(matches!(queue.offer(Record::default()), Offer::Closed));
     }
 }

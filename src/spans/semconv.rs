@@ -2,11 +2,6 @@
 //!
 //! Source: <https://opentelemetry.io/docs/specs/semconv/> (1.39) and the deprecated names it lists.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
-use foldhash::fast::FixedState;
-
 /// Resource attributes that are kept: (key as kept, spellings in order of preference).
 ///
 /// `service.name` and `service.namespace` are the identity and live apart. Anything not listed is dropped at the door.
@@ -145,14 +140,79 @@ pub const MESSAGING_WORDS: &[&str] =
 /// The slot of a span attribute and the rank of its spelling (0 is best); `None` for what is never read.
 #[must_use]
 pub fn slot(key: &str) -> Option<(Slot, u8)> {
-    static INDEX: LazyLock<HashMap<&str, (Slot, u8), FixedState>> = LazyLock::new(|| {
-        let ranked = |(slot, keys): &(Slot, &'static [&'static str])| {
-            let slot = *slot;
-            keys.iter().zip(0u8..).map(move |(key, rank)| (*key, (slot, rank)))
-        };
-        SPAN_ATTRIBUTES.iter().flat_map(ranked).collect()
-    });
-    INDEX.get(key).copied()
+    slot_of(key.as_bytes())
+}
+
+/// [`slot`] of a key that may not be UTF-8. Almost every key of almost every span passes here and is none of ours, so only
+/// its length and last eight bytes are looked at before it is sent away.
+#[must_use]
+#[inline]
+pub fn slot_of(key: &[u8]) -> Option<(Slot, u8)> {
+    let tail = tail(key);
+    let entry = INDEX.entries.get(place(tail, key.len(), INDEX.factor))?;
+    (entry.tail == tail && entry.key.as_bytes() == key).then_some((entry.slot, entry.rank))
+}
+
+/// A perfect hash of [`SPAN_ATTRIBUTES`].
+struct Index {
+    factor: u64,
+    entries: [Spelling; PLACES],
+}
+
+#[derive(Clone, Copy)]
+struct Spelling {
+    tail: u64,
+    key: &'static str,
+    slot: Slot,
+    rank: u8,
+}
+
+const PLACES: usize = 128;
+static INDEX: Index = index();
+
+/// The last eight bytes, or all of a shorter key.
+#[inline]
+const fn tail(key: &[u8]) -> u64 {
+    if let Some(last) = key.last_chunk::<8>() {
+        return u64::from_le_bytes(*last);
+    }
+    let (mut tail, mut rest) = (0, key);
+    while let Some((first, others)) = rest.split_first() {
+        tail = tail << 8 | *first as u64;
+        rest = others;
+    }
+    tail
+}
+
+#[inline]
+const fn place(tail: u64, length: usize, factor: u64) -> usize {
+    ((tail ^ length as u64).wrapping_mul(factor) >> (u64::BITS - PLACES.trailing_zeros())) as usize
+}
+
+/// Tries one factor after the other until no two spellings meet. Runs in the compiler.
+#[allow(clippy::indexing_slicing, reason = "an index out of bounds does not compile here")]
+const fn index() -> Index {
+    const EMPTY: Spelling = Spelling { tail: u64::MAX, key: "", slot: Slot::Rate, rank: 0 };
+    let mut factor: u64 = 0x9e37_79b9_7f4a_7c15;
+    loop {
+        let (mut entries, mut met, mut s) = ([EMPTY; PLACES], false, 0);
+        while s < SPAN_ATTRIBUTES.len() && !met {
+            let (slot, keys) = SPAN_ATTRIBUTES[s];
+            let mut rank = 0;
+            while rank < keys.len() {
+                let (key, tail) = (keys[rank], tail(keys[rank].as_bytes()));
+                let at = place(tail, key.len(), factor);
+                met |= !entries[at].key.is_empty();
+                entries[at] = Spelling { tail, key, slot, rank: rank as u8 };
+                rank += 1;
+            }
+            s += 1;
+        }
+        if !met {
+            return Index { factor, entries };
+        }
+        factor = factor.wrapping_mul(0xd129_0ba2_9f8a_3a65) | 1;
+    }
 }
 
 /// The kept key of a resource attribute and the rank of its spelling (0 is best); `None` for what is dropped.
@@ -188,7 +248,8 @@ pub fn is_failure(status_code: i32, http_status: u16, grpc_status: &str) -> bool
     match status_code {
         2 => true,
         1 => false,
-        _ => http_status >= 500 || SERVER_FAULTS.contains(&grpc_status),
+        // Most are `OK` or not given, shorter than any fault.
+        _ => http_status >= 500 || (grpc_status.len() > 2 && SERVER_FAULTS.contains(&grpc_status)),
     }
 }
 
@@ -261,6 +322,23 @@ mod tests {
         }
         assert!(RESOURCE_ATTRIBUTES.is_sorted());
         assert!(NEVER_READ.iter().all(|key| slot(key).is_none() && resource_attribute(key).is_none()));
+    }
+
+    #[test]
+    fn every_spelling_has_its_slot_and_nothing_near_it_has() {
+        for (slot, keys) in SPAN_ATTRIBUTES {
+            for (key, rank) in keys.iter().zip(0..) {
+                assert_eq!(super::slot(key), Some((*slot, rank)), "{key}");
+                for near in [key.to_uppercase(), format!("{key}."), format!("x{key}"), key[1..].to_owned()] {
+                    let listed = SPAN_ATTRIBUTES.iter().any(|(_, keys)| keys.contains(&near.as_str()));
+                    assert_eq!(super::slot(&near).is_some(), listed, "{near}");
+                }
+            }
+        }
+        for key in ["", "db", "http.route", "\u{fffd}"] {
+            assert_eq!(slot(key), None, "{key}");
+        }
+        assert_eq!(slot_of(b"\xffrver.address"), None);
     }
 
     #[test]

@@ -1,11 +1,8 @@
-//! From totals to the snapshot: names instead of numbers, everything sorted, every list cut to its length.
+//! From totals to the snapshot: names instead of numbers, everything sorted.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Sketch;
 use super::build::Intake;
-use super::dict::OTHER;
 use super::dicts::Dicts;
 use super::identity::{Identity, UNKNOWN_SERVICE};
 use super::snapshot::{
@@ -13,35 +10,20 @@ use super::snapshot::{
     SnapshotKind, Stats, Window,
 };
 use super::tally::{Counts, EdgeTally, OpTally, PairTally, Tally, Totals};
+use super::unite;
 use crate::spans::{SpanKind, UnixNanos, Weight};
 
-/// Error classes shown of one thing.
-const MOST_CLASSES: usize = 20;
-/// Pairs of operations shown of one edge.
-const MOST_PAIRS: usize = 50;
-/// Values kept of one attribute of a node.
-const MOST_VALUES: usize = 20;
-
-/// The snapshot.
-pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Intake) -> Snapshot {
-    let Tally { operations, edges, resources, touched, calls, counts } = tally;
-    let mut handled: BTreeMap<u32, OpTally> = BTreeMap::new();
-    let operations: BTreeMap<(u32, SpanKind), OpTally> = operations.into_iter().collect();
-    for ((number, _), operation) in operations.iter().filter(|((_, kind), _)| kind.is_called()) {
-        if let Some((node, _)) = identity.op_names.get(*number as usize) {
-            handled.entry(*node).or_default().merge(operation.clone());
-        }
-    }
+/// The snapshot with every list as long as it was counted and nothing summed over nodes: `publish` does the rest, at once
+/// or when all shards are there.
+pub(super) fn wide(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Intake) -> Snapshot {
+    let Tally { operations, edges, resources, touched, calls, counts, .. } = tally;
+    let operations = operations.into_sorted();
     let edges = edges.into_sorted();
     let on_edges: u64 = edges.values().map(|edge| edge.totals.n).sum();
     let mut present: BTreeSet<u32> = edges.keys().flat_map(|(source, target, _)| [*source, *target]).collect();
     present
         .extend(operations.keys().filter_map(|(number, _)| identity.op_names.get(*number as usize)).map(|(n, _)| *n));
-    for ((_, target, _), edge) in &edges {
-        if identity.nodes.get(*target as usize).is_some_and(|(_, seed)| !seed.instrumented) {
-            handled.entry(*target).or_default().merge(as_handled(edge));
-        }
-    }
+    present.extend((0..).zip(&touched).filter(|(_, weight)| !weight.is_zero()).map(|(at, _)| at));
     let mut attributes = attributes(&resources, identity, dicts);
     let nodes = present.iter().filter_map(|at| {
         let (id, seed) = identity.nodes.get(*at as usize)?;
@@ -53,7 +35,7 @@ pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake:
             system: seed.system.clone(),
             instrumented: seed.instrumented,
             attributes: attributes.remove(at).unwrap_or_default(),
-            handled: handled.remove(at).map(|tally| stats(&tally, identity)).unwrap_or_default(),
+            handled: Stats::default(),
             entry_traces: touched.get(*at as usize).copied().unwrap_or_default(),
         })
     });
@@ -62,9 +44,10 @@ pub(super) fn snapshot(tally: Tally, identity: &Identity, dicts: &Dicts, intake:
         provenance: provenance(&intake, &counts),
         window: window(&intake, &counts),
         nodes: nodes.collect(),
-        operations: sorted_operations(&operations, identity),
-        edges: edges.iter().filter_map(|(key, tally)| edge(*key, tally, identity)).collect(),
+        operations: sorted_operations(operations, identity),
+        edges: edges.into_iter().filter_map(|(key, tally)| edge(key, tally, identity)).collect(),
         coverage: coverage(intake, &counts, calls.saturating_sub(on_edges)),
+        shard: None,
     }
 }
 
@@ -75,6 +58,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         sources: sources.into_iter().collect(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         spans_digest: format!("{:032x}", counts.digest),
+        rules: String::new(),
     }
 }
 
@@ -104,19 +88,14 @@ fn coverage(intake: Intake, counts: &Counts, beyond_edges: u64) -> Coverage {
         partial_traces: intake.partial_traces,
         rejected: intake.rejected,
         ignored: counts.ignored,
+        transparent: counts.transparent,
         overflow: overflow.iter().filter(|(_, n)| *n > 0).map(|(what, n)| ((*what).to_owned(), *n)).collect(),
         sampled: counts.sampled,
         entry_traces: counts.entry_traces,
     }
 }
 
-/// What an inferred node handled: the calls into it, as its callers saw them.
-fn as_handled(edge: &EdgeTally) -> OpTally {
-    let durations = if edge.client.is_empty() { edge.server.clone() } else { edge.client.clone() };
-    OpTally { totals: edge.totals.clone(), durations, entry: false }
-}
-
-/// Resource attributes by node: the most frequent values of each key, the rest summed.
+/// Resource attributes by node.
 fn attributes(
     resources: &[u64],
     identity: &Identity,
@@ -126,7 +105,7 @@ fn attributes(
     for (id, n) in (0..).zip(resources).filter(|(_, n)| **n > 0) {
         let Some((_, _, entry)) = dicts.resources.resolve(id) else { continue };
         let Some(service) =
-            identity.services.get(entry.service as usize).filter(|s| s.node != super::identity::NOWHERE)
+            identity.services.get(entry.service as usize).filter(|s| s.fate == super::identity::Fate::Kept)
         else {
             continue;
         };
@@ -134,57 +113,33 @@ fn attributes(
         for (key, value) in &entry.values {
             *node.entry((*key).to_owned()).or_default().entry(value.clone()).or_default() += n;
         }
-        // A service that did not say its name, or said the SDK's default, is marked with what it sent.
+        // A service that did not say its name, or said the SDK's default, or has an alias, is marked with what it sent.
         let sent = dicts.services.resolve(entry.service).map_or("", |(_, _, s)| s.name.as_str());
-        if sent.is_empty() || sent.starts_with(UNKNOWN_SERVICE) {
+        if sent.is_empty() || sent.starts_with(UNKNOWN_SERVICE) || service.renamed {
             let sent = if sent.is_empty() { "(missing)" } else { sent };
             *node.entry("service.name".to_owned()).or_default().entry(sent.to_owned()).or_default() += n;
         }
-    }
-    for values in all.values_mut().flat_map(BTreeMap::values_mut).filter(|values| values.len() > MOST_VALUES) {
-        let mut sorted: Vec<(Reverse<u64>, String)> =
-            std::mem::take(values).into_iter().map(|(value, n)| (Reverse(n), value)).collect();
-        sorted.sort_unstable();
-        let rest: u64 = sorted.iter().skip(MOST_VALUES).map(|(n, _)| n.0).sum();
-        sorted.truncate(MOST_VALUES);
-        values.extend(sorted.into_iter().map(|(n, value)| (value, n.0)));
-        *values.entry(OTHER.to_owned()).or_default() += rest;
     }
     all
 }
 
 fn error_classes(totals: &Totals, identity: &Identity) -> Vec<ErrorCount> {
-    let mut all: Vec<(Reverse<Weight>, u32)> =
-        totals.classes.sorted().into_iter().map(|(class, calls)| (Reverse(*calls), class)).collect();
-    all.sort_unstable();
-    all.truncate(MOST_CLASSES);
-    let named = |(calls, class): (Reverse<Weight>, u32)| {
-        Some(ErrorCount { class: identity.classes.get(class as usize)?.clone(), calls: calls.0 })
+    let named = |(class, calls): (u32, &Weight)| {
+        Some(ErrorCount { class: identity.classes.get(class as usize)?.clone(), calls: *calls })
     };
-    all.into_iter().filter_map(named).collect()
+    let mut all: Vec<ErrorCount> = totals.classes.sorted().into_iter().filter_map(named).collect();
+    unite::sort_classes(&mut all);
+    all
 }
 
-fn stats(tally: &OpTally, identity: &Identity) -> Stats {
-    let totals = &tally.totals;
-    Stats {
-        n: totals.n,
-        calls: totals.calls,
-        errors: totals.errors,
-        error_classes: error_classes(totals, identity),
-        durations: tally.durations.clone(),
-        series: totals.series.clone(),
-        exemplars: totals.picks.finish(&tally.durations),
-    }
-}
-
-fn sorted_operations(all: &BTreeMap<(u32, SpanKind), OpTally>, identity: &Identity) -> Vec<Operation> {
+fn sorted_operations(all: BTreeMap<(u32, SpanKind), OpTally>, identity: &Identity) -> Vec<Operation> {
     let mut operations: Vec<Operation> =
-        all.iter().filter_map(|(key, tally)| operation(*key, tally, identity)).collect();
+        all.into_iter().filter_map(|(key, tally)| operation(key, tally, identity)).collect();
     operations.sort_by(|a, b| (&a.service, a.kind, &a.name).cmp(&(&b.service, b.kind, &b.name)));
     operations
 }
 
-fn operation((number, kind): (u32, SpanKind), tally: &OpTally, identity: &Identity) -> Option<Operation> {
+fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identity) -> Option<Operation> {
     let (node, name) = identity.op_names.get(number as usize)?;
     let (service, _) = identity.nodes.get(*node as usize)?;
     Some(Operation {
@@ -192,48 +147,54 @@ fn operation((number, kind): (u32, SpanKind), tally: &OpTally, identity: &Identi
         kind,
         name: name.clone(),
         entry: tally.entry,
-        stats: stats(tally, identity),
+        stats: Stats {
+            n: tally.totals.n,
+            calls: tally.totals.calls,
+            errors: tally.totals.errors,
+            error_classes: error_classes(&tally.totals, identity),
+            durations: tally.durations,
+            exemplars: tally.totals.picks.finish(),
+            series: tally.totals.series.finish(),
+        },
+        self_ns: Some(tally.self_time),
     })
 }
 
-fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: &EdgeTally, identity: &Identity) -> Option<Edge> {
+fn edge((source, target, kind): (u32, u32, super::EdgeKind), tally: EdgeTally, identity: &Identity) -> Option<Edge> {
     let id = |node: u32| identity.nodes.get(node as usize).map(|(id, _)| NodeId(id.clone()));
-    let latency: &Sketch = if tally.client.is_empty() { &tally.server } else { &tally.client };
     Some(Edge {
         source: id(source)?,
         target: id(target)?,
         kind,
-        known_by: tally.known_by.clone(),
+        operations: pairs(&tally, identity),
+        known_by: tally.known_by(),
+        dimensions: identity.dimensions.name(tally.ends, (tally.totals.calls, tally.totals.errors)),
         n: tally.totals.n,
         calls: tally.totals.calls,
         errors: tally.totals.errors,
         error_classes: error_classes(&tally.totals, identity),
-        client: tally.client.clone(),
-        server: tally.server.clone(),
-        gap: tally.gap.clone(),
-        dwell: tally.dwell.clone(),
-        series: tally.totals.series.clone(),
-        operations: pairs(tally, identity),
-        exemplars: tally.totals.picks.finish(latency),
+        client: tally.client,
+        server: tally.server,
+        gap: tally.gap,
+        dwell: tally.dwell,
+        exemplars: tally.totals.picks.finish(),
+        series: tally.totals.series.finish(),
     })
 }
 
 fn pairs(tally: &EdgeTally, identity: &Identity) -> Vec<EdgeOperation> {
-    let mut all: Vec<(Reverse<Weight>, (u32, u32), &PairTally)> =
-        tally.operations.sorted().into_iter().map(|(key, pair)| (Reverse(pair.calls), key, pair)).collect();
-    all.sort_unstable_by_key(|(calls, key, _)| (*calls, *key));
-    all.truncate(MOST_PAIRS);
     let name = |number: u32| identity.op_names.get(number as usize).map(|(_, name)| name.clone()).unwrap_or_default();
-    all.into_iter()
-        .map(|(_, (source, target), pair)| EdgeOperation {
-            source: name(source),
-            target: name(target),
-            calls: pair.calls,
-            errors: pair.errors,
-            sum_ns: pair.sum_ns,
-            n: pair.n,
-        })
-        .collect()
+    let named = |((source, target), pair): ((u32, u32), &PairTally)| EdgeOperation {
+        source: name(source),
+        target: name(target),
+        calls: pair.calls,
+        errors: pair.errors,
+        sum_ns: pair.sum_ns,
+        n: pair.n,
+    };
+    let mut all: Vec<EdgeOperation> = tally.operations.sorted().into_iter().map(named).collect();
+    unite::unite_pairs(&mut all);
+    all
 }
 
 /// Whether a node is a service that never said its name.

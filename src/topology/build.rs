@@ -9,11 +9,17 @@ use hashbrown::HashMap;
 use super::Snapshot;
 use super::assemble;
 use super::cfg::TopologyConfig;
+use super::contents::Contents;
+use super::dicts::{Dicts, NONE};
+use super::group::Groups;
 use super::hash;
 use super::identity::Identity;
 use super::pair::Pairer;
+use super::publish;
 use super::row::{StoredLink, StoredSpan};
-use super::store::{PARTITIONS, Sealed, Store};
+use super::scope::Usage;
+use super::shard::{Parts, Shard};
+use super::store::{self, PARTITIONS, Sealed, Store};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
@@ -29,6 +35,8 @@ pub struct Intake {
     pub partial_traces: u64,
     /// The window asked for, where a backend was asked.
     pub window: Option<(UnixNanos, UnixNanos)>,
+    /// What was set besides the configuration and decides what was read: shards must agree on it.
+    pub settings: String,
 }
 
 /// Collects spans from any number of threads and turns them into a snapshot.
@@ -39,6 +47,7 @@ pub struct Intake {
 pub struct Builder {
     cfg: TopologyConfig,
     store: Store,
+    shard: Option<Shard>,
 }
 
 /// Spans of a partition worked on at once by one thread; larger partitions are read several times.
@@ -51,8 +60,17 @@ impl Builder {
     /// An empty builder.
     #[must_use]
     pub fn new(cfg: TopologyConfig) -> Self {
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations);
-        Self { cfg, store }
+        Self::sharded(cfg, None)
+    }
+
+    /// An empty builder for one shard of a run; without shard, or with the only one, for all of it.
+    ///
+    /// It must be given everything all the same: see [`super::shard`] for what it takes from the rest.
+    #[must_use]
+    pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
+        let shard = shard.filter(|shard| shard.count() > 1);
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, cfg.dimensions(), shard);
+        Self { cfg, store, shard }
     }
 
     /// Takes the rows of a batch.
@@ -69,16 +87,18 @@ impl Builder {
     /// `no-spans` when nothing was pushed; `spill-failed` when spilled spans cannot be read back.
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
         let (dicts, sealed) = self.store.seal();
-        let identity = Identity::new(&dicts, &self.cfg);
+        let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
+        let contents = Contents::of(&identity);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Tally, Diagnostic> {
-            let mut pairer = Pairer::new(&identity, self.cfg.max_edges);
+            let mut pairer = Pairer::new(&identity, &contents, self.cfg.max_edges);
+            let mut partition = Partition::new(&sealed);
             loop {
-                let partition = next.fetch_add(1, Ordering::Relaxed);
-                if partition >= PARTITIONS {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= PARTITIONS {
                     return Ok(pairer.into_tally());
                 }
-                pair_partition(&sealed, partition, &mut pairer)?;
+                partition.pair(number, &mut pairer)?;
             }
         };
         let threads = NonZero::new(threads.min(PARTITIONS)).map_or(1, NonZero::get);
@@ -92,82 +112,145 @@ impl Builder {
             });
             std::iter::once(own).chain(joined).collect()
         });
-        let mut tally = Tally::new(identity.resource_hashes.len(), identity.nodes.len(), self.cfg.max_edges);
+        let mut tally = Tally::new(&identity, self.cfg.max_edges);
         for part in parts {
             tally.merge(part?);
         }
-        if tally.counts.spans == 0 {
-            let (message, help) = match tally.counts.ignored {
-                0 => ("there is not a single span", "check the source, the window and the filter"),
-                _ => (
-                    "an ignore rule leaves out every span",
-                    "check `topology.ignore_services` and `topology.ignore_operations`",
-                ),
-            };
-            return Err(Diagnostic::error("no-spans", message).help(help));
+        let (counts, edges) = (tally.counts.clone(), tally.edges.threshold());
+        let parts = self.shard.map(|shard| Parts::of_one(shard, &dicts, &self.cfg, &intake, edges));
+        match &parts {
+            // Few traces may well leave a shard without any.
+            Some(parts) if parts.spans_read > 0 => {}
+            _ if counts.spans > 0 => {}
+            _ => return Err(no_spans(counts.ignored)),
         }
-        Ok(assemble::snapshot(tally, &identity, &dicts, intake))
+        let mut wide = assemble::wide(tally, &identity, &dicts, intake);
+        wide.provenance.rules = self.cfg.fingerprint();
+        Ok(match parts {
+            Some(parts) => {
+                let mut wide = Snapshot { shard: Some(parts), ..wide };
+                publish::cut_wide(&mut wide);
+                wide
+            }
+            None => publish::publish(wide),
+        })
     }
 }
 
-/// One more pass over a partition for each [`MOST_LOADED`] spans in it.
-fn pair_partition(sealed: &Sealed, partition: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
-    let spans = sealed.spans_in(partition);
-    let passes = spans.div_ceil(MOST_LOADED).max(1);
-    let giants = if spans > MOST_PER_TRACE { find_giants(sealed, partition)? } else { HashMap::default() };
-    // Another part of the hash than the one that chose the partition.
-    let in_pass = |trace: u128, pass: u64| passes == 1 || (hash::trace(trace) >> 16) % passes == pass;
-    for pass in 0..passes {
-        let mut rows: Vec<StoredSpan> = Vec::new();
-        let mut left_out = 0;
-        sealed.spans(partition, |row| {
-            if !in_pass(row.trace, pass) {
-                return;
-            }
-            match giants.get(&row.trace) {
-                Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
-                _ => rows.push(row),
-            }
-        })?;
-        pairer.left_out(left_out);
-        let mut links: Vec<StoredLink> = Vec::new();
-        sealed.links(partition, |link| {
-            if in_pass(link.linked_trace, pass) {
-                links.push(link);
-            }
-        })?;
-        pair_traces(&mut rows, &mut links, pairer);
+/// Nothing to make a snapshot of.
+pub(super) fn no_spans(ignored: u64) -> Diagnostic {
+    let (message, help) = match ignored {
+        0 => ("there is not a single span", "check the source, the window and the filter"),
+        _ => (
+            "an ignore rule leaves out every span",
+            "check `topology.ignore_services` and `topology.ignore_operations`",
+        ),
+    };
+    Diagnostic::error("no-spans", message).help(help)
+}
+
+/// Which peers are named in which scope. Only identity dimensions need to know, and cost one more pass over the spans.
+fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Usage, Diagnostic> {
+    let scopes = dicts.services.slots().iter().map(|slot| slot.item.as_ref().map_or("", |s| s.scope.as_str()));
+    let mut usage = Usage::new(scopes);
+    if !cfg.identity_dimensions.is_empty() {
+        for partition in 0..PARTITIONS {
+            let mut note = |row: &StoredSpan| {
+                if let Some((peer, slot, _)) = dicts.peers.resolve(row.peer).filter(|(peer, ..)| *peer != NONE) {
+                    usage.note(peer, slot.hash, row.service);
+                }
+            };
+            let stored = sealed.take(partition);
+            sealed.spans(&stored, |rows| rows.iter().for_each(&mut note))?;
+            // In a shard they may come from spans that another one counts.
+            sealed.links(&stored, |link| note(&link.from))?;
+            sealed.put_back(partition, stored);
+        }
     }
-    Ok(())
+    Ok(usage)
+}
+
+/// One partition after the other; its memory is used again.
+struct Partition<'s> {
+    sealed: &'s Sealed,
+    rows: Vec<StoredSpan>,
+    links: Vec<StoredLink>,
+    groups: Groups,
+}
+
+impl<'s> Partition<'s> {
+    fn new(sealed: &'s Sealed) -> Self {
+        Self { sealed, rows: Vec::new(), links: Vec::new(), groups: Groups::new(sealed.secret()) }
+    }
+
+    /// One more pass over a partition for each [`MOST_LOADED`] spans in it.
+    fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+        let sealed = self.sealed;
+        let stored = &sealed.take(number);
+        let spans = stored.len();
+        let passes = spans.div_ceil(MOST_LOADED).max(1);
+        let giants = if spans > MOST_PER_TRACE { find_giants(sealed, stored)? } else { HashMap::default() };
+        // Another part of the hash than the one that chose the partition.
+        let in_pass = |trace: u128, pass: u64| passes == 1 || (sealed.secret().trace(trace) >> 16) % passes == pass;
+        for pass in 0..passes {
+            self.rows.clear();
+            if passes == 1 {
+                sealed.spans(stored, |rows| self.rows.extend_from_slice(rows))?;
+            } else {
+                let mut left_out = 0;
+                sealed.spans(stored, |rows| {
+                    for row in rows.iter().filter(|row| in_pass(row.trace, pass)) {
+                        match giants.get(&row.trace) {
+                            Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
+                            _ => self.rows.push(*row),
+                        }
+                    }
+                })?;
+                pairer.left_out(left_out);
+            }
+            self.links.clear();
+            sealed.links(stored, |link| {
+                if in_pass(link.linked_trace, pass) {
+                    self.links.push(link);
+                }
+            })?;
+            self.pair_traces(pairer);
+        }
+        Ok(())
+    }
+
+    fn pair_traces(&mut self, pairer: &mut Pairer<'_>) {
+        self.links.sort_unstable_by_key(|link| link.linked_trace);
+        let mut links: Vec<(u128, &mut [StoredLink])> = self
+            .links
+            .chunk_by_mut(|a, b| a.linked_trace == b.linked_trace)
+            .filter_map(|group| Some((group.first()?.linked_trace, group)))
+            .collect();
+        self.groups.group(&self.rows);
+        self.groups.each(|trace, order| {
+            let found = links.binary_search_by_key(&trace, |(linked, _)| *linked).ok();
+            let own = found.and_then(|at| links.get_mut(at)).map(|(_, group)| std::mem::take(group));
+            pairer.trace(trace, &self.rows, order, own.unwrap_or_default());
+        });
+        for (trace, lost) in links {
+            if !lost.is_empty() {
+                pairer.trace(trace, &[], &[], lost);
+            }
+        }
+        // A giant's memory is not kept.
+        self.rows.shrink_to(1 << 16);
+    }
 }
 
 /// Traces with too many spans, and by how many powers of two.
-fn find_giants(sealed: &Sealed, partition: usize) -> Result<Giants, Diagnostic> {
+fn find_giants(sealed: &Sealed, partition: &store::Partition) -> Result<Giants, Diagnostic> {
     let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
-    sealed.spans(partition, |row| *counts.entry(row.trace).or_default() += 1)?;
+    sealed.spans(partition, |rows| rows.iter().for_each(|row| *counts.entry(row.trace).or_default() += 1))?;
     counts.retain(|_, n| *n > MOST_PER_TRACE);
     Ok(counts.into_iter().map(|(trace, n)| (trace, n.div_ceil(MOST_PER_TRACE).next_power_of_two().ilog2())).collect())
 }
 
 type Giants = HashMap<u128, u32, foldhash::fast::FixedState>;
-
-fn pair_traces(rows: &mut [StoredSpan], links: &mut [StoredLink], pairer: &mut Pairer<'_>) {
-    rows.sort_unstable_by_key(|row| (row.trace, row.span));
-    links.sort_unstable_by_key(|link| link.linked_trace);
-    let mut links = links.chunk_by_mut(|a, b| a.linked_trace == b.linked_trace).peekable();
-    let trace_of = |links: &[StoredLink]| links.first().map(|link| link.linked_trace);
-    for rows in rows.chunk_by_mut(|a, b| a.trace == b.trace) {
-        let Some(trace) = rows.first().map(|row| row.trace) else { continue };
-        while let Some(lost) = links.next_if(|l| trace_of(l).is_some_and(|t| t < trace)) {
-            pairer.trace(&mut [], lost);
-        }
-        let own = links.next_if(|l| trace_of(l) == Some(trace));
-        pairer.trace(rows, own.unwrap_or(&mut []));
-    }
-    for lost in links {
-        pairer.trace(&mut [], lost);
-    }
-}
 
 #[cfg(test)]
 #[path = "build_tests.rs"]

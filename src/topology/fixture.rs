@@ -23,6 +23,8 @@ pub(super) struct S {
     pub(super) flags: SpanFlags,
     pub(super) links: Vec<(u128, u64)>,
     pub(super) pod: &'static str,
+    pub(super) environment: &'static str,
+    pub(super) version: &'static str,
 }
 
 /// A second, in nanoseconds; spans start at this one unless told otherwise.
@@ -45,6 +47,8 @@ pub(super) fn s(id: u64, parent: u64, service: &'static str, kind: SpanKind) -> 
         flags: SpanFlags::default(),
         links: Vec::new(),
         pod: "",
+        environment: "",
+        version: "",
     }
 }
 
@@ -91,7 +95,13 @@ pub(super) fn batch<'a>(spans: impl IntoIterator<Item = &'a S>) -> SpanBatch {
     let mut batch = SpanBatch::default();
     for span in spans {
         let (namespace, name) = span.service.split_once('/').unwrap_or(("", span.service));
-        let attributes = if span.pod.is_empty() { vec![] } else { vec![("k8s.pod.name", span.pod.to_owned())] };
+        let attributes = [
+            ("deployment.environment.name", span.environment),
+            ("k8s.pod.name", span.pod),
+            ("service.version", span.version),
+        ];
+        let attributes =
+            attributes.into_iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k, v.to_owned())).collect();
         let resource = batch.resource_id(&Resource { namespace: namespace.into(), name: name.into(), attributes });
         let at = batch.rows.len() as u32;
         let row = SpanRow {

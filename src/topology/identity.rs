@@ -4,43 +4,25 @@
 //! seen) rests on all spans and not on those that happened to come first. Numbers follow the sorted order of names.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::cfg::TopologyConfig;
+use super::cfg::{Caller, TopologyConfig};
 use super::dict::OTHER;
-use super::dicts::Dicts;
+use super::dicts::{Dicts, is_peer_stand_in};
+use super::dimensions::Dimensions;
 use super::glob;
+pub(super) use super::naming::{Fate, Seed, UNKNOWN_SERVICE};
+use super::naming::{Named, NamedPeer, display_name, means, operation_ignored, seed, topic};
+use super::scope::{self, Usage};
 use super::snapshot::NodeKind;
-use crate::spans::{ErrorClass, Peer, PeerKind};
+use crate::spans::{ErrorClass, PeerKind};
 
 /// No node.
 pub(super) const NOWHERE: u32 = u32::MAX;
+/// What a peer names is a service that an ignore rule leaves out.
+pub(super) const IGNORED: u32 = u32::MAX - 1;
 /// Most operations kept over all services: totals of an operation take about a kilobyte.
-const MOST_OPERATIONS: usize = 100_000;
-/// Name of a service that did not say its name.
-pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
-const UNNAMED: &str = "(unnamed)";
-
-/// A node before anything was counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seed {
-    pub(super) kind: NodeKind,
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) system: String,
-    pub(super) instrumented: bool,
-}
-
-/// What becomes of a span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is used.
-    Kept,
-    /// An ignore rule leaves it out.
-    Ignored,
-    /// Its service is beyond the cap.
-    Beyond,
-}
+pub(super) const MOST_OPERATIONS: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServiceRef {
@@ -48,6 +30,10 @@ pub(super) struct ServiceRef {
     pub(super) fate: Fate,
     pub(super) hash: u64,
     pub(super) other_op: u32,
+    /// Where its requests from outside come from, for operations beyond the cap.
+    pub(super) entry: u32,
+    /// Whether an alias gave it another name.
+    pub(super) renamed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +44,8 @@ pub(super) struct OpRef {
     pub(super) hash: u64,
     /// Whether the name was replaced by `(other)`.
     pub(super) beyond: bool,
+    /// Where its requests from outside come from.
+    pub(super) entry: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -69,8 +57,12 @@ pub(super) struct PeerRef {
     pub(super) hash: u64,
     /// A messaging peer that names its destination.
     pub(super) named: bool,
+    /// Whether it stands for peers beyond the cap.
+    pub(super) beyond: bool,
     /// For a logical service name without namespace: the name, to be looked up in the caller's namespace first.
     lookup: Option<String>,
+    /// The node it names by the caller's scope, sorted; empty where no scopes are configured.
+    scoped: Vec<(u32, u32)>,
 }
 
 /// All of it.
@@ -88,119 +80,93 @@ pub(super) struct Identity {
     /// By canonical number; 0 is "not known".
     pub(super) classes: Vec<ErrorClass>,
     pub(super) resource_hashes: Vec<u64>,
+    pub(super) dimensions: Dimensions,
     pub(super) user: u32,
-    pub(super) unnamed_topic: u32,
-    by_name: BTreeMap<String, BTreeMap<String, u32>>,
-}
-
-/// The id of a service. The first `/` ends the namespace and a prefix before the first `:` is a kind, so both are
-/// escaped where they belong to a name: two services never share an id.
-pub(super) fn service_id(namespace: &str, name: &str) -> String {
-    let escape = |text: &str| text.replace('%', "%25").replace('/', "%2F");
-    let id = match namespace {
-        "" if name.contains(['/', '%']) => escape(name),
-        "" => name.to_owned(),
-        _ => format!("{}/{name}", escape(namespace)),
-    };
-    let reserved = ["database:", "messaging:", "external:", "entry:"].iter().any(|prefix| id.starts_with(prefix));
-    if reserved { id.replacen(':', "%3A", 1) } else { id }
-}
-
-fn topic(system: &str, name: &str) -> (String, Seed) {
-    let system = if system.is_empty() { "unknown" } else { system };
-    let name = if name.is_empty() { UNNAMED } else { name };
-    (format!("messaging:{system}:{name}"), seed(NodeKind::Messaging, "", name, system))
-}
-
-fn seed(kind: NodeKind, namespace: &str, name: &str, system: &str) -> Seed {
-    Seed {
-        kind,
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        system: system.to_owned(),
-        instrumented: false,
-    }
-}
-
-/// The node a peer names: a table of which attribute wins, by kind.
-///
-/// - database: `db.namespace`, else the address, else only the system. The namespace first, because replicas and
-///   fail-overs change the address and not what is in it.
-/// - messaging: the destination; `(unnamed)` without one.
-/// - service: the logical name given by the caller.
-/// - external: the address.
-fn peer_node(peer: &Peer) -> Option<(String, Seed)> {
-    match peer.kind {
-        PeerKind::None => None,
-        PeerKind::Database => {
-            let system = if peer.system.is_empty() { "unknown" } else { &peer.system };
-            let name = if peer.name.is_empty() { &peer.address } else { &peer.name };
-            let (id, name) = match name.as_str() {
-                "" | OTHER => (format!("database:{system}"), system),
-                name => (format!("database:{system}:{name}"), name),
-            };
-            Some((id, seed(NodeKind::Database, "", name, system)))
-        }
-        PeerKind::Messaging => Some(topic(&peer.system, &peer.name)),
-        PeerKind::Service if peer.name.is_empty() => None,
-        PeerKind::Service => {
-            let id = service_id(&peer.namespace, &peer.name);
-            Some((id, seed(NodeKind::Service, &peer.namespace, &peer.name, "")))
-        }
-        PeerKind::External if peer.address.is_empty() => None,
-        PeerKind::External => {
-            Some((format!("external:{}", peer.address), seed(NodeKind::External, "", &peer.address, "")))
-        }
-    }
-}
-
-fn service_ignored(cfg: &TopologyConfig, namespace: &str, name: &str) -> bool {
-    !cfg.ignore_services.is_empty()
-        && (glob::any(&cfg.ignore_services, name)
-            || (!namespace.is_empty() && glob::any(&cfg.ignore_services, &format!("{namespace}/{name}"))))
-}
-
-fn display_name(name: &str) -> &str {
-    if name.is_empty() { UNKNOWN_SERVICE } else { name }
+    /// Whether any span may be ignored or looked through: whole traces are then looked at once more.
+    pub(super) has_rules: bool,
+    /// By scope.
+    unnamed_topics: Vec<u32>,
+    by_name: ByName,
 }
 
 impl Identity {
-    /// Decides everything.
-    pub(super) fn new(dicts: &Dicts, cfg: &TopologyConfig) -> Self {
-        let fates = service_fates(dicts, cfg);
-        let (nodes, by_name) = collect_nodes(dicts, &fates);
+    /// Decides everything. `usage` says which peers are named in which scope; it may be empty of peers where no identity
+    /// dimensions are configured.
+    pub(super) fn new(dicts: &Dicts, cfg: &TopologyConfig, usage: &Usage) -> Self {
+        let named: Vec<Option<Named>> = dicts
+            .services
+            .slots()
+            .iter()
+            .zip(0..)
+            .map(|(slot, at): (_, u32)| Some(Named::of(slot.item.as_ref()?, usage.of_service(at), cfg)))
+            .collect();
+        let named_peers: Vec<Option<NamedPeer>> =
+            dicts.peers.slots().iter().map(|slot| Some(NamedPeer::of(slot.item.as_ref()?, cfg))).collect();
+        let fates = service_fates(dicts, cfg, &named);
+        let scoped = if cfg.identity_dimensions.is_empty() { BTreeMap::new() } else { usage.by_peer() };
+        let nodes = collect_nodes(cfg, &named, &fates, &named_peers, &scoped, usage.scopes());
         let position = |id: &str| nodes.binary_search_by(|(n, _)| n.as_str().cmp(id)).map_or(NOWHERE, to_u32);
-        let services = dicts.services.slots().iter().zip(&fates).map(|(slot, fate)| ServiceRef {
-            node: match (&slot.item, fate) {
-                (Some(s), Fate::Kept) => position(&service_id(&s.namespace, display_name(&s.name))),
-                _ => NOWHERE,
-            },
-            fate: *fate,
-            hash: slot.hash,
-            other_op: 0,
+        let by_name = by_name(dicts, &named, &fates, &position);
+        let dimensions = !cfg.identity_dimensions.is_empty();
+        let user = position("entry:user");
+        let entry = |rule: Option<&Caller>| rule.map_or(user, |rule| position(&format!("entry:{}", rule.name)));
+        let services = dicts.services.slots().iter().zip(&named).zip(&fates).map(|((slot, named), fate)| {
+            let shown = named.as_ref().filter(|_| matches!(fate, Fate::Kept | Fate::Merged));
+            let any_operation = cfg.callers.iter().filter(|rule| rule.operation.is_none());
+            let mut mine =
+                any_operation.filter(|rule| slot.item.as_ref().zip(shown).is_some_and(|(s, n)| means(rule, s, n)));
+            ServiceRef {
+                node: shown.map_or(NOWHERE, |named| position(&named.id)),
+                fate: *fate,
+                hash: slot.hash,
+                other_op: 0,
+                entry: entry(mine.next()),
+                renamed: shown.is_some_and(|named| named.renamed),
+            }
         });
         let mut services: Vec<ServiceRef> = services.collect();
-        let (ops, op_names) = number_operations(dicts, cfg, &services);
+        let (mut ops, op_names) = number_operations(dicts, cfg, &services);
+        for (op, slot) in ops.iter_mut().zip(dicts.ops.slots()) {
+            let Some(name) = &slot.item else { continue };
+            let service = dicts.services.slots().get(name.service as usize).and_then(|s| s.item.as_ref());
+            let named = named.get(name.service as usize).and_then(Option::as_ref);
+            let Some((service, named)) = service.zip(named) else { continue };
+            op.entry = entry(cfg.callers.iter().find(|rule| {
+                means(rule, service, named) && rule.operation.as_ref().is_none_or(|o| glob::matches(o, &name.name))
+            }));
+        }
         let others: BTreeMap<u32, u32> =
             op_names.iter().zip(0..).filter(|((_, name), _)| name == OTHER).map(|((node, _), n)| (*node, n)).collect();
         for service in &mut services {
             service.other_op = others.get(&service.node).copied().unwrap_or(0);
         }
         let peers = (0..to_u32(dicts.peers.slots().len())).map(|id| {
-            let (hash, peer) = dicts.peers.resolve(id).map_or((0, None), |(_, slot, peer)| (slot.hash, Some(peer)));
-            peer.map_or(
-                PeerRef { kind: PeerKind::None, node: NOWHERE, ignored: false, hash, named: false, lookup: None },
-                |peer| peer_ref(peer, hash, cfg, &by_name, &position),
-            )
+            let found = dicts
+                .peers
+                .resolve(id)
+                .and_then(|(at, slot, _)| Some((at, slot.hash, named_peers.get(at as usize)?.as_ref()?)));
+            let Some((at, hash, peer)) = found else { return PeerRef::none() };
+            let scopes = scoped.get(&at).map_or(&[][..], Vec::as_slice);
+            let scopes = scopes.iter().filter_map(|n| Some((*n, usage.scopes().get(*n as usize)?.as_str())));
+            let position = |id: &str, scope: &str| position(&scope::id(id.to_owned(), scope, dimensions));
+            PeerRef { beyond: is_peer_stand_in(at), ..peer_ref(peer, hash, scopes, &by_name, &position) }
         });
         let (errors, classes) = number_errors(dicts);
         let resource_hashes = (0..to_u32(dicts.resources.slots().len()))
             .map(|id| dicts.resources.resolve(id).map_or(0, |(_, slot, _)| slot.hash));
+        let unnamed = topic("", "").0;
         Self {
-            user: position("entry:user"),
-            unnamed_topic: position(&topic("", "").0),
+            user,
+            has_rules: fates.iter().any(|f| matches!(f, Fate::Ignored | Fate::Merged))
+                || ops.iter().any(|op| op.ignored),
+            unnamed_topics: usage
+                .scopes()
+                .iter()
+                .map(|s| position(&scope::id(unnamed.clone(), s, dimensions)))
+                .collect(),
             peers: peers.collect(),
             resource_hashes: resource_hashes.collect(),
+            dimensions: Dimensions::new(dicts),
             services,
             ops,
             op_names,
@@ -212,13 +178,38 @@ impl Identity {
     }
 
     /// The node a peer names when `caller` names it: a logical name without namespace means the caller's own namespace
-    /// if there is such a service, then the only service of that name anywhere, then one nobody instrumented.
+    /// if there is such a service, then the only service of that name anywhere (in the caller's scope), then one nobody
+    /// instrumented. [`IGNORED`] when it names a service that an ignore rule leaves out.
     pub(super) fn peer_node(&self, peer: &PeerRef, caller: u32) -> u32 {
-        let near = || {
-            let (_, caller) = self.nodes.get(caller as usize)?;
-            self.by_name.get(peer.lookup.as_deref()?)?.get(&caller.namespace).copied()
+        if peer.lookup.is_none() && peer.scoped.is_empty() {
+            return peer.node;
+        }
+        let Some((_, caller)) = self.nodes.get(caller as usize) else { return peer.node };
+        let near = || self.by_name.get(peer.lookup.as_deref()?)?.get(&caller.scope)?.get(&caller.namespace).copied();
+        let scoped = || {
+            let at = peer.scoped.binary_search_by_key(&caller.scope, |(scope, _)| *scope).ok()?;
+            peer.scoped.get(at).map(|(_, node)| *node)
         };
-        near().unwrap_or(peer.node)
+        near().or_else(scoped).unwrap_or(peer.node)
+    }
+
+    /// The topic of a message that nobody names, sent or received by `near`.
+    pub(super) fn unnamed_topic(&self, near: u32) -> u32 {
+        let scope = self.nodes.get(near as usize).map_or(0, |(_, seed)| seed.scope);
+        self.unnamed_topics.get(scope as usize).copied().unwrap_or(NOWHERE)
+    }
+
+    /// Where a request from outside comes from, by what it calls.
+    pub(super) fn entry_to(&self, op: u32, service: u32) -> u32 {
+        let op = self.ops.get(op as usize).filter(|op| op.entry != NOWHERE).map(|op| op.entry);
+        op.or_else(|| self.services.get(service as usize).map(|s| s.entry)).unwrap_or(self.user)
+    }
+}
+
+impl PeerRef {
+    fn none() -> Self {
+        let (kind, node) = (PeerKind::None, NOWHERE);
+        Self { kind, node, ignored: false, hash: 0, named: false, beyond: false, lookup: None, scoped: Vec::new() }
     }
 }
 
@@ -227,79 +218,133 @@ fn to_u32(n: usize) -> u32 {
     n as u32
 }
 
-/// Which services are used: not those ignored, and of the rest the ones with the most spans (ties by name).
-fn service_fates(dicts: &Dicts, cfg: &TopologyConfig) -> Vec<Fate> {
-    let slots = dicts.services.slots();
-    let mut fates = vec![Fate::Beyond; slots.len()];
-    let mut wanted: Vec<_> = Vec::new();
-    for (at, slot) in slots.iter().enumerate().skip(1) {
-        let Some(service) = &slot.item else { continue };
-        if service_ignored(cfg, &service.namespace, display_name(&service.name)) {
-            if let Some(fate) = fates.get_mut(at) {
-                *fate = Fate::Ignored;
-            }
-        } else {
-            wanted.push((Reverse(slot.count), service, at));
+/// Which services are used: not those ignored, and of the rest the ones with the most spans (ties by id).
+fn service_fates(dicts: &Dicts, cfg: &TopologyConfig, named: &[Option<Named>]) -> Vec<Fate> {
+    // Position 0 stands for services beyond the dictionary's cap.
+    let each = || dicts.services.slots().iter().zip(named).skip(1);
+    let fates = each().map(|(slot, named)| match (&slot.item, named) {
+        (Some(sent), Some(named)) => named.fate(sent, cfg),
+        _ => Fate::Beyond,
+    });
+    let mut fates: Vec<Fate> = std::iter::once(Fate::Beyond).chain(fates).collect();
+    let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
+    for ((slot, named), _) in each().zip(fates.iter().skip(1)).filter(|(_, fate)| **fate == Fate::Kept) {
+        if let Some(named) = named {
+            *wanted.entry(&named.id).or_default() += slot.count;
         }
     }
-    wanted.sort_unstable();
-    for (_, _, at) in wanted.iter().take(cfg.max_services) {
-        if let Some(fate) = fates.get_mut(*at) {
-            *fate = Fate::Kept;
+    if wanted.len() > cfg.max_services {
+        let mut wanted: Vec<(Reverse<u64>, &str)> = wanted.into_iter().map(|(id, n)| (Reverse(n), id)).collect();
+        wanted.sort_unstable();
+        let kept: BTreeSet<&str> = wanted.iter().take(cfg.max_services).map(|(_, id)| *id).collect();
+        for (fate, named) in fates.iter_mut().zip(named).filter(|(fate, _)| **fate == Fate::Kept) {
+            if named.as_ref().is_none_or(|named| !kept.contains(named.id.as_str())) {
+                *fate = Fate::Beyond;
+            }
         }
     }
     fates
 }
 
-type ByName = BTreeMap<String, BTreeMap<String, u32>>;
+/// Services that sent spans by name, scope and namespace: their node, or [`IGNORED`].
+type ByName = BTreeMap<String, BTreeMap<u32, BTreeMap<String, u32>>>;
 
-/// Every node there could be, sorted by id, and the instrumented services by name and namespace.
-fn collect_nodes(dicts: &Dicts, fates: &[Fate]) -> (Vec<(String, Seed)>, ByName) {
+/// Every node there could be, sorted by id.
+fn collect_nodes(
+    cfg: &TopologyConfig,
+    named: &[Option<Named>],
+    fates: &[Fate],
+    peers: &[Option<NamedPeer>],
+    scoped: &BTreeMap<u32, Vec<u32>>,
+    scopes: &[String],
+) -> Vec<(String, Seed)> {
+    let dimensions = !cfg.identity_dimensions.is_empty();
+    let within = |(id, seed): &(String, Seed), number: u32, scope: &str| {
+        (scope::id(id.clone(), scope, dimensions), Seed { scope: number, ..seed.clone() })
+    };
     let mut nodes: BTreeMap<String, Seed> = BTreeMap::new();
-    for peer in dicts.peers.slots().iter().filter_map(|slot| slot.item.as_ref()) {
-        nodes.extend(peer_node(peer));
+    for (at, node) in (0..).zip(peers).filter_map(|(at, peer): (u32, _)| Some((at, peer.as_ref()?.node.as_ref()?))) {
+        nodes.extend([within(node, 0, "")]);
+        let mine = scoped.get(&at).map_or(&[][..], Vec::as_slice);
+        nodes.extend(mine.iter().filter_map(|n| Some(within(node, *n, scopes.get(*n as usize)?))));
     }
-    nodes.extend([("entry:user".to_owned(), seed(NodeKind::Entry, "", "user", "")), topic("", "")]);
-    for (slot, fate) in dicts.services.slots().iter().zip(fates) {
-        if let (Some(s), Fate::Kept) = (&slot.item, fate) {
-            let name = display_name(&s.name);
-            let seed = Seed { instrumented: true, ..seed(NodeKind::Service, &s.namespace, name, "") };
-            nodes.insert(service_id(&s.namespace, name), seed);
+    let unnamed = topic("", "");
+    nodes.extend((0..).zip(scopes).map(|(number, scope): (u32, _)| within(&unnamed, number, scope)));
+    let callers = cfg.callers.iter().map(|caller| caller.name.as_str());
+    nodes.extend(
+        std::iter::once("user").chain(callers).map(|n| (format!("entry:{n}"), seed(NodeKind::Entry, "", n, ""))),
+    );
+    for (named, fate) in named.iter().zip(fates) {
+        if let (Some(named), Fate::Kept | Fate::Merged) = (named, fate) {
+            nodes.insert(named.id.clone(), named.seed.clone());
         }
     }
-    let nodes: Vec<(String, Seed)> = nodes.into_iter().collect();
-    let mut by_name = ByName::new();
-    for ((_, node), at) in nodes.iter().zip(0..).filter(|((_, node), _)| node.instrumented) {
-        by_name.entry(node.name.clone()).or_default().insert(node.namespace.clone(), at);
-    }
-    (nodes, by_name)
+    nodes.into_iter().collect()
 }
 
-fn peer_ref(peer: &Peer, hash: u64, cfg: &TopologyConfig, by_name: &ByName, position: &dyn Fn(&str) -> u32) -> PeerRef {
-    let ignored = peer.kind == PeerKind::Service && service_ignored(cfg, &peer.namespace, &peer.name);
-    let mut node = peer_node(peer).map_or(NOWHERE, |(id, _)| position(&id));
-    let mut lookup = None;
-    if peer.kind == PeerKind::Service && peer.namespace.is_empty() {
-        let same_name = by_name.get(&peer.name);
-        if let Some((_, only)) = same_name.filter(|s| s.len() == 1).and_then(|s| s.first_key_value()) {
-            node = *only;
-        }
-        lookup = same_name.map(|_| peer.name.clone());
+/// The services that sent spans by name. A name that an alias replaced still leads to its service, unless another has it.
+fn by_name(dicts: &Dicts, named: &[Option<Named>], fates: &[Fate], position: &dyn Fn(&str) -> u32) -> ByName {
+    let mut by_name = ByName::new();
+    let each = || dicts.services.slots().iter().zip(named).zip(fates);
+    let all = || each().filter_map(|((slot, named), fate)| Some((slot.item.as_ref()?, named.as_ref()?, *fate)));
+    let mut add = |scope: u32, namespace: &str, name: &str, node: u32| {
+        let namespaces = by_name.entry(name.to_owned()).or_default().entry(scope).or_default();
+        namespaces.entry(namespace.to_owned()).or_insert(node);
+    };
+    let shown = |fate| matches!(fate, Fate::Kept | Fate::Merged);
+    for (_, named, _) in all().filter(|(.., fate)| shown(*fate)) {
+        add(named.seed.scope, &named.seed.namespace, &named.seed.name, position(&named.id));
     }
-    let named = peer.kind == PeerKind::Messaging && !peer.name.is_empty();
-    PeerRef { kind: peer.kind, node, ignored, hash, named, lookup }
+    for (sent, named, fate) in
+        all().filter(|(_, named, fate)| (shown(*fate) && named.renamed) || *fate == Fate::Ignored)
+    {
+        let node = if fate == Fate::Ignored { IGNORED } else { position(&named.id) };
+        add(named.seed.scope, &sent.namespace, display_name(&sent.name), node);
+    }
+    by_name
+}
+
+fn peer_ref<'s>(
+    named: &NamedPeer,
+    hash: u64,
+    scopes: impl Iterator<Item = (u32, &'s str)>,
+    by_name: &ByName,
+    at: &dyn Fn(&str, &str) -> u32,
+) -> PeerRef {
+    let peer = &named.peer;
+    let same_name = by_name.get(&peer.name).filter(|_| peer.kind == PeerKind::Service && peer.namespace.is_empty());
+    // The only service of that name.
+    let only = |scope: u32| {
+        let services = same_name?.get(&scope)?;
+        let first = *services.first_key_value()?.1;
+        (services.len() == 1 || (first != IGNORED && services.values().all(|node| *node == first))).then_some(first)
+    };
+    let own = |scope: &str| named.node.as_ref().map_or(NOWHERE, |(id, _)| at(id, scope));
+    let scoped: Vec<(u32, u32)> =
+        scopes.map(|(number, scope)| (number, only(number).unwrap_or_else(|| own(scope)))).collect();
+    PeerRef {
+        kind: peer.kind,
+        node: if scoped.is_empty() { only(0).unwrap_or_else(|| own("")) } else { own("") },
+        ignored: named.ignored,
+        hash,
+        named: peer.kind == PeerKind::Messaging && !peer.name.is_empty(),
+        beyond: false,
+        lookup: same_name.map(|_| peer.name.clone()),
+        scoped,
+    }
 }
 
 /// Keeps the most frequent operation names of each service and numbers them by (service, name).
 fn number_operations(dicts: &Dicts, cfg: &TopologyConfig, services: &[ServiceRef]) -> (Vec<OpRef>, Vec<(u32, String)>) {
     let node_of = |service: u32| services.get(service as usize).map_or(NOWHERE, |s| s.node);
     let mut counts: BTreeMap<u32, BTreeMap<&str, u64>> = BTreeMap::new();
-    for service in services.iter().filter(|s| s.node != NOWHERE) {
+    let kept = |service: u32| services.get(service as usize).is_some_and(|s| s.fate == Fate::Kept);
+    for service in services.iter().filter(|s| s.fate == Fate::Kept) {
         counts.entry(service.node).or_default();
     }
-    let ignored = |name: &str| glob::any(&cfg.ignore_operations, name);
+    let ignored = |name: &str| operation_ignored(cfg, name);
     for slot in dicts.ops.slots().iter().skip(1) {
-        let Some(op) = slot.item.as_ref().filter(|op| node_of(op.service) != NOWHERE && !ignored(&op.name)) else {
+        let Some(op) = slot.item.as_ref().filter(|op| kept(op.service) && !ignored(&op.name)) else {
             continue;
         };
         *counts.entry(node_of(op.service)).or_default().entry(&op.name).or_default() += slot.count;
@@ -326,9 +371,9 @@ fn number_operations(dicts: &Dicts, cfg: &TopologyConfig, services: &[ServiceRef
         dicts.ops.slots().iter().zip(0..).map(|(slot, id): (_, u32)| match slot.item.as_ref().filter(|_| id > 0) {
             Some(op) => {
                 let number = number(node_of(op.service), &op.name);
-                OpRef { number, ignored: ignored(&op.name), hash: slot.hash, beyond: number == 0 }
+                OpRef { number, ignored: ignored(&op.name), hash: slot.hash, beyond: number == 0, entry: NOWHERE }
             }
-            None => OpRef { number: 0, ignored: false, hash: 0, beyond: true },
+            None => OpRef { number: 0, ignored: false, hash: 0, beyond: true, entry: NOWHERE },
         });
     (ops.collect(), names.iter().map(|(node, name)| (*node, (*name).to_owned())).collect())
 }
@@ -341,32 +386,4 @@ fn number_errors(dicts: &Dicts) -> (Vec<(u32, u64)>, Vec<ErrorClass>) {
         (classes.binary_search(class).map_or(0, to_u32), slot.hash)
     });
     (errors.collect(), classes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_services_never_share_an_id() {
-        let all = [("", "a"), ("a", "b"), ("", "a/b"), ("a/b", "c"), ("a", "b/c"), ("", "a%2Fb"), ("", "entry:user")];
-        let ids: std::collections::BTreeSet<String> = all.iter().map(|(ns, n)| service_id(ns, n)).collect();
-        assert_eq!(ids.len(), all.len(), "{ids:?}");
-        assert!(ids.contains("a/b") && ids.contains("a%2Fb") && ids.contains("entry%3Auser"));
-    }
-
-    #[test]
-    fn a_database_is_named_by_namespace_then_address_then_system() {
-        let peer = |name: &str, address: &str| Peer {
-            kind: PeerKind::Database,
-            system: "mysql".into(),
-            name: name.into(),
-            address: address.into(),
-            namespace: String::new(),
-        };
-        let id = |p: &Peer| peer_node(p).unwrap().0;
-        assert_eq!(id(&peer("ts", "db-1")), "database:mysql:ts");
-        assert_eq!(id(&peer("", "db-1")), "database:mysql:db-1");
-        assert_eq!(id(&peer("", "")), "database:mysql");
-    }
 }

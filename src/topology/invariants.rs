@@ -1,5 +1,7 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
+use super::dimensions;
+use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
 
@@ -11,6 +13,13 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     let digest = &snapshot.provenance.spans_digest;
     if digest.len() != 32 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("provenance.spans_digest is not 32 hex digits".to_owned());
+    }
+    let rules = &snapshot.provenance.rules;
+    if !rules.is_empty() && (rules.len() != 32 || !rules.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))) {
+        return Err("provenance.rules is not 32 hex digits".to_owned());
+    }
+    if let Some(held) = &snapshot.shard {
+        parts(held).map_err(|e| format!("shard: {e}"))?;
     }
     ascending("nodes", &snapshot.nodes, |a, b| a.id < b.id)?;
     ascending("operations", &snapshot.operations, |a, b| {
@@ -31,6 +40,21 @@ fn ascending<T>(what: &str, list: &[T], less: fn(&T, &T) -> bool) -> Result<(), 
     }
 }
 
+fn parts(parts: &Parts) -> Result<(), String> {
+    ascending("shards", &parts.shards, |a, b| a < b)?;
+    if parts.of > Shard::MOST || parts.shards.iter().any(|index| Shard::new(*index, parts.of).is_none()) {
+        return Err("there is no such shard".to_owned());
+    }
+    if parts.shards.is_empty() || parts.missing().is_empty() {
+        return Err("none or all of its shards are in".to_owned());
+    }
+    let hex = |text: &str| text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex(&parts.input) || !hex(&parts.settings) || parts.edge_threshold > 64 {
+        return Err("a fingerprint or threshold is none".to_owned());
+    }
+    Ok(())
+}
+
 fn node(node: &Node) -> Result<(), String> {
     if node.id.0.is_empty() {
         return Err("the id is empty".to_owned());
@@ -41,6 +65,9 @@ fn node(node: &Node) -> Result<(), String> {
 fn operation(operation: &Operation, snapshot: &Snapshot) -> Result<(), String> {
     if snapshot.node(&operation.service).is_none() {
         return Err("its service is not among the nodes".to_owned());
+    }
+    if operation.self_ns.is_some_and(|own| own > operation.stats.durations.sum()) {
+        return Err("more self time than time".to_owned());
     }
     stats(&operation.stats)
 }
@@ -60,6 +87,7 @@ fn edge(edge: &Edge, snapshot: &Snapshot) -> Result<(), String> {
     if edge.errors > edge.calls {
         return Err("more errors than calls".to_owned());
     }
+    dimensions::check(&edge.dimensions, edge.calls, edge.errors)?;
     for (name, sketch) in
         [("client", &edge.client), ("server", &edge.server), ("gap", &edge.gap), ("dwell", &edge.dwell)]
     {

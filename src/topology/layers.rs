@@ -3,6 +3,7 @@
 //! An SDK's span around an HTTP client's span, a retry loop around its attempts, a database driver above its socket: all
 //! are CLIENT spans, one network call apart. The layer that says most about the other end tells the call.
 
+use super::identity::Fate;
 use super::snapshot::KnownBy;
 use super::trace::{Parent, Span};
 use crate::spans::PeerKind;
@@ -36,15 +37,16 @@ fn says(span: &Span<'_>, role: &Role) -> Says {
     }
 }
 
-/// Notes for each calling span how much the calls right below it in its own service say.
-pub(super) fn note_layers(spans: &[Span<'_>], roles: &mut [Role]) {
-    for at in 0..spans.len() {
-        let (Some(span), Some(role)) = (spans.get(at), roles.get(at)) else { continue };
-        let Parent::At(above) = span.parent else { continue };
-        let outer = spans.get(above).filter(|p| p.row.kind.calls_out() && p.node == span.node && p.kept());
-        if outer.is_none() || !span.kept() || !span.row.kind.calls_out() {
+/// Notes for each calling span of this fate how much the calls right below it in its own service say.
+#[inline(never)]
+pub(super) fn note_layers(spans: &[Span<'_>], roles: &mut [Role], fate: Fate) {
+    for (at, span) in spans.iter().enumerate() {
+        if span.fate != fate || !span.row.kind.calls_out() {
             continue;
         }
+        let Parent::At(above) = span.parent else { continue };
+        let outer = spans.get(above).filter(|p| p.row.kind.calls_out() && p.node == span.node && p.fate == fate);
+        let (Some(_), Some(role)) = (outer, roles.get(at)) else { continue };
         let inner = says(span, role);
         if let Some(role) = roles.get_mut(above) {
             role.inner = role.inner.max(Some(inner));
@@ -64,7 +66,7 @@ pub(super) fn another_layer_counts(spans: &[Span<'_>], roles: &[Role], span: &Sp
     let Parent::At(above) = span.parent else { return false };
     let outer = spans.get(above).zip(roles.get(above));
     outer.is_some_and(|(outer, role)| {
-        let same = outer.kept() && outer.row.kind.calls_out() && outer.node == span.node;
+        let same = outer.fate == span.fate && outer.row.kind.calls_out() && outer.node == span.node;
         same && own <= Says::Address && says(outer, role) > own
     })
 }

@@ -4,34 +4,65 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod aliases;
+#[cfg(test)]
+mod arbitrary;
 mod assemble;
 mod bins;
 mod build;
 mod capmap;
+mod caps;
 pub mod cfg;
 pub mod codec;
+mod contents;
 mod dict;
 mod dicts;
+mod dimensions;
 #[cfg(test)]
 mod fixture;
 mod glob;
+mod group;
 mod hash;
 mod identity;
 mod invariants;
+#[cfg(test)]
+mod laws;
+mod lane;
 mod layers;
+mod merge;
+#[cfg(test)]
+mod model;
+mod naming;
+mod optable;
 mod pair;
 mod picks;
+mod presets;
+mod publish;
 pub mod query;
 mod row;
+#[cfg(test)]
+mod rules_tests;
+mod scope;
+mod self_time;
+mod series;
+mod shard;
 mod sketch;
 mod snapshot;
 mod store;
+mod tables;
 mod tally;
+mod through;
+mod time_sum;
 mod trace;
+mod unite;
 
 pub use build::{Builder, Intake};
+pub use dimensions::EdgeDimension;
+pub use merge::{Merger, merge};
+pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use time_sum::TimeSum;

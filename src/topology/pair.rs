@@ -14,7 +14,8 @@
 //! 5. Root SERVER span: from `entry:user`, or from the caller its attributes name.
 //!
 //! A span whose parent id is set but absent is an orphan: counted, linked to nothing. Children of spans that an ignore
-//! rule leaves out are neither orphans nor entries. Calls through a message (the calling span is a PRODUCER or the called
+//! rule leaves out are neither orphans nor entries. Spans of gateways that are looked through ([`super::through`]) are
+//! nobody's ends: what is below them hangs where they hang, and what they call unanswered their caller calls. Calls through a message (the calling span is a PRODUCER or the called
 //! one a CONSUMER) go by way of a topic: one publish for each PRODUCER span, one delivery for each receiving span. A
 //! delivery carries the time of the span that processed it, also when that span processed many.
 //!
@@ -24,21 +25,28 @@
 
 use hashbrown::HashSet;
 
-use super::dicts::is_peer_stand_in;
-use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::contents::Contents;
+use super::group::Key;
+use super::hash;
+use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
-use super::snapshot::{EdgeKind, Exemplar, KnownBy};
+use super::self_time::{Interval, SelfTimes, is_awaited};
+use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
+use super::through::Through;
 use super::trace::{self, Parent, Span};
-use crate::spans::{PeerKind, SpanFlags, SpanId, SpanKind, TraceId, UnixNanos};
+use crate::spans::{PeerKind, SpanFlags, SpanKind};
 
 /// Works through traces; one for each thread.
 #[derive(Debug)]
 pub(super) struct Pairer<'a> {
     identity: &'a Identity,
+    contents: &'a Contents,
     tally: Tally,
     spans: Vec<Span<'a>>,
+    /// Their ids, which rise.
+    ids: Vec<u64>,
     roles: Vec<Role>,
     /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, child).
     strangers: Vec<(usize, u32, u64, usize)>,
@@ -46,19 +54,43 @@ pub(super) struct Pairer<'a> {
     explained: Vec<(usize, u32)>,
     /// (producer, consuming trace, service) of every delivery.
     delivered: HashSet<(usize, u128, u32), foldhash::fast::FixedState>,
-    touched: Vec<u32>,
+    touched: Touched,
+    self_times: SelfTimes,
+    through: Through,
 }
 
-fn exemplar(span: &Span<'_>) -> Exemplar {
-    Exemplar {
-        trace_id: TraceId(span.row.trace),
-        span_id: SpanId(span.row.span),
-        start: UnixNanos(span.row.start),
-        duration_ns: span.duration().unwrap_or(0),
+/// The nodes of one trace, each once.
+#[derive(Debug)]
+struct Touched {
+    nodes: Vec<u32>,
+    /// By node: the last trace that touched it.
+    last: Vec<u32>,
+    trace: u32,
+}
+
+impl Touched {
+    fn next_trace(&mut self) {
+        self.nodes.clear();
+        self.trace = self.trace.wrapping_add(1);
+        if self.trace == 0 {
+            self.last.fill(0);
+            self.trace = 1;
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, node: u32) {
+        if let Some(last) = self.last.get_mut(node as usize)
+            && *last != self.trace
+        {
+            *last = self.trace;
+            self.nodes.push(node);
+        }
     }
 }
 
 /// A call as one of its ends tells it.
+#[inline]
 fn event(span: &Span<'_>) -> Event {
     Event {
         weight: span.weight(),
@@ -66,7 +98,9 @@ fn event(span: &Span<'_>) -> Event {
         class: if span.failed() { span.error } else { 0 },
         start: span.row.start,
         duration: span.duration(),
-        exemplar: exemplar(span),
+        trace: span.row.trace,
+        span: span.row.span,
+        luck: span.luck,
     }
 }
 
@@ -85,16 +119,20 @@ fn event_of_both(client: &Span<'_>, server: &Span<'_>) -> Event {
 }
 
 impl<'a> Pairer<'a> {
-    pub(super) fn new(identity: &'a Identity, max_edges: usize) -> Self {
+    pub(super) fn new(identity: &'a Identity, contents: &'a Contents, max_edges: usize) -> Self {
         Self {
             identity,
-            tally: Tally::new(identity.resource_hashes.len(), identity.nodes.len(), max_edges),
+            contents,
+            tally: Tally::new(identity, max_edges),
             spans: Vec::new(),
+            ids: Vec::new(),
             roles: Vec::new(),
             strangers: Vec::new(),
             explained: Vec::new(),
             delivered: HashSet::default(),
-            touched: Vec::new(),
+            touched: Touched { nodes: Vec::new(), last: vec![0; identity.nodes.len()], trace: 0 },
+            self_times: SelfTimes::default(),
+            through: Through::default(),
         }
     }
 
@@ -107,48 +145,74 @@ impl<'a> Pairer<'a> {
         self.tally.counts.beyond_trace += spans;
     }
 
-    /// One whole trace: its rows (possibly none, when only links point to it) sorted by span id, and the links into it.
-    pub(super) fn trace(&mut self, rows: &mut [StoredSpan], links: &mut [StoredLink]) {
+    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), by span id, and the
+    /// links into it.
+    pub(super) fn trace(&mut self, id: u128, rows: &[StoredSpan], order: &[Key], links: &mut [StoredLink]) {
         let mut spans = std::mem::take(&mut self.spans);
         let mut roles = std::mem::take(&mut self.roles);
-        self.tally.counts.duplicates += trace::unite(rows, self.identity, &mut spans);
+        let luck = hash::trace(id);
+        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.ids);
         roles.clear();
         roles.resize(spans.len(), Role::default());
         self.strangers.clear();
         self.explained.clear();
-        self.delivered.clear();
-        self.touched.clear();
-        self.count(&spans);
-        for (at, span) in spans.iter().enumerate() {
-            self.called(&spans, &mut roles, at, span);
+        if !self.delivered.is_empty() {
+            self.delivered.clear();
         }
-        self.strangers(&spans, &mut roles);
+        self.touched.next_trace();
+        let gateways = self.identity.has_rules && self.through.apply(&mut spans, &mut roles);
+        self.count(&spans);
+        self.all_called(&spans, &mut roles);
+        if !self.strangers.is_empty() {
+            self.strangers(&spans, &mut roles);
+        }
         if !links.is_empty() {
             self.links(&spans, &mut roles, links);
         }
-        note_layers(&spans, &mut roles);
-        for (span, role) in spans.iter().zip(&roles) {
-            if span.kept() && span.row.kind.calls_out() {
-                self.calling(&spans, &roles, span, role);
-            }
+        if gateways {
+            self.gateways(&spans, &mut roles);
         }
+        note_layers(&spans, &mut roles, Fate::Kept);
+        self.all_calling(&spans, &roles);
         self.touch(&spans);
         (self.spans, self.roles) = (spans, roles);
     }
 
+    #[inline(never)]
+    fn all_called(&mut self, spans: &[Span<'a>], roles: &mut [Role]) {
+        for (at, span) in spans.iter().enumerate() {
+            self.called(spans, roles, at, span);
+        }
+    }
+
+    #[inline(never)]
+    fn all_calling(&mut self, spans: &[Span<'a>], roles: &[Role]) {
+        for (span, role) in spans.iter().zip(roles) {
+            if span.kept() && span.row.kind.calls_out() {
+                self.calling(spans, roles, span, role);
+            }
+        }
+    }
+
     /// Coverage, operations, attributes and digest.
+    #[inline(never)]
     fn count(&mut self, spans: &[Span<'a>]) {
         let counts = &mut self.tally.counts;
-        let (mut kept, mut rooted) = (false, false);
-        for span in spans {
-            counts.digest = counts.digest.wrapping_add(trace::digest(&span.row, self.identity));
+        let (mut kept, mut rooted) = (0, false);
+        let mut sum = 0u128;
+        let own = self.self_times.of(spans.len(), |at| interval(spans, at));
+        for (span, own) in spans.iter().zip(own) {
+            sum = sum.wrapping_add(trace::digest(&span.row));
             rooted |= span.parent == Parent::Root;
             if span.fate == Fate::Ignored {
                 counts.ignored += 1;
                 continue;
             }
-            kept = true;
-            counts.spans += 1;
+            if span.fate == Fate::Merged {
+                counts.transparent += 1;
+                continue;
+            }
+            kept += 1;
             counts.cover(span.row.start, span.row.end);
             counts.orphans += u64::from(span.parent == Parent::Lost);
             counts.no_duration += u64::from(span.duration().is_none());
@@ -157,22 +221,28 @@ impl<'a> Pairer<'a> {
                 counts.beyond_services += 1;
                 continue;
             }
-            let op = self.identity.ops.get(span.row.op as usize);
-            counts.beyond_operations += u64::from(op.is_none_or(|op| op.beyond));
-            counts.beyond_peers += u64::from(is_peer_stand_in(span.row.peer));
+            counts.beyond_operations += u64::from(span.beyond);
+            counts.beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }
-            let operation = self.tally.operations.entry((span.op, span.row.kind)).or_default();
-            operation.add(&event(span));
-            operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+            if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
+                operation.add(&event(span), self.contents);
+                operation.self_time.add(*own, span.weight());
+                operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+            }
         }
-        counts.traces += u64::from(kept);
-        counts.rootless_traces += u64::from(kept && !rooted);
+        counts.digest = counts.digest.wrapping_add(sum);
+        counts.spans += kept;
+        counts.traces += u64::from(kept > 0);
+        counts.rootless_traces += u64::from(kept > 0 && !rooted);
     }
 
     /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
     fn called(&mut self, spans: &[Span<'a>], roles: &mut [Role], at: usize, span: &Span<'a>) {
+        if span.fate == Fate::Merged {
+            return;
+        }
         let Parent::At(above) = span.parent else {
             if span.kept() {
                 self.topmost(span);
@@ -215,12 +285,13 @@ impl<'a> Pairer<'a> {
         let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
+            Some(IGNORED) => return,
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
-            Some(NOWHERE) | None => (self.identity.user, EdgeKind::Entry),
+            Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
         };
         let call = Call::new(source, span.node, kind, KnownBy::Inferred, event(span));
-        self.emit(Call { server: span.duration(), operations: (0, span.op), ..call });
+        self.emit(Call { server: span.duration(), operations: (0, span.op), ends: (0, self.says(span)), ..call });
     }
 
     /// A message whose sender is not known. A span with links is left to its links.
@@ -232,7 +303,7 @@ impl<'a> Pairer<'a> {
 
     fn deliver_inferred(&mut self, span: &Span<'a>) {
         if let Some(peer) = messaging(span) {
-            self.deliver(peer.node, None, span, KnownBy::Inferred);
+            self.deliver(self.identity.peer_node(peer, span.node), None, span, KnownBy::Inferred);
         }
     }
 
@@ -246,7 +317,8 @@ impl<'a> Pairer<'a> {
             } else {
                 // The publishing span is missing: there was one publish for this delivery, of unknown duration.
                 let sent = Event { duration: None, ..event(span) };
-                self.emit(Call::new(parent.node, topic, EdgeKind::Messaging, known_by, sent));
+                let call = Call::new(parent.node, topic, EdgeKind::Messaging, known_by, sent);
+                self.emit(Call { ends: (self.says(parent), 0), ..call });
             }
             self.delivered.insert((above, span.row.trace, span.node));
             self.deliver(topic, Some(parent), span, known_by);
@@ -257,14 +329,18 @@ impl<'a> Pairer<'a> {
         let server = span.duration();
         let call = Call::new(parent.node, span.node, EdgeKind::Call, known_by, event);
         let gap = client.zip(server).filter(|_| known_by == KnownBy::Paired).map(|(c, s)| c.saturating_sub(s));
-        self.emit(Call { client, server, gap, operations: (if calls_out { parent.op } else { 0 }, span.op), ..call });
+        let operations = (if calls_out { parent.op } else { 0 }, span.op);
+        self.emit(Call { client, server, gap, operations, ends: (self.says(parent), self.says(span)), ..call });
     }
 
     /// The topic between two spans: as the sender names it, else as the receiver does, else unnamed.
     fn topic(&self, sender: &Span<'a>, receiver: &Span<'a>) -> u32 {
-        let both = [messaging(sender), messaging(receiver)];
-        let named = both.iter().flatten().find(|peer| peer.named).or(both.iter().flatten().next());
-        named.map_or(self.identity.unnamed_topic, |peer| peer.node)
+        let both = [sender, receiver].map(|span| messaging(span).map(|peer| (peer, span.node)));
+        let named = both.iter().flatten().find(|(peer, _)| peer.named).or(both.iter().flatten().next());
+        named.map_or_else(
+            || self.identity.unnamed_topic(sender.node),
+            |(peer, near)| self.identity.peer_node(peer, *near),
+        )
     }
 
     /// A message received: the topic to the receiving service. Time, weight and failure are the receiver's.
@@ -273,7 +349,8 @@ impl<'a> Pairer<'a> {
         let dwell =
             sent.and_then(Span::end).filter(|_| span.row.start > 0).map(|end| span.row.start.saturating_sub(end));
         let call = Call::new(topic, span.node, EdgeKind::Messaging, known_by, event(span));
-        self.emit(Call { server: span.duration(), dwell, operations: (sent.map_or(0, |s| s.op), span.op), ..call });
+        let operations = (sent.map_or(0, |s| s.op), span.op);
+        self.emit(Call { server: span.duration(), dwell, operations, ends: (0, self.says(span)), ..call });
     }
 
     /// The rest of rule 2: children in another service that are neither SERVER nor CONSUMER.
@@ -306,11 +383,11 @@ impl<'a> Pairer<'a> {
         for link in links.iter() {
             let copy = previous.is_some_and(|before| same(before, link));
             previous = Some(link);
-            let span = Span::new(link.from, self.identity);
+            let span = Span::new(link.from, hash::trace(link.from.trace), self.identity);
             if copy || !span.kept() {
                 continue;
             }
-            let mut found = trace::positions(spans, link.linked_span);
+            let mut found = trace::positions(&self.ids, link.linked_span);
             self.tally.counts.unresolved_links += u64::from(found.is_empty());
             if span.row.kind != SpanKind::Consumer {
                 continue;
@@ -340,57 +417,129 @@ impl<'a> Pairer<'a> {
 
     /// Publishes, and rule 4.
     fn calling(&mut self, spans: &[Span<'a>], roles: &[Role], span: &Span<'a>, role: &Role) {
-        let peer = span.peer.filter(|peer| peer.kind != PeerKind::None);
-        let call = |target, kind, known_by| Call {
-            client: span.duration(),
-            operations: (span.op, 0),
-            ..Call::new(span.node, target, kind, known_by, event(span))
-        };
         if let Some((known_by, topic)) = role.publish {
-            let topic = messaging(span).filter(|peer| peer.named).map_or(topic, |peer| peer.node);
-            return self.emit(call(topic, EdgeKind::Messaging, known_by));
+            let named = messaging(span).filter(|peer| peer.named);
+            let topic = named.map_or(topic, |peer| self.identity.peer_node(peer, span.node));
+            return self.emit(outgoing(self.source(span), span, topic, EdgeKind::Messaging, known_by));
         }
         if role.answered || another_layer_counts(spans, roles, span, role) {
             return;
         }
-        let Some(peer) = peer else {
+        if !self.infer(self.source(span), span) {
             self.tally.counts.unpaired += 1;
-            return;
-        };
+        }
+    }
+
+    /// Rule 4: a call from `source` (node and operation) to what the attributes of `span` name, if they name anything.
+    fn infer(&mut self, source: Source, span: &Span<'a>) -> bool {
+        let Some(peer) = span.peer.filter(|peer| peer.kind != PeerKind::None) else { return false };
         let kind = match peer.kind {
             PeerKind::Database => EdgeKind::Database,
             // A CLIENT span with links receives: its CONSUMER spans tell the deliveries.
-            PeerKind::Messaging if span.row.kind == SpanKind::Client && span.row.flags.has(SpanFlags::LINKED) => return,
+            PeerKind::Messaging if span.row.kind == SpanKind::Client && span.row.flags.has(SpanFlags::LINKED) => {
+                return true;
+            }
             PeerKind::Messaging => EdgeKind::Messaging,
             PeerKind::Service => EdgeKind::Call,
             PeerKind::External | PeerKind::None => EdgeKind::External,
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
-            NOWHERE => self.tally.counts.unpaired += 1,
-            target => self.emit(call(target, kind, KnownBy::Inferred)),
+            IGNORED => {}
+            NOWHERE => return false,
+            target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
+        }
+        true
+    }
+
+    /// Calls of gateways that are looked through and that nobody behind them answers: whoever is above the gateway calls
+    /// what it names. Above a gateway at the root that is somebody outside.
+    fn gateways(&mut self, spans: &[Span<'a>], roles: &mut [Role]) {
+        note_layers(spans, roles, Fate::Merged);
+        for (at, span) in spans.iter().enumerate() {
+            let calls = span.fate == Fate::Merged && span.row.kind.calls_out();
+            let Some(role) = roles.get(at).filter(|role| calls && !role.answered) else { continue };
+            if another_layer_counts(spans, roles, span, role) {
+                continue;
+            }
+            let above = match self.through.above(at) {
+                Some(Parent::At(above)) => spans.get(above).map(|caller| (above, caller)),
+                Some(Parent::Root) => {
+                    let user = Source { node: self.identity.entry_to(span.row.op, span.row.service), op: 0, says: 0 };
+                    self.tally.counts.unpaired += u64::from(!self.infer(user, span));
+                    continue;
+                }
+                _ => None,
+            };
+            let Some((above, caller)) = above.filter(|(_, caller)| caller.kept()) else { continue };
+            let calls_out = caller.row.kind.calls_out();
+            let source = self.source(caller);
+            if self.infer(Source { op: if calls_out { source.op } else { 0 }, ..source }, span) {
+                if let Some(role) = roles.get_mut(above).filter(|_| calls_out) {
+                    role.answered = true;
+                }
+            } else if !calls_out {
+                self.tally.counts.unpaired += 1;
+            }
         }
     }
 
+    /// What the span's resource says of its version, environment, cluster and region.
+    fn says(&self, span: &Span<'_>) -> u32 {
+        self.identity.dimensions.of(span.row.resource)
+    }
+
+    fn source(&self, span: &Span<'a>) -> Source {
+        Source { node: span.node, op: span.op, says: self.says(span) }
+    }
+
     fn emit(&mut self, call: Call) {
-        self.touched.extend([call.source, call.target]);
-        self.tally.call(&call);
+        self.touched.add(call.source);
+        self.touched.add(call.target);
+        self.tally.call(&call, self.contents);
     }
 
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
+    #[inline(never)]
     fn touch(&mut self, spans: &[Span<'a>]) {
         let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
         let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };
         self.tally.counts.entry_traces += entry.weight();
-        self.touched.extend(spans.iter().filter(|s| s.kept()).map(|s| s.node));
-        self.touched.sort_unstable();
-        self.touched.dedup();
-        for node in &self.touched {
+        spans.iter().filter(|s| s.kept()).for_each(|span| self.touched.add(span.node));
+        for node in &self.touched.nodes {
             if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
                 *weight += entry.weight();
             }
         }
     }
+}
+
+/// A span as far as self time goes.
+fn interval(spans: &[Span<'_>], at: usize) -> Interval {
+    let Some(span) = spans.get(at) else { return Interval::default() };
+    let awaited = |parent: &Span<'_>| {
+        is_awaited(parent.row.kind, span.row.kind, parent.row.service == span.row.service || parent.node == span.node)
+    };
+    let parent = match span.parent {
+        // A gateway that is looked through is no child: what is behind it is.
+        Parent::At(above) if span.fate != Fate::Merged && spans.get(above).is_some_and(awaited) => Some(above),
+        _ => None,
+    };
+    Interval { start: span.row.start, end: span.end().unwrap_or(span.row.start), parent }
+}
+
+/// A call as the calling span tells it.
+fn outgoing(source: Source, span: &Span<'_>, target: u32, kind: EdgeKind, known_by: KnownBy) -> Call {
+    let call = Call::new(source.node, target, kind, known_by, event(span));
+    Call { client: span.duration(), operations: (source.op, 0), ends: (source.says, 0), ..call }
+}
+
+/// Who calls: node, operation (0 when not seen) and what its resource says.
+#[derive(Clone, Copy)]
+struct Source {
+    node: u32,
+    op: u32,
+    says: u32,
 }
 
 fn messaging<'a>(span: &Span<'a>) -> Option<&'a PeerRef> {

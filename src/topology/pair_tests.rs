@@ -241,7 +241,7 @@ fn ignored_spans_are_counted_and_their_children_are_neither_orphans_nor_entries(
     );
     assert_eq!(edges(&snapshot), ["api -> database:mysql:ts database inferred 1"]);
     let coverage = &snapshot.coverage;
-    assert_eq!((coverage.spans, coverage.ignored, coverage.orphans, coverage.rootless_traces), (4, 2, 0, 0));
+    assert_eq!((coverage.spans, coverage.ignored, coverage.orphans, coverage.rootless_traces), (3, 3, 0, 0));
 }
 
 #[test]
@@ -343,4 +343,23 @@ fn a_long_chain_a_cycle_of_parents_and_a_wide_fan_take_no_quadratic_time() {
     assert_eq!(edge(&snapshot, "a", "b").n + edge(&snapshot, "b", "a").n, n - 1);
     assert_eq!(edge(&snapshot, "y", "x").n, 1);
     assert_eq!(snapshot.coverage.orphans, 1, "a span that is its own parent has none");
+}
+
+#[test]
+fn self_time_is_weighted_and_leaves_out_what_children_do_but_not_what_receivers_do() {
+    let snapshot = snapshot(&[
+        s(1, 0, "web", Server).at(0, 100).weight(4),
+        s(2, 1, "web", Client).at(10, 60).weight(4),
+        s(3, 2, "api", Server).at(20, 50).weight(4),
+        s(4, 1, "web", Producer).at(55, 80).topic("t").weight(4),
+        s(5, 4, "mail", Consumer).at(60, 200).weight(4),
+        s(6, 0, "mail", Internal).at(0, 50).trace(2).weight(4),
+        s(7, 6, "mail", Consumer).at(10, 20).trace(2).weight(4),
+    ]);
+    let own = |service: &str, kind| {
+        let of = snapshot.operations.iter().find(|o| o.service.0 == service && o.kind == kind).unwrap();
+        of.self_ns.unwrap().to_string()
+    };
+    assert_eq!([own("web", Server), own("web", Client), own("api", Server)], ["120", "80", "120"]);
+    assert_eq!([own("web", Producer), own("mail", Internal), own("mail", Consumer)], ["100", "160", "600"]);
 }

@@ -1,6 +1,6 @@
 //! Questions to the graph of a snapshot. petgraph does the walking and stays inside: answers are node ids, sorted.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::algo::articulation_points::articulation_points;
 use petgraph::algo::{dominators, kosaraju_scc};
@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
 use petgraph::{Direction, Incoming, Outgoing};
 
-use super::snapshot::{EdgeKind, NodeId, NodeKind, Snapshot};
+use super::snapshot::{Edge, EdgeKind, NodeId, NodeKind, Snapshot};
 
 /// The graph of one snapshot, ready to be asked.
 #[derive(Debug, Clone)]
@@ -22,10 +22,16 @@ impl<'a> Graph<'a> {
     /// Builds the graph; edges whose ends are not among the nodes are left out.
     #[must_use]
     pub fn new(snapshot: &'a Snapshot) -> Self {
+        Self::of(snapshot, &snapshot.edges)
+    }
+
+    /// The nodes of a snapshot with edges of one's choice, as far as their ends are among them.
+    #[must_use]
+    pub fn of<'e>(snapshot: &'a Snapshot, edges: impl IntoIterator<Item = &'e Edge>) -> Self {
         let mut graph = DiGraph::with_capacity(snapshot.nodes.len(), snapshot.edges.len());
         let index: BTreeMap<&NodeId, NodeIndex> =
             snapshot.nodes.iter().enumerate().map(|(at, node)| (&node.id, graph.add_node(at))).collect();
-        for edge in &snapshot.edges {
+        for edge in edges {
             if let (Some(source), Some(target)) = (index.get(&edge.source), index.get(&edge.target)) {
                 graph.add_edge(*source, *target, edge.kind);
             }
@@ -61,22 +67,23 @@ impl<'a> Graph<'a> {
     }
 
     fn by_depth(&self, node: &NodeId, direction: Direction) -> BTreeMap<usize, Vec<NodeId>> {
-        let Some(start) = self.index.get(node) else { return BTreeMap::new() };
-        let mut depths = BTreeMap::from([(*start, 0)]);
-        let mut queue = VecDeque::from([(*start, 0)]);
-        while let Some((at, depth)) = queue.pop_front() {
-            for next in self.graph.neighbors_directed(at, direction) {
-                depths.entry(next).or_insert_with(|| {
-                    queue.push_back((next, depth + 1));
-                    depth + 1
-                });
+        let Some(start) = self.index.get(node).copied() else { return BTreeMap::new() };
+        let mut seen = vec![false; self.graph.node_count()];
+        let mut layers = BTreeMap::new();
+        let mut layer = vec![start];
+        for depth in 1.. {
+            layer.iter().filter_map(|at| seen.get_mut(at.index()).map(|s| *s = true)).for_each(drop);
+            let next = layer.iter().flat_map(|at| self.graph.neighbors_directed(*at, direction));
+            let mut next: Vec<NodeIndex> = next.filter(|at| seen.get(at.index()) == Some(&false)).collect();
+            next.sort_unstable();
+            next.dedup();
+            if next.is_empty() {
+                break;
             }
+            layers.insert(depth, self.ids(next.iter().copied()));
+            layer = next;
         }
-        let mut layers: BTreeMap<usize, BTreeSet<NodeIndex>> = BTreeMap::new();
-        for (at, depth) in depths.into_iter().filter(|(at, _)| at != start) {
-            layers.entry(depth).or_default().insert(at);
-        }
-        layers.into_iter().map(|(depth, nodes)| (depth, self.ids(nodes))).collect()
+        layers
     }
 
     /// Everything that can be reached from `node`, itself included.
@@ -121,7 +128,12 @@ impl<'a> Graph<'a> {
     /// none is certain, or when no entry leads there.
     #[must_use]
     pub fn dominators(&self, node: &NodeId) -> Vec<NodeId> {
-        let Some(target) = self.index.get(node).copied() else { return Vec::new() };
+        self.dominator_tree().of(node)
+    }
+
+    /// The dominators of all nodes, worked out once (Cooper, Harvey and Kennedy, "A simple, fast dominance algorithm").
+    #[must_use]
+    pub fn dominator_tree(&self) -> DominatorTree<'_, 'a> {
         let mut graph = self.graph.clone();
         let outside = graph.add_node(usize::MAX);
         for (at, node) in self.graph.node_indices().zip(&self.snapshot.nodes) {
@@ -130,9 +142,7 @@ impl<'a> Graph<'a> {
                 graph.add_edge(outside, at, EdgeKind::Entry);
             }
         }
-        let all = dominators::simple_fast(&graph, outside);
-        let chain = all.strict_dominators(target).into_iter().flatten();
-        chain.filter(|at| *at != outside).filter_map(|at| self.id(at)).cloned().collect()
+        DominatorTree { graph: self, outside, all: dominators::simple_fast(&graph, outside) }
     }
 
     /// The share of requests from outside whose trace touches `node`, 0..=1, exact; `None` without such requests.
@@ -180,6 +190,24 @@ impl<'a> Graph<'a> {
             at = *next;
         }
         chain
+    }
+}
+
+/// Which nodes every request from outside has to pass on its way to another.
+#[derive(Debug)]
+pub struct DominatorTree<'g, 'a> {
+    graph: &'g Graph<'a>,
+    outside: NodeIndex,
+    all: dominators::Dominators<NodeIndex>,
+}
+
+impl DominatorTree<'_, '_> {
+    /// See [`Graph::dominators`].
+    #[must_use]
+    pub fn of(&self, node: &NodeId) -> Vec<NodeId> {
+        let Some(target) = self.graph.index.get(node).copied() else { return Vec::new() };
+        let chain = self.all.strict_dominators(target).into_iter().flatten();
+        chain.filter(|at| *at != self.outside).filter_map(|at| self.graph.id(at)).cloned().collect()
     }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TimeSum;
 use super::bins::Bins;
 use crate::spans::Weight;
 
@@ -87,6 +88,12 @@ impl Sketch {
     #[allow(clippy::cast_precision_loss, reason = "a mean is a float")]
     pub fn mean(&self) -> Option<f64> {
         (!self.weight.is_zero()).then(|| self.sum_micro as f64 / self.weight.micro() as f64)
+    }
+
+    /// The exact weighted sum.
+    #[must_use]
+    pub fn sum(&self) -> TimeSum {
+        TimeSum::from_micro(self.sum_micro)
     }
 
     /// The exact weighted sum in seconds: the time all calls took together.

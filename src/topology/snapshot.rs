@@ -8,7 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Sketch;
+use super::dimensions::EdgeDimension;
+use super::shard::Parts;
+use super::{Sketch, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -31,6 +33,10 @@ pub struct Snapshot {
     pub operations: Vec<Operation>,
     /// Sorted by (source, target, kind).
     pub edges: Vec<Edge>,
+    /// Set while shards of the run are missing: lists are then longer than published ones, and nothing but merging is
+    /// meant to read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Parts>,
 }
 
 impl Snapshot {
@@ -82,6 +88,10 @@ pub struct Provenance {
     pub tool_version: String,
     /// Sum of a 128-bit hash over all unique spans, 32 hex digits: equal exactly when the spans are.
     pub spans_digest: String,
+    /// Fingerprint of the rules of the `topology` section, 32 hex digits; absent without rules. Only snapshots of the same
+    /// rules merge.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules: String,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
@@ -129,6 +139,9 @@ pub struct Coverage {
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
     pub ignored: u64,
+    /// Spans of gateways that a rule looks through.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub transparent: u64,
     /// What is beyond a cap, by what was capped: spans of `services`, `operations`, `peers` and over-long traces
     /// (`trace_spans`), calls of `edges`.
     pub overflow: BTreeMap<String, u64>,
@@ -140,8 +153,13 @@ pub struct Coverage {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_nothing(weight: &Weight) -> bool {
+pub(super) fn is_nothing(weight: &Weight) -> bool {
     weight.is_zero()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Coverage {
@@ -334,16 +352,17 @@ pub struct Exemplar {
     pub duration_ns: u64,
 }
 
-/// Exemplars by class, at most 3 each. Chosen by hash of the trace id or by rank, never by arrival.
+/// Exemplars by class, one span a trace. Chosen by hash of the trace id or by rank, never by arrival, so that those of
+/// shards merge to those of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemplars {
-    /// The slowest, slowest first.
+    /// The 3 slowest, slowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slow: Vec<Exemplar>,
-    /// Failed ones.
+    /// Failed ones: the 3 of smallest trace hash, in order of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Exemplar>,
-    /// Successful ones near the median.
+    /// Successful ones, a random sample: the 5 of smallest trace hash, in order of it. See [`Self::nearest_typical`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub typical: Vec<Exemplar>,
 }
@@ -353,6 +372,21 @@ impl Exemplars {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slow.is_empty() && self.failed.is_empty() && self.typical.is_empty()
+    }
+
+    /// The typical ones, those whose duration is nearest to `median` nanoseconds first.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration in nanoseconds; saturates")]
+    pub fn typical_by_nearness(&self, median: f64) -> Vec<&Exemplar> {
+        let mut typical: Vec<&Exemplar> = self.typical.iter().collect();
+        typical.sort_by_key(|e| e.duration_ns.abs_diff(median as u64));
+        typical
+    }
+
+    /// The typical one whose duration is nearest to `median` nanoseconds; of several the first.
+    #[must_use]
+    pub fn nearest_typical(&self, median: f64) -> Option<&Exemplar> {
+        self.typical_by_nearness(median).into_iter().next()
     }
 }
 
@@ -371,6 +405,10 @@ pub struct Operation {
     pub entry: bool,
     /// Its spans.
     pub stats: Stats,
+    /// The time its spans worked themselves: of [`Stats::durations`] what was not spent waiting for children. `None` where
+    /// nobody knows: the snapshot is of aggregates, or older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_ns: Option<TimeSum>,
 }
 
 mod kind_name {
@@ -491,6 +529,10 @@ pub struct Edge {
     /// The calls by operation, most frequent first, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<EdgeOperation>,
+    /// The calls by what either end says of its version, environment, cluster and region. At most 64 pairs of values a
+    /// key; more are summed under `(other)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, Vec<EdgeDimension>>,
     /// Traces to open. Span ids are the caller's where it was seen.
     #[serde(default, skip_serializing_if = "Exemplars::is_empty")]
     pub exemplars: Exemplars,

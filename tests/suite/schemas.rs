@@ -13,7 +13,7 @@ use crate::shop;
 
 #[path = "../../examples/shop/model/mod.rs"]
 #[allow(dead_code, reason = "the example uses the rest")]
-mod model;
+pub mod model;
 
 const NAMES: [&str; 8] = ["check", "config", "diff", "generate", "graph", "ledger", "slo", "snapshot"];
 
@@ -93,7 +93,8 @@ fn every_command(case: Case, base: &str, head: &str) -> Case {
         .run_valid(0, "diff base.snapshot.json base.snapshot.json --format json", "diff")
         .run_valid(0, "diff base.snapshot.json head.snapshot.json --fail-on never --format json", "diff")
         .run_valid(0, "diff head.snapshot.json base.snapshot.json --fail-on never --format json", "diff");
-    for name in ["base.snapshot.json", "head.snapshot.json", "out/topology.snapshot.json"] {
+    let case = case.run(&format!("capture --from {base} --shard 1/3 --output part.snapshot.json")).expect_exit(0);
+    for name in ["base.snapshot.json", "head.snapshot.json", "part.snapshot.json", "out/topology.snapshot.json"] {
         assert_valid("snapshot", &serde_json::from_str(&case.text(name)).unwrap());
     }
     assert_valid("ledger", &yaml(&case.text("out/runbooks.lock.yaml")));
@@ -335,11 +336,22 @@ fn a_configuration_with_every_key_of_the_schema_is_read() {
     let whole = whole_config();
     assert_valid("config", &whole);
     let config = read(&whole).unwrap_or_else(|e| panic!("{e:#?}"));
+    use tracebook::topology::cfg::{
+        Alias, Caller, DatabaseBy, DatabaseIdentity, Dimension, Gateway, Preset, TopologyConfig, Treat,
+    };
+    let caller =
+        Caller { service: Some("mobile-bff".into()), operation: Some("POST /hooks/*".into()), name: "mobile".into() };
     assert_eq!(
         config.topology,
-        tracebook::topology::cfg::TopologyConfig {
+        TopologyConfig {
+            ignore: vec![Preset::HealthChecks],
             ignore_services: vec!["loadgenerator".into()],
             ignore_operations: vec!["GET /healthz*".into()],
+            aliases: vec![Alias { pattern: "cart-*".into(), name: "cart".into() }],
+            gateways: vec![Gateway { pattern: "istio-ingress*".into(), treat: Treat::Merged }],
+            callers: vec![caller],
+            database_identity: vec![DatabaseIdentity { system: "postgresql".into(), by: DatabaseBy::Both }],
+            identity_dimensions: vec![Dimension::Environment],
             ..Default::default()
         }
     );
@@ -421,8 +433,30 @@ fn schema_and_program_agree_on_what_is_well_formed() {
         one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({ "objectives": [one] })
     };
+    let alias =
+        |pattern: &str, name: &str| json!({ "topology": { "aliases": [ { "match": pattern, "name": name } ] } });
     let cases = [
         (json!(null), true),
+        (alias("cart-*", "shop/cart"), true),
+        (alias("external:10.*", "external:office"), true),
+        (alias("external:10.*", "payments"), true),
+        (alias("external:10.*", "messaging:kafka:x"), false),
+        (alias("database:mysql:*", "mysql"), true),
+        (alias("database:mysql:*", "external:mysql"), false),
+        (alias("messaging:kafka:a*", "messaging:kafka:a"), true),
+        (alias("messaging:kafka:a*", "a"), false),
+        (alias("cart-*", "database:mysql:cart"), false),
+        (alias("entry:user", "mobile"), false),
+        (alias(" ", "x"), false),
+        (json!({ "topology": { "aliases": [ { "match": 7, "name": true } ] } }), true),
+        (json!({ "topology": { "gateways": [ { "match": "gw" } ] } }), false),
+        (json!({ "topology": { "gateways": [ { "match": "external:gw", "as": "merged" } ] } }), false),
+        (json!({ "topology": { "callers": [ { "name": "mobile" } ] } }), false),
+        (json!({ "topology": { "callers": [ { "name": "mobile", "service": null } ] } }), false),
+        (json!({ "topology": { "callers": [ { "name": "mobile", "operation": "GET *" } ] } }), true),
+        (json!({ "topology": { "database_identity": [ { "system": "", "by": "both" } ] } }), false),
+        (json!({ "topology": { "identity_dimensions": ["service.version"] } }), false),
+        (json!({ "topology": { "ignore": ["health_checks", "metrics_scrapes"] } }), true),
         (json!({ "lookback": "1d12h" }), true),
         (json!({ "lookback": "0d" }), false),
         (json!({ "lookback": "7" }), false),

@@ -45,6 +45,7 @@ fn edge(source: &str, target: &str, kind: EdgeKind, n: u64) -> Edge {
         dwell: Sketch::default(),
         series: Series::default(),
         operations: Vec::new(),
+        dimensions: BTreeMap::new(),
         exemplars: Exemplars::default(),
     }
 }
@@ -59,6 +60,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         name: format!("GET /{service}"),
         entry: service == "frontend",
         stats: stats(100),
+        self_ns: None,
     };
     let mut operations = vec![operation("frontend")];
     if with_cart {
@@ -79,12 +81,14 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             sources: vec!["otlp file".into()],
             tool_version: env!("CARGO_PKG_VERSION").into(),
             spans_digest: "0".repeat(32),
+            rules: String::new(),
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },
         nodes,
         operations,
         edges,
+        shard: None,
     }
 }
 

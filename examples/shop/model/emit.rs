@@ -3,6 +3,7 @@
 //! JSON: hexadecimal ids, 64-bit integers as strings, enums as numbers, nothing that has its default value. Protobuf:
 //! requests one after another are themselves one large request (repeated fields concatenate), so that form streams too.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
@@ -84,15 +85,47 @@ impl<W: io::Write> Writer<W> {
     }
 }
 
-/// Spans by process, then scope.
-type Groups<'a> = BTreeMap<u32, BTreeMap<&'static str, Vec<&'a Span>>>;
+/// Spans by copy of the system and process, then scope.
+type Groups<'a> = BTreeMap<(u32, u32), BTreeMap<&'static str, Vec<&'a Span>>>;
 
 fn group(spans: &[Span]) -> Groups<'_> {
     let mut groups = Groups::new();
     for span in spans {
-        groups.entry(span.process).or_default().entry(span.scope).or_default().push(span);
+        groups.entry((span.cell, span.process)).or_default().entry(span.scope).or_default().push(span);
     }
     groups
+}
+
+/// What a process says of itself: each copy of the system has services of its own.
+fn resource(world: &World, (cell, process): (u32, u32)) -> Cow<'_, Attributes> {
+    let attributes = &world.processes[process as usize].attributes;
+    if cell == 0 {
+        return Cow::Borrowed(attributes);
+    }
+    let mut attributes = attributes.clone();
+    for (key, value) in &mut attributes {
+        if let ("service.name", Value::Static(name)) = (*key, &*value) {
+            *value = Value::Text(format!("{name}-{cell}"));
+        }
+    }
+    Cow::Owned(attributes)
+}
+
+/// A variant is told by a word that no reader takes for an id: syllables, at least four.
+fn name(span: &Span) -> Cow<'static, str> {
+    if span.variant == 0 {
+        return Cow::Borrowed(span.name);
+    }
+    let (mut name, mut left) = (format!("{} ", span.name), span.variant - 1);
+    let mut syllables = 0;
+    while syllables < 4 || left > 0 {
+        let [consonant, vowel] = [left % 14, left / 14 % 5].map(|n| usize::try_from(n).unwrap_or(0));
+        name.push(char::from(b"bdfgklmnprstvz"[consonant]));
+        name.push(char::from(b"aeiou"[vowel]));
+        left /= 70;
+        syllables += 1;
+    }
+    Cow::Owned(name)
 }
 
 // JSON.
@@ -126,7 +159,7 @@ impl<T: Serialize, I: Iterator<Item = T>, F: Fn() -> I> Serialize for List<F> {
     }
 }
 
-struct JsonResource<'a>(&'a World, u32, &'a BTreeMap<&'static str, Vec<&'a Span>>);
+struct JsonResource<'a>(&'a World, (u32, u32), &'a BTreeMap<&'static str, Vec<&'a Span>>);
 
 impl Serialize for JsonResource<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -146,7 +179,7 @@ impl Serialize for JsonResource<'_> {
             spans: L,
         }
         let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("resource", &Resource { attributes: &self.0.processes[self.1 as usize].attributes })?;
+        map.serialize_entry("resource", &Resource { attributes: &resource(self.0, self.1) })?;
         let scopes = || {
             self.2.iter().map(|(name, spans)| ScopeSpans {
                 scope: Scope { name, version: SCOPE_VERSION },
@@ -168,7 +201,7 @@ struct JsonSpan<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     parent_span_id: String,
     flags: u32,
-    name: &'static str,
+    name: Cow<'static, str>,
     kind: u8,
     start_time_unix_nano: String,
     end_time_unix_nano: String,
@@ -212,7 +245,7 @@ fn json_span(span: &Span) -> JsonSpan<'_> {
         trace_state: span.trace_state.as_deref(),
         parent_span_id: if span.parent_id == 0 { String::new() } else { format!("{:016x}", span.parent_id) },
         flags: FLAGS,
-        name: span.name,
+        name: name(span),
         kind: span.kind as u8,
         start_time_unix_nano: span.start.to_string(),
         end_time_unix_nano: span.end.to_string(),
@@ -294,7 +327,7 @@ fn request(world: &World, groups: &Groups<'_>) -> ExportTraceServiceRequest {
         .iter()
         .map(|(process, by_scope)| wire::ResourceSpans {
             resource: Some(wire_resource::Resource {
-                attributes: wire_attributes(&world.processes[*process as usize].attributes),
+                attributes: wire_attributes(&resource(world, *process)),
                 ..wire_resource::Resource::default()
             }),
             scope_spans: scopes(by_scope),
@@ -323,7 +356,7 @@ fn wire_span(span: &Span) -> wire::Span {
         trace_state: span.trace_state.as_deref().unwrap_or_default().to_owned(),
         parent_span_id: if span.parent_id == 0 { Vec::new() } else { parent.to_vec() },
         flags: FLAGS,
-        name: span.name.to_owned(),
+        name: name(span).into_owned(),
         kind: span.kind as i32,
         start_time_unix_nano: span.start,
         end_time_unix_nano: span.end,

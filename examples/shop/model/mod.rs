@@ -10,6 +10,7 @@
 mod aisoc;
 mod convention;
 mod emit;
+pub(crate) mod laps;
 mod rng;
 mod run;
 mod shop;
@@ -18,6 +19,7 @@ mod span;
 mod stream;
 pub(crate) mod system;
 pub(crate) mod truth;
+mod wide;
 mod world;
 
 pub(crate) use emit::Format;
@@ -62,6 +64,12 @@ pub(crate) struct Options {
     pub(crate) fault: Option<Incident>,
     /// Spans in one export request, at most.
     pub(crate) record: usize,
+    /// Eight attributes on every span and on every resource.
+    pub(crate) wide: bool,
+    /// Services wanted, in copies ("cells") of the system; 0 for one copy.
+    pub(crate) services: u64,
+    /// Different names of SERVER and CONSUMER spans; 0 for those of the system.
+    pub(crate) operations: u64,
 }
 
 /// A fault of the system's table and when it holds.
@@ -91,6 +99,9 @@ impl Default for Options {
             duplicates: 0.0,
             fault: None,
             record: 512,
+            wide: false,
+            services: 0,
+            operations: 0,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::convention as conv;
 use super::rng::Rng;
 use super::span::{Attributes, Exception, Kind, Span};
 use super::system::{Failure, Fault, Latency, Place, quantile};
+use super::wide;
 use super::world::World;
 
 /// A call as it was made: the truth about an edge. Spans by position in [`Trace::spans`].
@@ -40,6 +41,8 @@ pub(super) struct Message {
     pub(super) sent: u64,
     /// Whether sampling keeps its trace.
     pub(super) kept: bool,
+    /// The copy of the system that sent it.
+    pub(super) cell: u32,
 }
 
 /// One trace in the making.
@@ -108,6 +111,8 @@ impl<'w> Run<'w> {
             start,
             end: start,
             process,
+            cell: 0,
+            variant: 0,
             scope: conv::scope(self.world.service(service).language, what),
             attributes: Vec::new(),
             error: None,
@@ -130,6 +135,9 @@ impl<'w> Run<'w> {
         let span = &mut self.trace.spans[span];
         span.end = end;
         span.attributes = attributes;
+        if self.world.wide {
+            wide::span(&mut span.attributes, span.kind, span.span_id);
+        }
         span.error = failure.map(|f| f.message);
         span.exception = failure.filter(|f| origin && !f.exception.is_empty()).map(|f| Exception {
             time: end.saturating_sub(1000).max(span.start),

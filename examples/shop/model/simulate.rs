@@ -245,7 +245,7 @@ impl Run<'_> {
         for (group, described) in it.groups.iter().enumerate() {
             if described.batch.is_some() {
                 let (trace_id, region) = (self.trace_id, self.region);
-                self.messages.push(Message { topic, group, region, trace_id, span_id, sent: end, kept: true });
+                self.messages.push(Message { topic, group, region, trace_id, span_id, sent: end, kept: true, cell: 0 });
                 continue;
             }
             let (to, operation) = self.world.groups[topic][group];

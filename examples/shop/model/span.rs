@@ -43,6 +43,10 @@ pub(crate) struct Span {
     pub(crate) end: u64,
     /// Position in `World::processes`.
     pub(crate) process: u32,
+    /// Which copy of the system; 0 is the system itself.
+    pub(crate) cell: u32,
+    /// Told apart from spans of the same name by a word, unless 0.
+    pub(crate) variant: u64,
     /// Instrumentation library.
     pub(crate) scope: &'static str,
     pub(crate) attributes: Attributes,

@@ -78,6 +78,10 @@ pub(crate) struct Generator {
     waiting: BTreeMap<(u64, u128, u64, u8), Span>,
     number: u64,
     batches: u64,
+    /// Copies of the system.
+    cells: u64,
+    /// Spans given a name of their own so far.
+    variants: u64,
     time: u64,
     flushed: bool,
 }
@@ -85,7 +89,7 @@ pub(crate) struct Generator {
 impl Generator {
     /// A generator of a system, or what is wrong with the options.
     pub(crate) fn new(system: &'static System, options: Options) -> Result<Self, String> {
-        let world = World::new(system, options.fault.clone())?;
+        let world = World::new(system, options.fault.clone(), options.wide)?;
         let sampling = options.sample.map(Sampling::new).transpose()?;
         for (what, share) in [
             ("rollout", options.rollout),
@@ -106,6 +110,8 @@ impl Generator {
             waiting: BTreeMap::new(),
             number: 0,
             batches: 0,
+            cells: options.services.div_ceil(system.services.len().max(1) as u64).clamp(1, u64::from(u32::MAX)),
+            variants: 0,
             time: options.start,
             flushed: false,
             options,
@@ -122,6 +128,11 @@ impl Generator {
         self.options.traces = self.number;
     }
 
+    /// From the first request to when the next one after the last would come, nanoseconds.
+    pub(crate) fn period(&self) -> u64 {
+        self.time.saturating_sub(self.options.start)
+    }
+
     /// Spans and messages held at this moment.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
@@ -130,7 +141,7 @@ impl Generator {
 
     /// The truth about everything delivered so far. Complete once the stream has ended.
     pub(crate) fn truth(self) -> Truth {
-        self.ledger.finish(&self.world)
+        Truth { cells: self.cells, ..self.ledger.finish(&self.world) }
     }
 
     /// The next request and the batches it completes.
@@ -139,12 +150,13 @@ impl Generator {
         let world = Rc::clone(&self.world);
         self.poll(self.time);
         let mut run = Run::new(&world, self.options.seed, self.number, self.options.rollout);
+        let cell = u32::try_from(self.number % self.cells).unwrap_or(0);
         self.number += 1;
         run.request(self.time);
         self.time += (self.options.gap as f64 * quantile(ARRIVALS, self.rng.unit())) as u64;
         let kept = self.keeps(run.trace_id());
         let (trace, messages) = (std::mem::take(&mut run.trace), std::mem::take(&mut run.messages));
-        self.deliver(trace, kept, true);
+        self.deliver(trace, kept, true, cell);
         for message in messages {
             let key = (message.topic, message.group, message.region);
             let Some(batch) = world.system.topics[message.topic].groups[message.group].batch else { continue };
@@ -154,7 +166,7 @@ impl Generator {
                 queue.wanted = usize::try_from(wanted).unwrap_or(1);
                 queue.deadline = message.sent.saturating_add(u64::from(batch.linger_ms) * 1_000_000);
             }
-            queue.messages.push(Message { kept, ..message });
+            queue.messages.push(Message { kept, cell, ..message });
             if queue.messages.len() >= queue.wanted {
                 let messages = std::mem::take(queue).messages;
                 self.batch(&messages);
@@ -180,7 +192,8 @@ impl Generator {
         self.batches += 1;
         run.batch(messages);
         let kept = self.keeps(run.trace_id());
-        self.deliver(std::mem::take(&mut run.trace), kept, false);
+        let cell = messages.first().map_or(0, |m| m.cell);
+        self.deliver(std::mem::take(&mut run.trace), kept, false, cell);
     }
 
     fn keeps(&self, trace_id: u128) -> bool {
@@ -188,12 +201,17 @@ impl Generator {
     }
 
     /// Puts the defects in, counts the truth, and queues the spans for export.
-    fn deliver(&mut self, mut trace: Trace, kept: bool, request: bool) {
+    fn deliver(&mut self, mut trace: Trace, kept: bool, request: bool, cell: u32) {
         let lost = self.losses(&trace, request);
         if !kept {
             return;
         }
         for span in &mut trace.spans {
+            span.cell = cell;
+            if self.options.operations > 0 && matches!(span.kind, Kind::Server | Kind::Consumer) {
+                span.variant = self.variants % self.options.operations + 1;
+                self.variants += 1;
+            }
             span.trace_state = self.sampling.as_ref().map(|s| Rc::clone(&s.trace_state));
             if self.world.processes[span.process as usize].service == self.world.skewed {
                 span.start = span.start.saturating_sub(self.options.skew);

@@ -75,6 +75,9 @@ pub(crate) struct ServiceTruth {
 pub(crate) struct Truth {
     pub(crate) system: &'static str,
     pub(crate) seed: u64,
+    /// Copies of the system. Services and edges are those of one copy, their counts those of all.
+    #[serde(skip_serializing_if = "one")]
+    pub(crate) cells: u64,
     /// First start and last end, Unix nanoseconds.
     pub(crate) start_unix_nano: u64,
     pub(crate) end_unix_nano: u64,
@@ -98,6 +101,60 @@ pub(crate) struct Truth {
     pub(crate) services: Vec<ServiceTruth>,
     /// By (source, target).
     pub(crate) edges: Vec<EdgeTruth>,
+}
+
+impl Durations {
+    fn times(&mut self, laps: u64) {
+        self.n *= laps;
+        self.sum_ns *= u128::from(laps);
+    }
+}
+
+impl Truth {
+    /// The truth about the same traffic again and again, each lap a `period` (nanoseconds) after the one before.
+    pub(crate) fn times(mut self, laps: u64, period: u64) -> Self {
+        self.end_unix_nano += laps.saturating_sub(1) * period;
+        for count in [
+            &mut self.spans,
+            &mut self.duplicates,
+            &mut self.traces,
+            &mut self.rootless_traces,
+            &mut self.orphans,
+            &mut self.skewed,
+            &mut self.error_spans,
+            &mut self.exception_events,
+            &mut self.links,
+            &mut self.unresolved_links,
+            &mut self.sampled,
+        ] {
+            *count *= laps;
+        }
+        for service in &mut self.services {
+            service.spans *= laps;
+            service.handled *= laps;
+            service.handled_errors *= laps;
+            service.versions.values_mut().for_each(|n| *n *= laps);
+        }
+        for edge in &mut self.edges {
+            for count in [&mut edge.n, &mut edge.errors_n, &mut edge.messages, &mut edge.message_errors] {
+                *count *= laps;
+            }
+            #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+            {
+                edge.calls = edge.n as f64 * self.weight;
+                edge.errors = edge.errors_n as f64 * self.weight;
+            }
+            for durations in [&mut edge.client, &mut edge.server, &mut edge.per_message, &mut edge.dwell] {
+                durations.times(laps);
+            }
+        }
+        self
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn one(n: &u64) -> bool {
+    *n == 1
 }
 
 /// Counts traces as they are made.

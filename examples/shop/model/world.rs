@@ -42,10 +42,12 @@ pub(crate) struct World {
     pub(super) hosts: Vec<String>,
     pub(super) skewed: usize,
     pub(super) fault: Option<(&'static Fault, Incident)>,
+    /// Spans and resources have eight attributes each.
+    pub(super) wide: bool,
 }
 
 impl World {
-    pub(super) fn new(system: &'static System, incident: Option<Incident>) -> Result<Self, String> {
+    pub(super) fn new(system: &'static System, incident: Option<Incident>, wide: bool) -> Result<Self, String> {
         let find = |service: &str, operation: &str| find_operation(system, service, operation);
         let mut goals = Vec::new();
         for service in system.services {
@@ -78,10 +80,11 @@ impl World {
             goals,
             entries,
             groups,
-            processes: processes(system),
+            processes: processes(system, wide),
             hosts: system.services.iter().map(|s| format!("{}.{}.svc", s.name, system.k8s_namespace)).collect(),
             skewed: system.services.iter().position(|s| s.name == system.skewed).unwrap_or(usize::MAX),
             fault,
+            wide,
         })
     }
 
@@ -164,7 +167,7 @@ fn resolve(system: &System, target: &Target) -> Result<Goal, String> {
 }
 
 /// The pods have the same names whatever the seed, so that two runs differ in traffic only.
-fn processes(system: &System) -> Vec<Process> {
+fn processes(system: &System, wide: bool) -> Vec<Process> {
     let mut rng = Rng::new(0, 0);
     let mut all = Vec::new();
     for (position, service) in system.services.iter().enumerate() {
@@ -190,6 +193,9 @@ fn processes(system: &System) -> Vec<Process> {
                         ("telemetry.sdk.name", Value::Static("opentelemetry")),
                         ("telemetry.sdk.language", Value::Static(service.language)),
                     ]);
+                    if wide {
+                        super::wide::resource(&mut attributes);
+                    }
                     all.push(Process { service: position, version: number, attributes });
                 }
             }

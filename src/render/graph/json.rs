@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::render::json::{number, to_text};
-use crate::topology::{Coverage, Edge, Node, Sketch, Snapshot, Window};
+use crate::topology::query::{self, DominatorTree};
+use crate::topology::{Coverage, Edge, EdgeDimension, Node, NodeId, Sketch, Snapshot, Window};
 
 #[derive(Serialize)]
 struct Graph<'a> {
@@ -13,7 +14,16 @@ struct Graph<'a> {
     window: Window,
     nodes: Vec<NodeJson<'a>>,
     edges: Vec<EdgeJson<'a>>,
+    shape: Shape,
     coverage: &'a Coverage,
+}
+
+/// What the graph as a whole looks like; `docs/topology.md` says how each is found.
+#[derive(Serialize)]
+struct Shape {
+    cycles: Vec<Vec<NodeId>>,
+    single_points_of_failure: Vec<NodeId>,
+    longest_synchronous_chain: Vec<NodeId>,
 }
 
 #[derive(Serialize)]
@@ -29,6 +39,8 @@ struct NodeJson<'a> {
     errors: serde_json::Number,
     error_ratio: Option<f64>,
     handled: Durations,
+    entry_share: Option<f64>,
+    dominators: Vec<NodeId>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: &'a BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -50,6 +62,19 @@ struct EdgeJson<'a> {
     gap: Option<Durations>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dwell: Option<Durations>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dimensions: BTreeMap<&'a str, Vec<DimensionJson<'a>>>,
+}
+
+/// Calls by what either end says of itself.
+#[derive(Serialize)]
+struct DimensionJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    source: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    target: &'a str,
+    calls: serde_json::Number,
+    errors: serde_json::Number,
 }
 
 /// A distribution of durations in seconds; all `null` when nothing was seen on that side.
@@ -79,19 +104,26 @@ impl Durations {
     }
 }
 
-/// `{schema, window, nodes, edges, coverage}`: seconds as numbers, ratios 0–1, arrays sorted, one final line break.
+/// `{schema, window, nodes, edges, shape, coverage}`: seconds as numbers, ratios 0–1, arrays sorted, one final line break.
 #[must_use]
 pub fn json(snapshot: &Snapshot) -> String {
+    let graph = query::Graph::new(snapshot);
+    let tree = graph.dominator_tree();
     to_text(&Graph {
         schema: "tracebook.graph/1",
         window: snapshot.window,
-        nodes: snapshot.nodes.iter().map(node).collect(),
+        nodes: snapshot.nodes.iter().map(|n| node(n, &graph, &tree)).collect(),
         edges: snapshot.edges.iter().map(edge).collect(),
+        shape: Shape {
+            cycles: graph.cycles(),
+            single_points_of_failure: graph.single_points_of_failure(),
+            longest_synchronous_chain: graph.longest_synchronous_chain(),
+        },
         coverage: &snapshot.coverage,
     })
 }
 
-fn node(node: &Node) -> NodeJson<'_> {
+fn node<'a>(node: &'a Node, graph: &query::Graph<'_>, tree: &DominatorTree<'_, '_>) -> NodeJson<'a> {
     NodeJson {
         id: &node.id.0,
         kind: node.kind.name(),
@@ -103,6 +135,8 @@ fn node(node: &Node) -> NodeJson<'_> {
         errors: number(node.handled.errors),
         error_ratio: node.handled.error_ratio(),
         handled: Durations::new(&node.handled.durations),
+        entry_share: graph.entry_share(&node.id),
+        dominators: tree.of(&node.id),
         attributes: &node.attributes,
     }
 }
@@ -122,5 +156,14 @@ fn edge(edge: &Edge) -> EdgeJson<'_> {
         server: Durations::new(&edge.server),
         gap: Durations::some(&edge.gap),
         dwell: Durations::some(&edge.dwell),
+        dimensions: edge
+            .dimensions
+            .iter()
+            .map(|(key, pairs)| (key.as_str(), pairs.iter().map(dimension).collect()))
+            .collect(),
     }
+}
+
+fn dimension(pair: &EdgeDimension) -> DimensionJson<'_> {
+    DimensionJson { source: &pair.source, target: &pair.target, calls: number(pair.calls), errors: number(pair.errors) }
 }

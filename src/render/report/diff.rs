@@ -47,27 +47,32 @@ fn table(diff: &Diff) -> Table {
         table.row(vec![
             Cell::new(change.severity.name()).tone(tone(change.severity)),
             Cell::new(change.code),
-            Cell::name(subject(&change.subject)),
+            Cell::name(subject(change)),
             Cell::new(side(change, change.before.as_ref())),
             Cell::new(side(change, change.after.as_ref())),
-            Cell::new(format!("{} → {}", n(change.before.as_ref()), n(change.after.as_ref()))),
+            Cell::new(sizes(change)),
             Cell::new(change.p_value.map(p_value).unwrap_or_default()),
         ]);
     }
     table
 }
 
-fn subject(subject: &Subject) -> String {
-    match subject {
+fn subject(change: &Change) -> String {
+    match &change.subject {
         Subject::Node { node } => node.0.clone(),
         Subject::Operation { service, kind, operation } => format!("{service}: {operation} ({kind})"),
         Subject::Edge { source, target } => format!("{source} → {target}"),
+        Subject::Nodes { nodes } => {
+            let names: Vec<&str> = nodes.iter().map(|id| id.0.as_str()).collect();
+            names.join(if change.code.starts_with("cycle") { ", " } else { " → " })
+        }
     }
 }
 
 /// The figure the change is about.
 fn side(change: &Change, side: Option<&Side>) -> String {
-    let Some(side) = side else { return "absent".to_owned() };
+    let shape = change.before.is_none() && change.after.is_none();
+    let Some(side) = side else { return if shape { String::new() } else { "absent".to_owned() } };
     let latency = || {
         let part = |name: &str, value: Option<f64>| value.map(|v| format!("{name} {}", format::duration(v)));
         [part("p50", side.p50_seconds), part("p99", side.p99_seconds)]
@@ -82,6 +87,13 @@ fn side(change: &Change, side: Option<&Side>) -> String {
             side.error_ratio.map_or_else(|| "no calls".to_owned(), |r| format!("{} errors", format::ratio(r)))
         }
         _ => format::rate(side.calls_per_second),
+    }
+}
+
+fn sizes(change: &Change) -> String {
+    match (&change.before, &change.after) {
+        (None, None) => String::new(),
+        (before, after) => format!("{} → {}", n(before.as_ref()), n(after.as_ref())),
     }
 }
 

@@ -29,8 +29,16 @@ impl Rows for Until {
         self.0.reject(code, why);
     }
 
-    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        self.0.classify(key)
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        self.0.classify_raw(key)
+    }
+
+    fn known_resource(&mut self, raw: &[u8]) -> Option<ResourceId> {
+        self.0.known_resource(raw)
+    }
+
+    fn learn_resource(&mut self, raw: &[u8], id: ResourceId) {
+        self.0.learn_resource(raw, id);
     }
 }
 

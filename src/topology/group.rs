@@ -1,0 +1,167 @@
+//! The rows of a partition by trace, without sorting them.
+//!
+//! Purpose: each trace's rows, in order of span id. Input: rows in any order. Output: for each trace the positions of its
+//! rows. Rows stay where they are, what moves are keys of 16 bytes. Spans of one trace mostly arrive close together, so
+//! traces are handed out in the order in which they first appear, and their rows are still near.
+//! Must not: depend on the order of traces; nobody may.
+
+use super::hash::Secret;
+use super::row::StoredSpan;
+
+/// Where a row is.
+///
+/// Its span id above its position, so that keys compare as one number, without a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Key(u128);
+
+impl Key {
+    fn new(span: u64, row: u32) -> Self {
+        Self(u128::from(span) << 64 | u128::from(row))
+    }
+
+    /// Its span id.
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
+    #[inline]
+    pub(super) fn span(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    /// The row itself.
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    #[inline]
+    pub(super) fn of(self, rows: &[StoredSpan]) -> Option<&StoredSpan> {
+        rows.get(self.0 as u32 as usize)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Trace {
+    id: u128,
+    /// While counting: its rows. Afterwards: where its keys end.
+    end: u32,
+}
+
+/// Tables, used again for each partition.
+#[derive(Debug)]
+pub(super) struct Groups {
+    secret: Secret,
+    /// Open addressing: position in `traces` plus one, 0 for empty.
+    table: Vec<u32>,
+    traces: Vec<Trace>,
+    /// By row: its trace.
+    trace_of: Vec<u32>,
+    keys: Vec<Key>,
+}
+
+impl Groups {
+    pub(super) fn new(secret: Secret) -> Self {
+        Self { secret, table: Vec::new(), traces: Vec::new(), trace_of: Vec::new(), keys: Vec::new() }
+    }
+
+    /// Groups the rows: at most 2^31 of them.
+    pub(super) fn group(&mut self, rows: &[StoredSpan]) {
+        self.number(rows);
+        let mut end = 0;
+        for trace in &mut self.traces {
+            // From here on the place of the next key.
+            end += std::mem::replace(&mut trace.end, end);
+        }
+        self.keys.clear();
+        self.keys.resize(rows.len(), Key::default());
+        for ((row, trace), at) in rows.iter().zip(&self.trace_of).zip(0u32..) {
+            let Some(trace) = self.traces.get_mut(*trace as usize) else { continue };
+            if let Some(key) = self.keys.get_mut(trace.end as usize) {
+                *key = Key::new(row.span, at);
+            }
+            trace.end += 1;
+        }
+    }
+
+    /// Numbers the traces and counts their rows.
+    #[allow(clippy::cast_possible_truncation, reason = "rows are fewer than 2^31")]
+    fn number(&mut self, rows: &[StoredSpan]) {
+        let size = (2 * rows.len()).next_power_of_two().max(2);
+        let mask = size as u64 - 1;
+        self.table.clear();
+        self.table.resize(size, 0);
+        self.traces.clear();
+        self.trace_of.clear();
+        self.trace_of.reserve(rows.len());
+        let mut before: Option<(u128, u32)> = None;
+        for row in rows {
+            let number = match before {
+                Some((trace, number)) if trace == row.trace => number,
+                _ => self.number_of(row.trace, mask),
+            };
+            before = Some((row.trace, number));
+            if let Some(trace) = self.traces.get_mut(number as usize) {
+                trace.end += 1;
+            }
+            self.trace_of.push(number);
+        }
+    }
+
+    /// The number of a trace, given if it is new.
+    #[allow(clippy::cast_possible_truncation, reason = "masked")]
+    fn number_of(&mut self, id: u128, mask: u64) -> u32 {
+        // The low bits chose the partition.
+        let mut at = (self.secret.trace(id) >> 20) & mask;
+        while let Some(slot) = self.table.get_mut(at as usize) {
+            if *slot == 0 {
+                self.traces.push(Trace { id, end: 0 });
+                *slot = self.traces.len() as u32;
+                return *slot - 1;
+            }
+            if self.traces.get(*slot as usize - 1).is_some_and(|trace| trace.id == id) {
+                return *slot - 1;
+            }
+            at = (at + 1) & mask;
+        }
+        0
+    }
+
+    /// Hands each trace to `take`: its id, and the keys of its rows by span id.
+    pub(super) fn each(&mut self, mut take: impl FnMut(u128, &[Key])) {
+        let mut keys = self.keys.as_mut_slice();
+        let mut start = 0;
+        for trace in &self.traces {
+            let (own, rest) =
+                std::mem::take(&mut keys).split_at_mut_checked((trace.end - start) as usize).unwrap_or_default();
+            own.sort_unstable();
+            take(trace.id, own);
+            (keys, start) = (rest, trace.end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_row_is_with_its_trace_and_in_order_of_span_id() {
+        let mut groups = Groups::new(Secret::new());
+        for traces in [1u128, 3, 1000, 5000] {
+            let row = |i: u64| StoredSpan {
+                trace: u128::from(i * 31) % traces,
+                span: i * 7919 % 1009,
+                ..StoredSpan::default()
+            };
+            let rows: Vec<StoredSpan> = (0..5000).map(row).collect();
+            let mut wanted: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
+            rows.iter().for_each(|row| wanted.entry(row.trace).or_default().push(row.span));
+            wanted.values_mut().for_each(|spans| spans.sort_unstable());
+            groups.group(&rows);
+            let mut got: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
+            groups.each(|trace, keys| {
+                let of =
+                    |key: &Key| key.of(&rows).filter(|row| row.trace == trace && row.span == key.span()).unwrap().span;
+                assert!(got.insert(trace, keys.iter().map(of).collect()).is_none());
+            });
+            assert_eq!(got, wanted);
+        }
+        groups.group(&[]);
+        groups.each(|_, _| unreachable!("no rows, no traces"));
+    }
+}

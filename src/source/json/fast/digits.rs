@@ -64,7 +64,7 @@ pub(super) fn whole(bytes: &[u8]) -> Option<(u64, usize)> {
 #[inline(always)]
 fn eight_digits(digits: [u8; 8]) -> Option<u64> {
     let word = u64::from_le_bytes(digits);
-    let are_digits = word & all(0xf0) == all(0x30) && (word & all(0x0f)) + all(6) & all(0xf0) == 0;
+    let are_digits = word & all(0xf0) == all(0x30) && ((word & all(0x0f)) + all(6)) & all(0xf0) == 0;
     if !are_digits {
         return None;
     }

@@ -133,25 +133,31 @@ impl<'t> Reader<'t, '_, '_> {
             return Ok(id);
         }
         let start = self.scanner.at();
-        let mut pairs = mem::take(&mut self.pairs);
-        pairs.clear();
-        let read = attributes::resource(&mut self.scanner, &mut pairs);
-        let id = match read {
-            Ok(()) => self.target.rows.resource(&pairs),
-            Err(Unsure) => {
+        let text = self.value_text()?;
+        let id = match self.target.rows.known_resource(text.as_bytes()) {
+            Some(id) => id,
+            None => {
+                let end = self.scanner.at();
                 self.scanner.go(start);
-                self.resource_by_reference()?
+                let mut pairs = mem::take(&mut self.pairs);
+                pairs.clear();
+                let read = attributes::resource(&mut self.scanner, &mut pairs);
+                let id = match read {
+                    Ok(()) => self.target.rows.resource(&pairs),
+                    Err(Unsure) => self.resource_by_reference(text)?,
+                };
+                self.pairs = pairs;
+                self.scanner.go(end);
+                self.target.rows.learn_resource(text.as_bytes(), id);
+                id
             }
         };
-        self.pairs = pairs;
-        let text = self.scanner.since(start)?;
         // Only of an object is a text that starts like it the same: 1 is the start of 12.
         self.last = text.starts_with('{').then_some((text, id));
         Ok(id)
     }
 
-    fn resource_by_reference(&mut self) -> Sure<ResourceId> {
-        let text = self.value_text()?;
+    fn resource_by_reference(&mut self, text: &str) -> Sure<ResourceId> {
         let mut pairs = Pairs::new();
         let mut reader = serde_json::Deserializer::from_str(text);
         Hoping(Resource(&mut pairs)).deserialize(&mut reader).map_err(|_| Unsure)?;

@@ -354,7 +354,7 @@ fn stop(bytes: &[u8]) -> Option<(u8, &[u8])> {
 fn stops(word: [u8; 8]) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let word = u64::from_le_bytes(word);
-    let (quote, backslash) = (word ^ ONES * 0x22, word ^ ONES * 0x5c);
+    let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
     let zeros = quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20);
-    zeros & !word & ONES * 0x80
+    zeros & !word & (ONES * 0x80)
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cfg::{Caller, TopologyConfig};
 use super::dict::OTHER;
-use super::dicts::Dicts;
+use super::dicts::{Dicts, is_peer_stand_in};
 use super::dimensions::Dimensions;
 use super::glob;
 pub(super) use super::naming::{Fate, Seed, UNKNOWN_SERVICE};
@@ -57,6 +57,8 @@ pub(super) struct PeerRef {
     pub(super) hash: u64,
     /// A messaging peer that names its destination.
     pub(super) named: bool,
+    /// Whether it stands for peers beyond the cap.
+    pub(super) beyond: bool,
     /// For a logical service name without namespace: the name, to be looked up in the caller's namespace first.
     lookup: Option<String>,
     /// The node it names by the caller's scope, sorted; empty where no scopes are configured.
@@ -146,7 +148,8 @@ impl Identity {
             let Some((at, hash, peer)) = found else { return PeerRef::none() };
             let scopes = scoped.get(&at).map_or(&[][..], Vec::as_slice);
             let scopes = scopes.iter().filter_map(|n| Some((*n, usage.scopes().get(*n as usize)?.as_str())));
-            peer_ref(peer, hash, scopes, &by_name, &|id, scope| position(&scope::id(id.to_owned(), scope, dimensions)))
+            let position = |id: &str, scope: &str| position(&scope::id(id.to_owned(), scope, dimensions));
+            PeerRef { beyond: is_peer_stand_in(at), ..peer_ref(peer, hash, scopes, &by_name, &position) }
         });
         let (errors, classes) = number_errors(dicts);
         let resource_hashes = (0..to_u32(dicts.resources.slots().len()))
@@ -206,7 +209,7 @@ impl Identity {
 impl PeerRef {
     fn none() -> Self {
         let (kind, node) = (PeerKind::None, NOWHERE);
-        Self { kind, node, ignored: false, hash: 0, named: false, lookup: None, scoped: Vec::new() }
+        Self { kind, node, ignored: false, hash: 0, named: false, beyond: false, lookup: None, scoped: Vec::new() }
     }
 }
 
@@ -325,6 +328,7 @@ fn peer_ref<'s>(
         ignored: named.ignored,
         hash,
         named: peer.kind == PeerKind::Messaging && !peer.name.is_empty(),
+        beyond: false,
         lookup: same_name.map(|_| peer.name.clone()),
         scoped,
     }

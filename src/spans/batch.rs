@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::epoch::{Epoch, Generation};
 use super::{SpanId, Strings, Sym, TraceId, Weight};
 
 /// OTLP `Span.SpanKind`.
@@ -246,6 +247,14 @@ pub struct SpanBatch {
 }
 
 impl SpanBatch {
+    /// The generation of its dictionaries: as long as it stays the same, so does what positions in them mean.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        let [resources, peers, errors] =
+            [&self.resources.generation, &self.peers.generation, &self.errors.generation].map(Generation::number);
+        Epoch([self.strings.generation(), resources, peers, errors])
+    }
+
     /// The position of a resource, added if new.
     pub fn resource_id(&mut self, resource: &Resource) -> ResourceId {
         ResourceId(self.resources.intern(resource))
@@ -313,11 +322,12 @@ impl SpanBatch {
 struct Dictionary<T> {
     items: Vec<T>,
     index: HashMap<T, u32, foldhash::fast::FixedState>,
+    generation: Generation,
 }
 
 impl<T: Default + Clone + Eq + std::hash::Hash> Default for Dictionary<T> {
     fn default() -> Self {
-        let mut new = Self { items: Vec::new(), index: HashMap::default() };
+        let mut new = Self { items: Vec::new(), index: HashMap::default(), generation: Generation::default() };
         new.intern(&T::default());
         new
     }
@@ -329,6 +339,7 @@ impl<T: Clone + Eq + std::hash::Hash> Dictionary<T> {
             return *found;
         }
         let Ok(position) = u32::try_from(self.items.len()) else { return 0 };
+        self.generation.grow();
         self.items.push(item.clone());
         self.index.insert(item.clone(), position);
         position
@@ -348,6 +359,28 @@ mod tests {
         assert_eq!(batch.peer_id(&redis), PeerId(1));
         assert_eq!(batch.peer_id(&redis), PeerId(1));
         assert_eq!(batch.peers()[1], redis);
+    }
+
+    #[test]
+    fn the_epoch_stays_while_positions_mean_the_same() {
+        let mut batch = SpanBatch::default();
+        let peer = |name: &str| Peer { kind: PeerKind::Database, name: name.into(), ..Peer::default() };
+        let epoch = batch.epoch();
+        batch.peer_id(&peer("a"));
+        batch.strings.intern("GET");
+        assert_eq!(batch.epoch(), epoch, "dictionaries only grow");
+        let (mut left, mut right) = (batch.clone(), batch.clone());
+        assert_eq!((left.peer_id(&peer("a")), left.epoch()), (PeerId(1), epoch), "a copy means the same");
+        left.peer_id(&peer("b"));
+        right.peer_id(&peer("c"));
+        batch.peer_id(&peer("d"));
+        assert_eq!(batch.epoch(), epoch);
+        let epochs = [epoch, left.epoch(), right.epoch(), SpanBatch::default().epoch()];
+        assert!((0..4).all(|a| (0..a).all(|b| epochs[a] != epochs[b])), "{epochs:?}");
+        right.strings = Strings::default();
+        assert_ne!(right.epoch(), epochs[2]);
+        left.clear_rows();
+        assert_eq!(left.epoch(), epochs[1]);
     }
 
     #[test]

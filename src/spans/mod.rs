@@ -7,6 +7,7 @@
 #[cfg(feature = "archive")]
 pub mod archive;
 mod batch;
+mod epoch;
 mod ids;
 pub mod normalize;
 pub mod semconv;
@@ -16,6 +17,7 @@ mod weight;
 pub use batch::{
     ErrorClass, ErrorId, Link, Peer, PeerId, PeerKind, Resource, ResourceId, SpanBatch, SpanFlags, SpanKind, SpanRow,
 };
+pub use epoch::Epoch;
 pub use ids::{IdError, SpanId, TraceId, UnixNanos};
 pub use strings::{Strings, Sym};
 pub use weight::Weight;

@@ -4,6 +4,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
+use super::epoch::Generation;
+
 /// A symbol: the position of a string in its [`Strings`]. Symbols of different tables must not be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Sym(pub u32);
@@ -22,6 +24,7 @@ pub struct Strings {
     ends: Vec<u32>,
     index: HashTable<u32>,
     hasher: FixedState,
+    generation: Generation,
 }
 
 impl Default for Strings {
@@ -31,6 +34,7 @@ impl Default for Strings {
             ends: Vec::new(),
             index: HashTable::new(),
             hasher: FixedState::with_seed(0x7b),
+            generation: Generation::default(),
         };
         strings.intern("");
         strings
@@ -49,6 +53,7 @@ impl Strings {
         else {
             return Sym::EMPTY;
         };
+        self.generation.grow();
         self.text.push_str(text);
         self.ends.push(end);
         let (ends, all, hasher) = (&self.ends, &self.text, &self.hasher);
@@ -60,6 +65,10 @@ impl Strings {
     #[must_use]
     pub fn get(&self, symbol: Sym) -> &str {
         if (symbol.0 as usize) < self.ends.len() { Self::slice(&self.text, &self.ends, symbol.0) } else { "" }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.number()
     }
 
     /// How many distinct strings there are, the empty one included.

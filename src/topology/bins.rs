@@ -1,11 +1,11 @@
-//! The bins of a sketch: a short sorted list while there are few, blocks of 64 found by their number when there are many.
+//! The bins of a sketch: a short sorted list while there are few, all bins from the first to the last when there are many.
 //!
 //! Most edges and operations of a large system see a handful of durations, a few see millions: the first must be small,
 //! the second fast. Which form is used never shows: bins compare and iterate by number.
 
 use crate::spans::Weight;
 
-/// Bins in a block: one power of two of durations.
+/// The other form grows by whole blocks of bins: one power of two of durations.
 const BLOCK: usize = 64;
 /// Bins in the list form.
 const FEW: usize = 16;
@@ -14,7 +14,11 @@ const FEW: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) enum Bins {
     Few(Vec<(u16, Weight)>),
-    Many(Vec<Option<Box<[Weight; BLOCK]>>>),
+    Many {
+        /// Number of the first bin.
+        first: usize,
+        bins: Vec<Weight>,
+    },
 }
 
 impl Default for Bins {
@@ -33,10 +37,19 @@ impl Eq for Bins {}
 
 impl Bins {
     /// Adds weight to a bin.
+    #[inline]
     pub(super) fn add(&mut self, index: u16, weight: Weight) {
-        if weight.is_zero() {
-            return;
+        if let Self::Many { first, bins } = self
+            && let Some(mine) = bins.get_mut(usize::from(index).wrapping_sub(*first))
+        {
+            *mine += weight;
+        } else if !weight.is_zero() {
+            self.add_new(index, weight);
         }
+    }
+
+    #[inline(never)]
+    fn add_new(&mut self, index: u16, weight: Weight) {
         match self {
             Self::Few(list) => match list.binary_search_by_key(&index, |(i, _)| *i) {
                 Ok(at) => {
@@ -47,18 +60,20 @@ impl Bins {
                 Err(at) if list.len() < FEW => list.insert(at, (index, weight)),
                 Err(_) => {
                     let list = std::mem::take(list);
-                    *self = Self::Many(Vec::new());
+                    *self = Self::Many { first: usize::from(index) / BLOCK * BLOCK, bins: vec![Weight::ZERO; BLOCK] };
                     list.into_iter().for_each(|(i, w)| self.add(i, w));
                     self.add(index, weight);
                 }
             },
-            Self::Many(blocks) => {
-                let (block, offset) = (usize::from(index) / BLOCK, usize::from(index) % BLOCK);
-                if block >= blocks.len() {
-                    blocks.resize(block + 1, None);
+            Self::Many { first, bins } => {
+                let block = usize::from(index) / BLOCK * BLOCK;
+                if block < *first {
+                    bins.splice(..0, std::iter::repeat_n(Weight::ZERO, *first - block));
+                    *first = block;
+                } else {
+                    bins.resize(bins.len().max(block + BLOCK - *first), Weight::ZERO);
                 }
-                let block = blocks.get_mut(block).map(|b| b.get_or_insert_with(|| Box::new([Weight::ZERO; BLOCK])));
-                if let Some(mine) = block.and_then(|b| b.get_mut(offset)) {
+                if let Some(mine) = bins.get_mut(usize::from(index).wrapping_sub(*first)) {
                     *mine += weight;
                 }
             }
@@ -68,14 +83,11 @@ impl Bins {
     /// Bins with weight, by ascending number.
     #[allow(clippy::cast_possible_truncation, reason = "numbers came in as u16")]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u16, Weight)> {
-        let (few, many): (&[(u16, Weight)], &[Option<Box<_>>]) = match self {
-            Self::Few(list) => (list, &[]),
-            Self::Many(blocks) => (&[], blocks),
+        let (few, first, many): (&[(u16, Weight)], usize, &[Weight]) = match self {
+            Self::Few(list) => (list, 0, &[]),
+            Self::Many { first, bins } => (&[], *first, bins),
         };
-        let many = many.iter().enumerate().flat_map(|(block, weights): (usize, &Option<Box<[Weight; BLOCK]>>)| {
-            let weights = weights.iter().flat_map(|w| w.iter().enumerate());
-            weights.map(move |(offset, weight)| ((block * BLOCK + offset) as u16, *weight))
-        });
+        let many = many.iter().enumerate().map(move |(at, weight)| ((first + at) as u16, *weight));
         few.iter().copied().chain(many.filter(|(_, weight)| !weight.is_zero()))
     }
 }
@@ -90,7 +102,7 @@ mod tests {
         let (mut forward, mut backward) = (Bins::default(), Bins::default());
         numbers.iter().for_each(|n| forward.add(*n, Weight::whole(u64::from(*n) + 1)));
         numbers.iter().rev().for_each(|n| backward.add(*n, Weight::whole(u64::from(*n) + 1)));
-        assert!(matches!(forward, Bins::Many(_)) && forward == backward);
+        assert!(matches!(forward, Bins::Many { .. }) && forward == backward);
         let mut sorted = numbers;
         sorted.sort_unstable();
         assert_eq!(forward.iter().map(|(n, _)| n).collect::<Vec<_>>(), sorted);

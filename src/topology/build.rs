@@ -19,7 +19,7 @@ use super::publish;
 use super::row::{StoredLink, StoredSpan};
 use super::scope::Usage;
 use super::shard::{Parts, Shard};
-use super::store::{PARTITIONS, Sealed, Store};
+use super::store::{self, PARTITIONS, Sealed, Store};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
@@ -69,13 +69,7 @@ impl Builder {
     #[must_use]
     pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
         let shard = shard.filter(|shard| shard.count() > 1);
-        let mut dimensions: Vec<&'static str> = Vec::new();
-        for key in cfg.identity_dimensions.iter().map(|dimension| dimension.key()) {
-            if !dimensions.contains(&key) {
-                dimensions.push(key);
-            }
-        }
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations, dimensions, shard);
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, cfg.dimensions(), shard);
         Self { cfg, store, shard }
     }
 
@@ -166,9 +160,11 @@ fn peer_usage(cfg: &TopologyConfig, dicts: &Dicts, sealed: &Sealed) -> Result<Us
                     usage.note(peer, slot.hash, row.service);
                 }
             };
-            sealed.spans(partition, |rows| rows.iter().for_each(&mut note))?;
+            let stored = sealed.take(partition);
+            sealed.spans(&stored, |rows| rows.iter().for_each(&mut note))?;
             // In a shard they may come from spans that another one counts.
-            sealed.links(partition, |link| note(&link.from))?;
+            sealed.links(&stored, |link| note(&link.from))?;
+            sealed.put_back(partition, stored);
         }
     }
     Ok(usage)
@@ -190,18 +186,19 @@ impl<'s> Partition<'s> {
     /// One more pass over a partition for each [`MOST_LOADED`] spans in it.
     fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
         let sealed = self.sealed;
-        let spans = sealed.spans_in(number);
+        let stored = &sealed.take(number);
+        let spans = stored.len();
         let passes = spans.div_ceil(MOST_LOADED).max(1);
-        let giants = if spans > MOST_PER_TRACE { find_giants(sealed, number)? } else { HashMap::default() };
+        let giants = if spans > MOST_PER_TRACE { find_giants(sealed, stored)? } else { HashMap::default() };
         // Another part of the hash than the one that chose the partition.
         let in_pass = |trace: u128, pass: u64| passes == 1 || (sealed.secret().trace(trace) >> 16) % passes == pass;
         for pass in 0..passes {
             self.rows.clear();
             if passes == 1 {
-                sealed.spans(number, |rows| self.rows.extend_from_slice(rows))?;
+                sealed.spans(stored, |rows| self.rows.extend_from_slice(rows))?;
             } else {
                 let mut left_out = 0;
-                sealed.spans(number, |rows| {
+                sealed.spans(stored, |rows| {
                     for row in rows.iter().filter(|row| in_pass(row.trace, pass)) {
                         match giants.get(&row.trace) {
                             Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
@@ -212,7 +209,7 @@ impl<'s> Partition<'s> {
                 pairer.left_out(left_out);
             }
             self.links.clear();
-            sealed.links(number, |link| {
+            sealed.links(stored, |link| {
                 if in_pass(link.linked_trace, pass) {
                     self.links.push(link);
                 }
@@ -246,7 +243,7 @@ impl<'s> Partition<'s> {
 }
 
 /// Traces with too many spans, and by how many powers of two.
-fn find_giants(sealed: &Sealed, partition: usize) -> Result<Giants, Diagnostic> {
+fn find_giants(sealed: &Sealed, partition: &store::Partition) -> Result<Giants, Diagnostic> {
     let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
     sealed.spans(partition, |rows| rows.iter().for_each(|row| *counts.entry(row.trace).or_default() += 1))?;
     counts.retain(|_, n| *n > MOST_PER_TRACE);

@@ -5,8 +5,11 @@
 //! they came in (bottom-k sampling; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007). Everything
 //! else is stood in for by a coarser value (its name becomes [`OTHER`]). Values belong to groups (operations to their
 //! service) with a bound of their own, so that one noisy service cannot push out the names of the others.
+//!
+//! A group over its bound counts as full towards the bounds of all, however little its own threshold left of it: so the
+//! common threshold too follows from the set of values seen, not from the order in which groups were cut.
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 /// What stands for names beyond a cap.
 pub(super) const OTHER: &str = "(other)";
@@ -14,12 +17,35 @@ pub(super) const OTHER: &str = "(other)";
 /// How large a dictionary may grow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// Values in all.
+    /// Values in all, and bytes of their text.
+    pub(super) all: Load,
+    /// Values of one group, and bytes of their text.
+    pub(super) group: Load,
+}
+
+/// Values and their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Load {
     pub(super) items: usize,
-    /// Bytes of text in all.
     pub(super) bytes: usize,
-    /// Values of one group.
-    pub(super) per_group: usize,
+}
+
+impl Load {
+    pub(super) const UNBOUNDED: Self = Self { items: usize::MAX, bytes: usize::MAX };
+
+    fn exceeds(self, bound: Self) -> bool {
+        self.items > bound.items || self.bytes > bound.bytes
+    }
+
+    fn add(&mut self, other: Self) {
+        self.items = self.items.saturating_add(other.items);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    fn sub(&mut self, other: Self) {
+        self.items = self.items.saturating_sub(other.items);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
 }
 
 /// A value, or what became of it.
@@ -34,13 +60,20 @@ pub(super) struct Slot<T> {
     /// How many rows use it.
     pub(super) count: u64,
     bytes: u32,
-    pinned: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Group {
     shift: u32,
     members: Vec<u32>,
+    load: Load,
+}
+
+impl Group {
+    /// What it counts for in all: everything it may hold once its own threshold is above the common one.
+    fn counts_for(&self, shift: u32, full: Load) -> Load {
+        if self.shift > shift { full } else { self.load }
+    }
 }
 
 /// The dictionary.
@@ -48,19 +81,18 @@ struct Group {
 pub(super) struct Dict<T> {
     slots: Vec<Slot<T>>,
     index: HashTable<u32>,
-    groups: Vec<Group>,
+    groups: HashMap<u64, Group, foldhash::fast::FixedState>,
     bounds: Bounds,
     shift: u32,
-    kept: usize,
-    bytes: usize,
+    load: Load,
 }
 
 /// A value on its way in, described without being built.
 pub(super) struct Candidate<'a, T> {
     /// Content hash.
     pub(super) hash: u64,
-    /// The group it belongs to.
-    pub(super) group: u32,
+    /// The group it belongs to: a hash of it that is the same in every run.
+    pub(super) group: u64,
     /// Bytes of its text.
     pub(super) bytes: usize,
     /// Whether a kept value is this one.
@@ -75,7 +107,14 @@ fn admitted(hash: u64, shift: u32) -> bool {
 
 impl<T> Dict<T> {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { slots: Vec::new(), index: HashTable::new(), groups: Vec::new(), bounds, shift: 0, kept: 0, bytes: 0 }
+        Self {
+            slots: Vec::new(),
+            index: HashTable::new(),
+            groups: HashMap::default(),
+            bounds,
+            shift: 0,
+            load: Load::default(),
+        }
     }
 
     /// All slots ever made; positions in it are what rows carry.
@@ -91,43 +130,31 @@ impl<T> Dict<T> {
         Some((at, slot, slot.item.as_ref()?))
     }
 
-    /// Adds a value that is never pushed out (a stand-in).
+    /// Adds a value that is never pushed out (a stand-in), before all others.
     pub(super) fn pin(&mut self, candidate: &Candidate<'_, T>) -> u32 {
-        let id = self.find(candidate).unwrap_or_else(|| self.insert(candidate));
-        if let Some(slot) = self.slots.get_mut(id as usize)
-            && !slot.pinned
-        {
-            slot.pinned = true;
-            self.kept = self.kept.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(slot.bytes as usize);
+        self.find(candidate).unwrap_or_else(|| self.insert(candidate, None))
+    }
+
+    /// The position of a value. `stand_in` is the pinned position that takes its place when there is no room for it.
+    pub(super) fn intern(&mut self, candidate: &Candidate<'_, T>, stand_in: u32) -> u32 {
+        if let Some(id) = self.find(candidate) {
+            return id;
         }
+        let group_shift = self.groups.get(&candidate.group).map_or(0, |g| g.shift);
+        if !admitted(candidate.hash, self.shift.max(group_shift)) || self.slots.len() >= u32::MAX as usize {
+            return stand_in;
+        }
+        let id = self.insert(candidate, Some(stand_in));
+        self.tighten(candidate.group);
         id
     }
 
-    /// The position of a value used by `count` more rows. `stand_in` is the pinned position that takes its place when
-    /// there is no room for it.
-    pub(super) fn intern(&mut self, candidate: &Candidate<'_, T>, count: u64, stand_in: u32) -> u32 {
-        let mut id = self.find(candidate).unwrap_or(u32::MAX);
-        if id == u32::MAX {
-            let group_shift = self.groups.get(candidate.group as usize).map_or(0, |g| g.shift);
-            if admitted(candidate.hash, self.shift.max(group_shift)) && self.slots.len() < u32::MAX as usize {
-                id = self.insert(candidate);
-                if let Some(slot) = self.slots.get_mut(id as usize) {
-                    slot.stand_in = stand_in;
-                }
-                self.tighten(candidate.group);
-            } else {
-                id = stand_in;
-            }
-        }
-        let at = match self.slots.get(id as usize) {
-            Some(slot) if slot.item.is_none() => slot.stand_in,
-            _ => id,
-        };
+    /// Counts rows that use a value, or what stands for it by now.
+    pub(super) fn count(&mut self, id: u32, rows: u64) {
+        let Some((at, ..)) = self.resolve(id) else { return };
         if let Some(slot) = self.slots.get_mut(at as usize) {
-            slot.count = slot.count.saturating_add(count);
+            slot.count = slot.count.saturating_add(rows);
         }
-        at
     }
 
     fn find(&self, candidate: &Candidate<'_, T>) -> Option<u32> {
@@ -139,68 +166,76 @@ impl<T> Dict<T> {
         self.index.find(candidate.hash, same).copied()
     }
 
+    /// A new slot; without a stand-in it is pinned.
     #[allow(clippy::cast_possible_truncation, reason = "slots are fewer than 2^32, texts are clipped")]
-    fn insert(&mut self, candidate: &Candidate<'_, T>) -> u32 {
+    fn insert(&mut self, candidate: &Candidate<'_, T>, stand_in: Option<u32>) -> u32 {
         let id = self.slots.len() as u32;
         self.slots.push(Slot {
             hash: candidate.hash,
             item: Some((candidate.make)()),
-            stand_in: id,
+            stand_in: stand_in.unwrap_or(id),
             count: 0,
             bytes: candidate.bytes as u32,
-            pinned: false,
         });
         let slots = &self.slots;
         self.index.insert_unique(candidate.hash, id, |at| slots.get(*at as usize).map_or(0, |slot| slot.hash));
-        let group = candidate.group as usize;
-        if group >= self.groups.len() {
-            self.groups.resize(group + 1, Group::default());
-        }
-        if let Some(group) = self.groups.get_mut(group) {
+        if stand_in.is_some() {
+            let (shift, full) = (self.shift, self.bounds.group);
+            let group = self.groups.entry(candidate.group).or_default();
+            self.load.sub(group.counts_for(shift, full));
             group.members.push(id);
+            group.load.add(Load { items: 1, bytes: candidate.bytes });
+            self.load.add(group.counts_for(shift, full));
         }
-        self.kept += 1;
-        self.bytes += candidate.bytes;
         id
     }
 
     /// Halves thresholds until every bound holds.
-    fn tighten(&mut self, group: u32) {
-        while self.groups.get(group as usize).is_some_and(|g| g.members.len() > self.bounds.per_group && g.shift < 64) {
-            let Some(found) = self.groups.get_mut(group as usize) else { return };
-            found.shift += 1;
-            let (shift, members) = (found.shift, std::mem::take(&mut found.members));
-            let left = members.into_iter().filter(|id| self.keep_or_evict(*id, shift)).collect();
-            if let Some(found) = self.groups.get_mut(group as usize) {
-                found.members = left;
+    fn tighten(&mut self, key: u64) {
+        let full = self.bounds.group;
+        if let Some(mut group) = self.groups.remove(&key) {
+            self.load.sub(group.counts_for(self.shift, full));
+            while group.load.exceeds(full) && group.shift < 64 {
+                group.shift += 1;
+                let shift = group.shift;
+                self.evict(&mut group, shift);
             }
+            self.load.add(group.counts_for(self.shift, full));
+            self.groups.insert(key, group);
         }
-        while (self.kept > self.bounds.items || self.bytes > self.bounds.bytes) && self.shift < 64 {
+        while self.load.exceeds(self.bounds.all) && self.shift < 64 {
             self.shift += 1;
-            let mut groups = std::mem::take(&mut self.groups);
-            for group in &mut groups {
-                group.members.retain(|id| self.keep_or_evict(*id, self.shift));
-            }
+            let (shift, mut groups) = (self.shift, std::mem::take(&mut self.groups));
+            self.load = Load::default();
+            groups.retain(|_, group| {
+                self.evict(group, shift);
+                self.load.add(group.counts_for(shift, full));
+                !group.members.is_empty() || group.shift > shift
+            });
             self.groups = groups;
         }
     }
 
-    fn keep_or_evict(&mut self, id: u32, shift: u32) -> bool {
-        let Some(slot) = self.slots.get_mut(id as usize) else { return false };
-        if slot.pinned || admitted(slot.hash, shift) {
-            return true;
-        }
-        slot.item = None;
-        let (hash, count, stand_in, bytes) = (slot.hash, slot.count, slot.stand_in, slot.bytes);
-        if let Ok(entry) = self.index.find_entry(hash, |at| *at == id) {
-            entry.remove();
-        }
-        if let Some(other) = self.slots.get_mut(stand_in as usize) {
-            other.count = other.count.saturating_add(count);
-        }
-        self.kept = self.kept.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes as usize);
-        false
+    /// Pushes out the members of a group that a threshold does not admit.
+    fn evict(&mut self, group: &mut Group, shift: u32) {
+        let mut members = std::mem::take(&mut group.members);
+        members.retain(|id| {
+            let Some(slot) = self.slots.get_mut(*id as usize) else { return false };
+            if admitted(slot.hash, shift) {
+                return true;
+            }
+            slot.item = None;
+            let (hash, count, stand_in) = (slot.hash, std::mem::take(&mut slot.count), slot.stand_in);
+            group.load.sub(Load { items: 1, bytes: slot.bytes as usize });
+            if let Ok(entry) = self.index.find_entry(hash, |at| at == id) {
+                entry.remove();
+            }
+            if let Some(other) = self.slots.get_mut(stand_in as usize) {
+                other.count = other.count.saturating_add(count);
+            }
+            false
+        });
+        group.members = members;
     }
 }
 
@@ -212,15 +247,23 @@ mod tests {
 
     type Name = (u32, String);
 
-    fn add(dict: &mut Dict<Name>, group: u32, name: &str) -> u32 {
-        let candidate = |name: &str| (hash::text(u64::from(group), name), (group, name.to_owned()));
+    fn add(dict: &mut Dict<Name>, number: u32, name: &str) -> u32 {
+        let group = u64::from(number);
+        let candidate = |name: &str| (hash::text(group, name), (number, name.to_owned()));
         let (other_hash, other) = candidate(OTHER);
         let same = |item: &Name| *item == other;
         let other = dict.pin(&Candidate { hash: other_hash, group, bytes: 7, same: &same, make: &|| other.clone() });
         let (hash, wanted) = candidate(name);
         let same = |item: &Name| *item == wanted;
         let wanted = Candidate { hash, group, bytes: name.len(), same: &same, make: &|| wanted.clone() };
-        dict.intern(&wanted, 1, other)
+        let id = dict.intern(&wanted, other);
+        dict.count(id, 1);
+        id
+    }
+
+    fn bounds(all: usize, group: usize) -> Bounds {
+        let items = |items| Load { items, bytes: 1 << 20 };
+        Bounds { all: items(all), group: items(group) }
     }
 
     fn kept(dict: &Dict<Name>) -> BTreeMap<Name, u64> {
@@ -229,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_and_counted_does_not_depend_on_the_order_of_arrival() {
-        let bounds = Bounds { items: 300, bytes: 1 << 20, per_group: 100 };
+        let bounds = bounds(300, 100);
         let names: Vec<String> = (0..5_000).map(|i| format!("GET /{i}")).collect();
         let mut forward = Dict::new(bounds);
         names.iter().for_each(|n| _ = add(&mut forward, 0, n));
@@ -247,8 +290,28 @@ mod tests {
     }
 
     #[test]
+    fn the_common_threshold_does_not_depend_on_when_groups_were_cut() {
+        // Groups of 60 to 300 names, of which each may keep 100 and all together 400.
+        let names: Vec<(u32, String)> =
+            (0..7u32).flat_map(|group| (0..60 + 40 * group).map(move |i| (group, format!("n{i}")))).collect();
+        let of = |names: Vec<&(u32, String)>| {
+            let mut dict = Dict::new(bounds(400, 100));
+            names.into_iter().for_each(|(group, name)| _ = add(&mut dict, *group, name));
+            kept(&dict)
+        };
+        let once = of(names.iter().collect());
+        for step in [1, 7, 101, 463] {
+            let mut order: Vec<usize> = (0..names.len()).map(|i| i * step % names.len()).collect();
+            order.sort_by_key(|i| (i * step) % 17);
+            assert_eq!(of(order.iter().map(|i| &names[*i]).collect()), of(order.iter().rev().map(|i| &names[*i]).collect()));
+        }
+        assert_eq!(of(names.iter().rev().collect()), once);
+        assert!(once.len() <= 400 + 7 && once.len() > 100, "{}", once.len());
+    }
+
+    #[test]
     fn a_name_pushed_out_later_resolves_to_its_stand_in() {
-        let mut dict = Dict::new(Bounds { items: 1000, bytes: 1 << 20, per_group: 10 });
+        let mut dict = Dict::new(bounds(1000, 10));
         let ids: Vec<u32> = (0..1000).map(|i| add(&mut dict, 0, &format!("n{i}"))).collect();
         for id in ids {
             let (_, _, (_, name)) = dict.resolve(id).unwrap();

@@ -1,9 +1,8 @@
-//! The dictionaries shared by all batches of a run, and the way a batch's own numbers turn into theirs.
+//! The dictionaries shared by all batches of a run.
 
-use super::dict::{Bounds, Candidate, Dict, OTHER};
+use super::dict::{Bounds, Candidate, Dict, Load, OTHER};
 use super::{hash, scope};
-use crate::spans::{ErrorClass, Peer, PeerKind, Resource, SpanBatch, Sym};
-use hashbrown::HashMap;
+use crate::spans::{ErrorClass, Peer, PeerKind, Resource};
 
 /// Identity of a service: namespace and name as sent; the name is empty when missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +17,9 @@ pub(super) struct ServiceName {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OpName {
     pub(super) service: u32,
+    /// Content hash of the service. The service itself may have been pushed out before or since: what operations are kept
+    /// must not depend on it.
+    owner: u64,
     pub(super) name: Box<str>,
 }
 
@@ -25,6 +27,8 @@ pub(super) struct OpName {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Attributes {
     pub(super) service: u32,
+    /// Content hash of the service.
+    owner: u64,
     pub(super) values: Vec<(&'static str, String)>,
 }
 
@@ -48,17 +52,15 @@ pub(super) struct Dicts {
     dimensions: Vec<&'static str>,
 }
 
-/// A batch's numbers → the run's.
-#[derive(Debug, Default)]
-pub(super) struct Remap {
-    /// By row of the batch: position in `pairs`.
-    pub(super) row_pair: Vec<u32>,
-    /// Distinct (resource, name) of the batch: service, resource and operation of the run.
-    pub(super) pairs: Vec<(u32, u32, u32)>,
-    /// By peer of the batch.
-    pub(super) peers: Vec<u32>,
-    /// By error of the batch.
-    pub(super) errors: Vec<u32>,
+/// What a resource stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// Position of the service.
+    pub(super) service: u32,
+    /// Content hash of the service.
+    pub(super) hash: u64,
+    /// Position of the attributes.
+    pub(super) resource: u32,
 }
 
 /// How long a text may get: the longest start of at most `bytes` bytes that ends at a character.
@@ -90,76 +92,49 @@ impl Dicts {
     /// Empty dictionaries. `max_operations` is what will be kept per service in the end; many more names than that are
     /// remembered, so that the most frequent can be chosen.
     pub(super) fn new(max_operations: usize, dimensions: Vec<&'static str>) -> Self {
-        let all = |items, per_group| Bounds { items, bytes: 48 << 20, per_group };
+        const BYTES: usize = 48 << 20;
+        let all = |items| Bounds { all: Load { items, bytes: BYTES }, group: Load::UNBOUNDED };
+        let of_service = Load { items: max_operations.saturating_mul(16).max(4096), bytes: BYTES / 32 };
         let mut dicts = Self {
-            services: Dict::new(all(1 << 18, usize::MAX)),
-            ops: Dict::new(all(1 << 18, max_operations.saturating_mul(16).max(4096))),
-            resources: Dict::new(all(1 << 16, usize::MAX)),
-            peers: Dict::new(all(1 << 16, usize::MAX)),
-            errors: Dict::new(all(1 << 14, usize::MAX)),
+            services: Dict::new(all(1 << 18)),
+            ops: Dict::new(Bounds { group: of_service, ..all(1 << 18) }),
+            resources: Dict::new(all(1 << 16)),
+            peers: Dict::new(all(1 << 16)),
+            errors: Dict::new(all(1 << 14)),
             dimensions,
         };
-        dicts.service("", OTHER, "", 0);
+        dicts.service("", OTHER, "");
         dicts.ops.pin(&Candidate {
             hash: 0,
             group: 0,
             bytes: 0,
             same: &|op| op.service == NONE && &*op.name == OTHER,
-            make: &|| OpName { service: NONE, name: OTHER.into() },
+            make: &|| OpName { service: NONE, owner: 0, name: OTHER.into() },
         });
-        dicts.attributes(NONE, 0, &[], 0);
-        dicts.peer(&Peer::default(), 0);
+        dicts.attributes(NONE, 0, &[]);
+        dicts.peer(&Peer::default());
         for kind in PEER_KINDS {
             let (system, name) = (OTHER.to_owned(), if kind == PeerKind::Database { "" } else { OTHER }.to_owned());
-            dicts.peer(&Peer { kind, system, name, address: OTHER.to_owned(), ..Peer::default() }, 0);
+            dicts.peer(&Peer { kind, system, name, address: OTHER.to_owned(), ..Peer::default() });
         }
-        dicts.error(&ErrorClass::default(), 0);
-        dicts.error(&ErrorClass { error_type: OTHER.to_owned(), ..ErrorClass::default() }, 0);
+        dicts.error(&ErrorClass::default());
+        dicts.error(&ErrorClass { error_type: OTHER.to_owned(), ..ErrorClass::default() });
         dicts
     }
 
-    /// Takes over what the rows of a batch use.
-    pub(super) fn remap(&mut self, batch: &SpanBatch, usage: &Usage) -> Remap {
-        let services: Vec<(u32, u64, u32)> = batch
-            .resources()
-            .iter()
-            .zip(&usage.resources)
-            .map(|(resource, count)| if *count == 0 { (NONE, 0, NONE) } else { self.resource(resource, *count) })
-            .collect();
-        let pairs = usage.pairs.iter().map(|(resource, name, count)| {
-            let (service, hash, resource) = services.get(*resource as usize).copied().unwrap_or_default();
-            (service, resource, self.op(service, hash, batch.strings.get(Sym(*name)), *count))
-        });
-        Remap {
-            row_pair: usage.row_pair.clone(),
-            pairs: pairs.collect(),
-            peers: batch
-                .peers()
-                .iter()
-                .zip(&usage.peers)
-                .map(|(p, n)| if *n == 0 { NONE } else { self.peer(p, *n) })
-                .collect(),
-            errors: batch
-                .errors()
-                .iter()
-                .zip(&usage.errors)
-                .map(|(e, n)| if *n == 0 { NONE } else { self.error(e, *n) })
-                .collect(),
-        }
-    }
-
-    fn resource(&mut self, resource: &Resource, count: u64) -> (u32, u64, u32) {
+    /// What a resource stands for, taken over if it is new.
+    pub(super) fn resource(&mut self, resource: &Resource) -> Owner {
         let (namespace, name) = (clip(&resource.namespace, VALUE_BYTES), clip(&resource.name, VALUE_BYTES));
         let scope = scope::of(&self.dimensions, &resource.attributes);
-        let service = self.service(namespace, name, clip(&scope, VALUE_BYTES), count);
-        let hash = self.services.slots().get(service as usize).map_or(0, |slot| slot.hash);
-        (service, hash, self.attributes(service, hash, &resource.attributes, count))
+        let (service, hash) = self.service(namespace, name, clip(&scope, VALUE_BYTES));
+        Owner { service, hash, resource: self.attributes(service, hash, &resource.attributes) }
     }
 
-    fn service(&mut self, namespace: &str, name: &str, scope: &str, count: u64) -> u32 {
+    fn service(&mut self, namespace: &str, name: &str, scope: &str) -> (u32, u64) {
         let plain = hash::text(hash::text(1, namespace), name);
+        let hash = if scope.is_empty() { plain } else { hash::text(plain, scope) };
         let wanted = Candidate {
-            hash: if scope.is_empty() { plain } else { hash::text(plain, scope) },
+            hash,
             group: 0,
             bytes: namespace.len() + name.len() + scope.len(),
             same: &|s: &ServiceName| s.namespace == namespace && s.name == name && s.scope == scope,
@@ -168,27 +143,26 @@ impl Dicts {
                 ServiceName { namespace, name, scope }
             },
         };
-        if self.services.slots().is_empty() {
-            self.services.pin(&wanted)
-        } else {
-            self.services.intern(&wanted, count, NONE)
-        }
+        let first = self.services.slots().is_empty();
+        (if first { self.services.pin(&wanted) } else { self.services.intern(&wanted, NONE) }, hash)
     }
 
-    fn op(&mut self, service: u32, service_hash: u64, name: &str, count: u64) -> u32 {
+    /// The position of an operation of a service.
+    pub(super) fn op(&mut self, owner: Owner, name: &str) -> u32 {
         let name = clip(name, NAME_BYTES);
+        let Owner { service, hash: owner, .. } = owner;
         let wanted = Candidate {
-            hash: hash::text(hash::mix(2, service_hash), name),
-            group: service,
+            hash: hash::text(hash::mix(2, owner), name),
+            group: owner,
             bytes: name.len(),
-            same: &|op: &OpName| op.service == service && &*op.name == name,
-            make: &|| OpName { service, name: name.into() },
+            same: &|op: &OpName| op.owner == owner && &*op.name == name,
+            make: &|| OpName { service, owner, name: name.into() },
         };
-        self.ops.intern(&wanted, count, NONE)
+        self.ops.intern(&wanted, NONE)
     }
 
-    fn attributes(&mut self, service: u32, service_hash: u64, values: &[(&'static str, String)], count: u64) -> u32 {
-        let mut hash = hash::mix(3, service_hash);
+    fn attributes(&mut self, service: u32, owner: u64, values: &[(&'static str, String)]) -> u32 {
+        let mut hash = hash::mix(3, owner);
         let mut bytes = 0;
         for (key, value) in values {
             let value = clip(value, VALUE_BYTES);
@@ -201,23 +175,25 @@ impl Dicts {
             bytes,
             same: &|a: &Attributes| {
                 let mut both = a.values.iter().zip(values);
-                a.service == service
+                a.owner == owner
                     && a.values.len() == values.len()
                     && both.all(|(mine, new)| mine.0 == new.0 && mine.1 == clip(&new.1, VALUE_BYTES))
             },
             make: &|| Attributes {
                 service,
+                owner,
                 values: values.iter().map(|(k, v)| (*k, clip(v, VALUE_BYTES).to_owned())).collect(),
             },
         };
         if self.resources.slots().is_empty() {
             self.resources.pin(&wanted)
         } else {
-            self.resources.intern(&wanted, count, NONE)
+            self.resources.intern(&wanted, NONE)
         }
     }
 
-    fn peer(&mut self, peer: &Peer, count: u64) -> u32 {
+    /// The position of a peer.
+    pub(super) fn peer(&mut self, peer: &Peer) -> u32 {
         let texts = [&peer.system, &peer.name, &peer.address, &peer.namespace].map(|t| clip(t, VALUE_BYTES));
         let wanted = Candidate {
             hash: texts.iter().fold(hash::mix(4, peer.kind as u64), |hash, text| hash::text(hash, text)),
@@ -232,10 +208,11 @@ impl Dicts {
         if self.peers.slots().len() <= PEER_KINDS.len() {
             return self.peers.pin(&wanted);
         }
-        self.peers.intern(&wanted, count, peer_stand_in(peer.kind))
+        self.peers.intern(&wanted, peer_stand_in(peer.kind))
     }
 
-    fn error(&mut self, error: &ErrorClass, count: u64) -> u32 {
+    /// The position of an error class.
+    pub(super) fn error(&mut self, error: &ErrorClass) -> u32 {
         let texts = [&error.grpc_status, &error.error_type, &error.exception_type].map(|t| clip(t, VALUE_BYTES));
         let wanted = Candidate {
             hash: texts.iter().fold(hash::mix(5, u64::from(error.http_status)), |hash, text| hash::text(hash, text)),
@@ -250,49 +227,6 @@ impl Dicts {
                 ErrorClass { http_status: error.http_status, grpc_status, error_type, exception_type }
             },
         };
-        if self.errors.slots().len() < 2 { self.errors.pin(&wanted) } else { self.errors.intern(&wanted, count, 1) }
-    }
-}
-
-/// What the rows of a batch use, and how often: found without the lock.
-#[derive(Debug, Default)]
-pub(super) struct Usage {
-    row_pair: Vec<u32>,
-    pairs: Vec<(u32, u32, u64)>,
-    resources: Vec<u64>,
-    peers: Vec<u64>,
-    errors: Vec<u64>,
-}
-
-impl Usage {
-    #[allow(clippy::cast_possible_truncation, reason = "a batch holds fewer than 2^32 rows")]
-    pub(super) fn of(batch: &SpanBatch) -> Self {
-        let mut usage = Self {
-            row_pair: Vec::with_capacity(batch.rows.len()),
-            pairs: Vec::new(),
-            resources: vec![0; batch.resources().len()],
-            peers: vec![0; batch.peers().len()],
-            errors: vec![0; batch.errors().len()],
-        };
-        let mut known: HashMap<(u32, u32), u32, foldhash::fast::FixedState> = HashMap::default();
-        let count = |counts: &mut Vec<u64>, at: u32| {
-            if let Some(count) = counts.get_mut(at as usize) {
-                *count += 1;
-            }
-        };
-        for row in &batch.rows {
-            let pair = *known.entry((row.resource.0, row.name.0)).or_insert_with(|| {
-                usage.pairs.push((row.resource.0, row.name.0, 0));
-                usage.pairs.len() as u32 - 1
-            });
-            if let Some((_, _, count)) = usage.pairs.get_mut(pair as usize) {
-                *count += 1;
-            }
-            usage.row_pair.push(pair);
-            count(&mut usage.resources, row.resource.0);
-            count(&mut usage.peers, row.peer.0);
-            count(&mut usage.errors, row.error.0);
-        }
-        usage
+        if self.errors.slots().len() < 2 { self.errors.pin(&wanted) } else { self.errors.intern(&wanted, 1) }
     }
 }

@@ -9,18 +9,28 @@ use super::hash::Secret;
 use super::row::StoredSpan;
 
 /// Where a row is.
+///
+/// Its span id above its position, so that keys compare as one number, without a branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Key {
-    /// Its span id.
-    pub(super) span: u64,
-    row: u32,
-}
+pub(super) struct Key(u128);
 
 impl Key {
+    fn new(span: u64, row: u32) -> Self {
+        Self(u128::from(span) << 64 | u128::from(row))
+    }
+
+    /// Its span id.
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
+    #[inline]
+    pub(super) fn span(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
     /// The row itself.
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
     #[inline]
     pub(super) fn of(self, rows: &[StoredSpan]) -> Option<&StoredSpan> {
-        rows.get(self.row as usize)
+        rows.get(self.0 as u32 as usize)
     }
 }
 
@@ -61,7 +71,7 @@ impl Groups {
         for ((row, trace), at) in rows.iter().zip(&self.trace_of).zip(0u32..) {
             let Some(trace) = self.traces.get_mut(*trace as usize) else { continue };
             if let Some(key) = self.keys.get_mut(trace.end as usize) {
-                *key = Key { span: row.span, row: at };
+                *key = Key::new(row.span, at);
             }
             trace.end += 1;
         }
@@ -146,7 +156,7 @@ mod tests {
             let mut got: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
             groups.each(|trace, keys| {
                 let of =
-                    |key: &Key| key.of(&rows).filter(|row| row.trace == trace && row.span == key.span).unwrap().span;
+                    |key: &Key| key.of(&rows).filter(|row| row.trace == trace && row.span == key.span()).unwrap().span;
                 assert!(got.insert(trace, keys.iter().map(of).collect()).is_none());
             });
             assert_eq!(got, wanted);

@@ -49,6 +49,13 @@ impl Secret {
         Self(random(), random())
     }
 
+    /// Of a word.
+    #[inline]
+    pub(super) fn word(self, word: u64) -> u64 {
+        fold(word ^ self.0, self.1)
+    }
+
+    /// Of a trace id.
     #[allow(clippy::cast_possible_truncation, reason = "the halves of the id")]
     #[inline]
     pub(super) fn trace(self, id: u128) -> u64 {

@@ -38,14 +38,15 @@ fn says(span: &Span<'_>, role: &Role) -> Says {
 }
 
 /// Notes for each calling span of this fate how much the calls right below it in its own service say.
+#[inline(never)]
 pub(super) fn note_layers(spans: &[Span<'_>], roles: &mut [Role], fate: Fate) {
-    for at in 0..spans.len() {
-        let (Some(span), Some(role)) = (spans.get(at), roles.get(at)) else { continue };
-        let Parent::At(above) = span.parent else { continue };
-        let outer = spans.get(above).filter(|p| p.row.kind.calls_out() && p.node == span.node && p.fate == fate);
-        if outer.is_none() || span.fate != fate || !span.row.kind.calls_out() {
+    for (at, span) in spans.iter().enumerate() {
+        if span.fate != fate || !span.row.kind.calls_out() {
             continue;
         }
+        let Parent::At(above) = span.parent else { continue };
+        let outer = spans.get(above).filter(|p| p.row.kind.calls_out() && p.node == span.node && p.fate == fate);
+        let (Some(_), Some(role)) = (outer, roles.get(at)) else { continue };
         let inner = says(span, role);
         if let Some(role) = roles.get_mut(above) {
             role.inner = role.inner.max(Some(inner));

@@ -27,6 +27,7 @@ mod identity;
 mod invariants;
 #[cfg(test)]
 mod laws;
+mod lane;
 mod layers;
 mod merge;
 #[cfg(test)]
@@ -48,6 +49,7 @@ mod shard;
 mod sketch;
 mod snapshot;
 mod store;
+mod tables;
 mod tally;
 mod through;
 mod time_sum;

@@ -26,10 +26,9 @@
 use hashbrown::HashSet;
 
 use super::contents::Contents;
-use super::dicts::is_peer_stand_in;
 use super::group::Key;
 use super::hash;
-use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
 use super::self_time::{Interval, SelfTimes, is_awaited};
@@ -163,9 +162,7 @@ impl<'a> Pairer<'a> {
         self.touched.next_trace();
         let gateways = self.identity.has_rules && self.through.apply(&mut spans, &mut roles);
         self.count(&spans);
-        for (at, span) in spans.iter().enumerate() {
-            self.called(&spans, &mut roles, at, span);
-        }
+        self.all_called(&spans, &mut roles);
         if !self.strangers.is_empty() {
             self.strangers(&spans, &mut roles);
         }
@@ -176,16 +173,29 @@ impl<'a> Pairer<'a> {
             self.gateways(&spans, &mut roles);
         }
         note_layers(&spans, &mut roles, Fate::Kept);
-        for (span, role) in spans.iter().zip(&roles) {
-            if span.kept() && span.row.kind.calls_out() {
-                self.calling(&spans, &roles, span, role);
-            }
-        }
+        self.all_calling(&spans, &roles);
         self.touch(&spans);
         (self.spans, self.roles) = (spans, roles);
     }
 
+    #[inline(never)]
+    fn all_called(&mut self, spans: &[Span<'a>], roles: &mut [Role]) {
+        for (at, span) in spans.iter().enumerate() {
+            self.called(spans, roles, at, span);
+        }
+    }
+
+    #[inline(never)]
+    fn all_calling(&mut self, spans: &[Span<'a>], roles: &[Role]) {
+        for (span, role) in spans.iter().zip(roles) {
+            if span.kept() && span.row.kind.calls_out() {
+                self.calling(spans, roles, span, role);
+            }
+        }
+    }
+
     /// Coverage, operations, attributes and digest.
+    #[inline(never)]
     fn count(&mut self, spans: &[Span<'a>]) {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (0, false);
@@ -211,9 +221,8 @@ impl<'a> Pairer<'a> {
                 counts.beyond_services += 1;
                 continue;
             }
-            let op = self.identity.ops.get(span.row.op as usize);
-            counts.beyond_operations += u64::from(op.is_none_or(|op| op.beyond));
-            counts.beyond_peers += u64::from(is_peer_stand_in(span.row.peer));
+            counts.beyond_operations += u64::from(span.beyond);
+            counts.beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }
@@ -276,6 +285,7 @@ impl<'a> Pairer<'a> {
         let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
+            Some(IGNORED) => return,
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
             Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
@@ -435,6 +445,7 @@ impl<'a> Pairer<'a> {
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
+            IGNORED => {}
             NOWHERE => return false,
             target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
         }
@@ -489,6 +500,7 @@ impl<'a> Pairer<'a> {
     }
 
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
+    #[inline(never)]
     fn touch(&mut self, spans: &[Span<'a>]) {
         let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
         let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };

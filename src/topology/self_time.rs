@@ -31,8 +31,11 @@ pub(super) fn is_awaited(parent: SpanKind, child: SpanKind, same_service: bool) 
 /// Works out self times; keeps its memory from trace to trace.
 #[derive(Debug, Default)]
 pub(super) struct SelfTimes {
+    spans: Vec<Interval>,
     /// By position: the last child seen, and the child before it.
     children: Vec<(u32, u32)>,
+    /// Positions of spans with children.
+    parents: Vec<u32>,
     /// What children cover of the span in hand.
     covered: Vec<(u64, u64)>,
     times: Vec<u64>,
@@ -40,37 +43,55 @@ pub(super) struct SelfTimes {
 
 impl SelfTimes {
     /// The self times of `count` spans, by position. `at` is asked for positions below `count` only.
+    #[inline]
     pub(super) fn of(&mut self, count: usize, at: impl Fn(usize) -> Interval) -> &[u64] {
+        self.spans.clear();
+        self.spans.extend((0..count).map(at));
+        self.times.clear();
+        self.times.extend(self.spans.iter().map(|span| span.end.saturating_sub(span.start)));
+        self.link();
+        self.subtract();
+        &self.times
+    }
+
+    /// Finds the children of each span.
+    fn link(&mut self) {
+        self.parents.clear();
         self.children.clear();
-        self.children.resize(count, (NONE, NONE));
-        for (child, number) in (0..count).zip(0..NONE) {
-            let Some(parent) = at(child).parent else { continue };
+        self.children.resize(self.spans.len(), (NONE, NONE));
+        for ((child, span), number) in self.spans.iter().enumerate().zip(0..NONE) {
+            let Some(parent) = span.parent else { continue };
             let Some((last, _)) = self.children.get_mut(parent) else { continue };
             let before = std::mem::replace(last, number);
+            if before == NONE {
+                self.parents.extend(u32::try_from(parent));
+            }
             if let Some((_, next)) = self.children.get_mut(child) {
                 *next = before;
             }
         }
-        self.times.clear();
-        for span in 0..count {
-            let Interval { start, end, .. } = at(span);
-            let mut self_time = end.saturating_sub(start);
-            let mut child = self.children.get(span).map_or(NONE, |(last, _)| *last);
-            if child != NONE {
-                self.covered.clear();
-                while let Some((_, next)) = self.children.get(child as usize) {
-                    let part = at(child as usize);
-                    let (from, to) = (part.start.max(start), part.end.min(end));
-                    if from < to {
-                        self.covered.push((from, to));
-                    }
-                    child = *next;
+    }
+
+    /// Takes from each parent what its children cover.
+    fn subtract(&mut self) {
+        for parent in &self.parents {
+            let parent = *parent as usize;
+            let Some(Interval { start, end, .. }) = self.spans.get(parent).copied() else { continue };
+            let mut child = self.children.get(parent).map_or(NONE, |(last, _)| *last);
+            self.covered.clear();
+            while let (Some((_, next)), Some(part)) =
+                (self.children.get(child as usize), self.spans.get(child as usize))
+            {
+                let (from, to) = (part.start.max(start), part.end.min(end));
+                if from < to {
+                    self.covered.push((from, to));
                 }
-                self_time = self_time.saturating_sub(union(&mut self.covered));
+                child = *next;
             }
-            self.times.push(self_time);
+            if let Some(time) = self.times.get_mut(parent) {
+                *time = time.saturating_sub(union(&mut self.covered));
+            }
         }
-        &self.times
     }
 }
 

@@ -6,52 +6,57 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::dicts::{Dicts, NONE, Remap, Usage};
+use super::dicts::Dicts;
 use super::hash::Secret;
+use super::lane::{Lane, Rows};
 use super::row::{StoredLink, StoredSpan};
 use super::shard::Shard;
 use crate::diag::Diagnostic;
-use crate::spans::{SpanBatch, SpanFlags, SpanRow, TraceId};
+use crate::spans::{Epoch, SpanBatch};
 
 /// How many partitions: a power of two, so that at 100 million spans one partition is some 30 MB.
 pub(super) const PARTITIONS: usize = 256;
+/// Lanes made for different epochs. More exist only while more threads than this push at once.
+const MOST_LANES: usize = 16;
 
-/// Records of one kind of one partition.
-#[derive(Debug, Default)]
-struct Heap {
-    bytes: Vec<u8>,
-    /// (offset, length) in the spill file.
-    spilled: Vec<(u64, usize)>,
-    records: u64,
-}
-
-#[derive(Debug, Default)]
-struct Partition {
-    spans: Heap,
-    links: Heap,
-}
+/// Where in the spill file records lie: (offset, length).
+type Pieces = Vec<(u64, usize)>;
 
 /// The one spill file: unnamed, so it vanishes with the process.
 #[derive(Debug)]
 struct Spill {
     file: File,
     end: u64,
+    spans: Vec<Pieces>,
+    links: Vec<Pieces>,
+}
+
+/// Lanes nobody works on right now.
+#[derive(Debug, Default)]
+struct Pool {
+    idle: Vec<Lane>,
+    /// Lanes there are, those at work included.
+    lanes: usize,
+    clock: u64,
 }
 
 /// The store.
 #[derive(Debug)]
 pub(super) struct Store {
     dicts: Mutex<Dicts>,
-    partitions: Vec<Mutex<Partition>>,
+    pool: Mutex<Pool>,
     spill: Mutex<Option<Spill>>,
-    heap_bytes: usize,
+    /// Bytes of rows and links in all lanes, and how many there may be.
+    bytes: AtomicUsize,
+    most_bytes: usize,
     secret: Secret,
     shard: Option<Shard>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -70,119 +75,146 @@ impl Store {
     ) -> Self {
         Self {
             dicts: Mutex::new(Dicts::new(max_operations, dimensions)),
-            partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
+            pool: Mutex::default(),
             spill: Mutex::new(None),
-            // Two heaps a partition; links are few, so most of the room is for spans.
-            heap_bytes: memory_bytes / PARTITIONS,
+            bytes: AtomicUsize::new(0),
+            most_bytes: memory_bytes,
             secret: Secret::new(),
             shard,
         }
     }
 
-    fn partition_of(&self, trace: u128) -> usize {
-        usize::try_from(self.secret.trace(trace) % PARTITIONS as u64).unwrap_or(0)
-    }
-
-    /// Whether a trace is counted here. Names are taken over from all of them.
-    fn owns(&self, trace: TraceId) -> bool {
-        self.shard.is_none_or(|shard| shard.owns(trace))
-    }
-
     /// Takes the rows of a batch.
     pub(super) fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
-        let usage = Usage::of(batch);
-        let remap = lock(&self.dicts).remap(batch, &usage);
-        let mut linked = vec![false; batch.rows.len()];
-        for link in &batch.links {
-            linked.get_mut(link.row as usize).into_iter().for_each(|flag| *flag = true);
-        }
-        let stored = |at: usize| stored(batch, &remap, at, linked.get(at) == Some(&true));
-        let mut scattered: Vec<(usize, usize)> = batch
-            .rows
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| self.owns(row.trace_id))
-            .map(|(at, row)| (self.partition_of(row.trace_id.0), at))
-            .collect();
-        scattered.sort_unstable();
-        for group in scattered.chunk_by(|a, b| a.0 == b.0) {
-            let Some(partition) = group.first().and_then(|(p, _)| self.partitions.get(*p)) else { continue };
-            let heap = &mut lock(partition).spans;
-            for row in group.iter().filter_map(|(_, at)| stored(*at)) {
-                self.make_room(heap, StoredSpan::BYTES)?;
-                row.put(&mut heap.bytes);
-            }
-        }
-        // A link goes with the trace it points to, also when another shard counts the span it comes from.
-        for link in batch.links.iter().filter(|link| self.owns(link.trace_id)) {
-            let Some(from) = stored(link.row as usize) else { continue };
-            let Some(partition) = self.partitions.get(self.partition_of(link.trace_id.0)) else { continue };
-            let heap = &mut lock(partition).links;
-            self.make_room(heap, StoredLink::BYTES)?;
-            StoredLink { linked_trace: link.trace_id.0, linked_span: link.span_id.0, from }.put(&mut heap.bytes);
-        }
-        Ok(())
+        let mut lane = self.lane(batch.epoch());
+        lane.enter(batch.epoch(), &self.dicts);
+        let more = lane.push(batch, self.shard, &self.dicts);
+        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
+        self.give_back(lane);
+        if bytes > self.most_bytes { self.make_room() } else { Ok(()) }
     }
 
-    /// Counts one more record, and writes the heap to disk when it would outgrow its share.
-    fn make_room(&self, heap: &mut Heap, record: usize) -> Result<(), Diagnostic> {
-        heap.records += 1;
-        if heap.bytes.len() + record <= self.heap_bytes || heap.bytes.is_empty() {
-            return Ok(());
+    /// The lane of this epoch, or another one to be used for it.
+    fn lane(&self, epoch: Epoch) -> Lane {
+        let mut pool = lock(&self.pool);
+        let same = pool.idle.iter().position(|lane| lane.epoch == Some(epoch));
+        let oldest = || {
+            let idle = pool.idle.iter().enumerate().min_by_key(|(_, lane)| lane.used);
+            idle.filter(|_| pool.lanes >= MOST_LANES).map(|(at, _)| at)
+        };
+        match same.or_else(oldest) {
+            Some(at) => pool.idle.swap_remove(at),
+            None => {
+                pool.lanes += 1;
+                Lane::new(self.secret)
+            }
         }
+    }
+
+    fn give_back(&self, mut lane: Lane) {
+        let mut pool = lock(&self.pool);
+        pool.clock += 1;
+        lane.used = pool.clock;
+        pool.idle.push(lane);
+    }
+
+    /// Writes the largest lane nobody works on to disk. Whoever works on a lane comes here afterwards, so what is kept in
+    /// memory stays at about what is allowed.
+    fn make_room(&self) -> Result<(), Diagnostic> {
+        let lane = {
+            let mut pool = lock(&self.pool);
+            let largest = pool.idle.iter().enumerate().max_by_key(|(_, lane)| lane.bytes);
+            match largest.filter(|(_, lane)| lane.bytes > 0).map(|(at, _)| at) {
+                Some(at) => pool.idle.swap_remove(at),
+                None => return Ok(()),
+            }
+        };
+        let mut lane = lane;
+        let written = self.write(&mut lane);
+        self.bytes.fetch_sub(std::mem::take(&mut lane.bytes), Ordering::Relaxed);
+        self.give_back(lane);
+        written
+    }
+
+    fn write(&self, lane: &mut Lane) -> Result<(), Diagnostic> {
         let mut spill = lock(&self.spill);
         if spill.is_none() {
-            *spill = Some(Spill { file: tempfile::tempfile().map_err(|e| spill_failed("written to", &e))?, end: 0 });
+            let file = tempfile::tempfile().map_err(|e| spill_failed("written to", &e))?;
+            let none = || vec![Pieces::new(); PARTITIONS];
+            *spill = Some(Spill { file, end: 0, spans: none(), links: none() });
         }
-        if let Some(spill) = spill.as_mut() {
-            spill.file.write_all(&heap.bytes).map_err(|e| spill_failed("written to", &e))?;
-            heap.spilled.push((spill.end, heap.bytes.len()));
-            spill.end += heap.bytes.len() as u64;
-            heap.bytes.clear();
+        let Some(Spill { file, end, spans, links }) = spill.as_mut() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        let mut put = |bytes: &mut Vec<u8>, pieces: &mut Pieces| -> Result<(), Diagnostic> {
+            if !bytes.is_empty() {
+                file.write_all(bytes).map_err(|e| spill_failed("written to", &e))?;
+                pieces.push((*end, bytes.len()));
+                *end += bytes.len() as u64;
+                bytes.clear();
+            }
+            Ok(())
+        };
+        for (rows, pieces) in lane.rows.iter_mut().zip(spans) {
+            rows.drain(|row| row.put(&mut bytes));
+            put(&mut bytes, pieces)?;
+        }
+        for (rows, pieces) in lane.links.iter_mut().zip(links) {
+            rows.drain(..).for_each(|link| link.put(&mut bytes));
+            put(&mut bytes, pieces)?;
         }
         Ok(())
     }
 
     /// No more batches: dictionaries and partitions.
     pub(super) fn seal(self) -> (Dicts, Sealed) {
-        let open = |mutex: Mutex<Partition>| mutex.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let partitions = self.partitions.into_iter().map(open).collect();
+        let pool = self.pool.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut partitions: Vec<Partition> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+        for mut lane in pool.idle {
+            lane.hand_over(&self.dicts);
+            for ((partition, rows), links) in partitions.iter_mut().zip(lane.rows).zip(lane.links) {
+                let Rows { full, last } = rows;
+                partition.spans.extend(full.into_iter().chain([last]).filter(|rows| !rows.is_empty()));
+                partition.links.extend(links);
+            }
+        }
+        let mut spill = self.spill.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spill) = &mut spill {
+            let pieces = spill.spans.iter_mut().zip(&mut spill.links);
+            for (partition, (spans, links)) in partitions.iter_mut().zip(pieces) {
+                partition.spilled_spans = std::mem::take(spans);
+                partition.spilled_links = std::mem::take(links);
+            }
+        }
         let dicts = self.dicts.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (dicts, Sealed { partitions, spill: self.spill, secret: self.secret })
+        let partitions = partitions.into_iter().map(Mutex::new).collect();
+        (dicts, Sealed { partitions, spill: Mutex::new(spill.map(|spill| spill.file)), secret: self.secret })
     }
 }
 
-/// A row in the run's numbers. Whether it has links is what the batch's links say, not what its flag does.
-fn stored(batch: &SpanBatch, remap: &Remap, at: usize, linked: bool) -> Option<StoredSpan> {
-    let row: &SpanRow = batch.rows.get(at)?;
-    let (service, resource, op) = remap.pairs.get(*remap.row_pair.get(at)? as usize).copied()?;
-    let mut flags = SpanFlags(row.flags.0 & !SpanFlags::LINKED.0);
-    if linked {
-        flags.set(SpanFlags::LINKED);
-    }
-    Some(StoredSpan {
-        trace: row.trace_id.0,
-        span: row.span_id.0,
-        parent: row.parent_id.0,
-        start: row.start,
-        end: row.end.max(row.start),
-        weight: row.weight.micro(),
-        service,
-        op,
-        resource,
-        peer: remap.peers.get(row.peer.0 as usize).copied().unwrap_or(NONE),
-        error: remap.errors.get(row.error.0 as usize).copied().unwrap_or(NONE),
-        kind: row.kind,
-        flags,
-    })
+/// Rows and links of one partition, in memory and on disk.
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    spans: Vec<Vec<StoredSpan>>,
+    links: Vec<StoredLink>,
+    spilled_spans: Pieces,
+    spilled_links: Pieces,
 }
 
 /// A store that takes no more.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    partitions: Vec<Partition>,
-    spill: Mutex<Option<Spill>>,
+    partitions: Vec<Mutex<Partition>>,
+    spill: Mutex<Option<File>>,
     secret: Secret,
+}
+
+impl Partition {
+    /// How many spans.
+    pub(super) fn len(&self) -> u64 {
+        let kept: usize = self.spans.iter().map(Vec::len).sum();
+        let spilled: usize = self.spilled_spans.iter().map(|(_, bytes)| bytes / StoredSpan::BYTES).sum();
+        (kept + spilled) as u64
+    }
 }
 
 impl Sealed {
@@ -191,44 +223,49 @@ impl Sealed {
         self.secret
     }
 
-    /// Records of spans in a partition.
-    pub(super) fn spans_in(&self, partition: usize) -> u64 {
-        self.partitions.get(partition).map_or(0, |p| p.spans.records)
+    /// A partition, once: its memory is free when the caller is done with it.
+    pub(super) fn take(&self, partition: usize) -> Partition {
+        self.partitions.get(partition).map(|partition| std::mem::take(&mut *lock(partition))).unwrap_or_default()
     }
 
-    /// Hands every span of a partition to `take`, in no order that means anything.
-    pub(super) fn spans(&self, partition: usize, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
-        match self.partitions.get(partition) {
-            Some(p) => self.each(&p.spans, StoredSpan::BYTES, StoredSpan::get, |row| take(&[row])),
-            None => Ok(()),
+    /// For whoever wants to look at a partition more than once.
+    pub(super) fn put_back(&self, partition: usize, taken: Partition) {
+        if let Some(partition) = self.partitions.get(partition) {
+            *lock(partition) = taken;
         }
+    }
+
+    /// Hands every span of a partition to `take`, in pieces and in no order that means anything.
+    pub(super) fn spans(&self, of: &Partition, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
+        of.spans.iter().for_each(|rows| take(rows));
+        let mut rows = Vec::new();
+        self.read(&of.spilled_spans, |bytes| {
+            rows.clear();
+            rows.extend(bytes.chunks_exact(StoredSpan::BYTES).filter_map(StoredSpan::get));
+            take(&rows);
+        })
     }
 
     /// Hands every link into a partition to `take`.
-    pub(super) fn links(&self, partition: usize, take: impl FnMut(StoredLink)) -> Result<(), Diagnostic> {
-        match self.partitions.get(partition) {
-            Some(p) => self.each(&p.links, StoredLink::BYTES, StoredLink::get, take),
-            None => Ok(()),
-        }
+    pub(super) fn links(&self, of: &Partition, mut take: impl FnMut(StoredLink)) -> Result<(), Diagnostic> {
+        of.links.iter().copied().for_each(&mut take);
+        self.read(&of.spilled_links, |bytes| {
+            bytes.chunks_exact(StoredLink::BYTES).filter_map(StoredLink::get).for_each(&mut take);
+        })
     }
 
-    fn each<T>(
-        &self,
-        heap: &Heap,
-        size: usize,
-        get: fn(&[u8]) -> Option<T>,
-        mut take: impl FnMut(T),
-    ) -> Result<(), Diagnostic> {
-        let mut buffer = Vec::new();
-        for (offset, length) in &heap.spilled {
-            let mut spill = lock(&self.spill);
-            let Some(spill) = spill.as_mut() else { continue };
-            buffer.resize(*length, 0);
-            spill.file.seek(SeekFrom::Start(*offset)).map_err(|e| spill_failed("read back from", &e))?;
-            spill.file.read_exact(&mut buffer).map_err(|e| spill_failed("read back from", &e))?;
-            buffer.chunks_exact(size).filter_map(get).for_each(&mut take);
+    fn read(&self, pieces: &Pieces, mut take: impl FnMut(&[u8])) -> Result<(), Diagnostic> {
+        let mut bytes = Vec::new();
+        for (offset, length) in pieces {
+            bytes.resize(*length, 0);
+            {
+                let mut spill = lock(&self.spill);
+                let Some(file) = spill.as_mut() else { continue };
+                file.seek(SeekFrom::Start(*offset)).map_err(|e| spill_failed("read back from", &e))?;
+                file.read_exact(&mut bytes).map_err(|e| spill_failed("read back from", &e))?;
+            }
+            take(&bytes);
         }
-        heap.bytes.chunks_exact(size).filter_map(get).for_each(&mut take);
         Ok(())
     }
 }

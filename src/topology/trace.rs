@@ -29,6 +29,8 @@ pub(super) struct Span<'a> {
     /// Node of its service; meaningless unless `fate` is kept.
     pub(super) node: u32,
     pub(super) fate: Fate,
+    /// Whether its operation's name was replaced by `(other)`.
+    pub(super) beyond: bool,
     /// Canonical operation number.
     pub(super) op: u32,
     /// Canonical error number.
@@ -39,8 +41,26 @@ pub(super) struct Span<'a> {
 
 impl<'a> Span<'a> {
     /// Looks up what a stored span's numbers stand for. `luck` is the hash of its trace id.
-    #[inline]
     pub(super) fn new(row: StoredSpan, luck: u64, identity: &'a Identity) -> Self {
+        let mut span = Self {
+            row,
+            luck,
+            node: 0,
+            fate: Fate::Beyond,
+            beyond: true,
+            op: 0,
+            error: 0,
+            peer: None,
+            parent: Parent::Root,
+        };
+        span.fill(&row, luck, identity);
+        span
+    }
+
+    /// Becomes another span, in place: one put together elsewhere would be written twice.
+    #[inline]
+    fn fill(&mut self, row: &StoredSpan, luck: u64, identity: &'a Identity) {
+        self.row = *row;
         let service = identity.services.get(row.service as usize);
         let op = identity.ops.get(row.op as usize);
         let fate = match (service.map_or(Fate::Beyond, |s| s.fate), op.is_some_and(|op| op.ignored)) {
@@ -48,16 +68,13 @@ impl<'a> Span<'a> {
             (fate, _) => fate,
         };
         let number = op.map(|op| op.number).filter(|number| *number > 0);
-        Self {
-            row,
-            luck,
-            node: service.map_or(0, |s| s.node),
-            fate,
-            op: number.or(service.map(|s| s.other_op)).unwrap_or(0),
-            error: identity.errors.get(row.error as usize).map_or(0, |(number, _)| *number),
-            peer: identity.peers.get(row.peer as usize),
-            parent: Parent::Root,
-        }
+        self.luck = luck;
+        self.node = service.map_or(0, |s| s.node);
+        self.fate = fate;
+        self.beyond = op.is_none_or(|op| op.beyond);
+        self.op = number.or(service.map(|s| s.other_op)).unwrap_or(0);
+        self.error = identity.errors.get(row.error as usize).map_or(0, |(number, _)| *number);
+        self.peer = identity.peers.get(row.peer as usize);
     }
 
     pub(super) fn kept(&self) -> bool {
@@ -147,6 +164,7 @@ pub(super) fn sort_links(links: &mut [StoredLink], identity: &Identity) {
 ///
 /// Rows of one id are copies of one span, except that a calling and a called span may share an id (Zipkin's shared
 /// spans): of each side one is kept, the calling one first.
+#[inline(never)]
 pub(super) fn unite<'a>(
     rows: &[StoredSpan],
     order: &[Key],
@@ -155,23 +173,30 @@ pub(super) fn unite<'a>(
     spans: &mut Vec<Span<'a>>,
     ids: &mut Vec<u64>,
 ) -> u64 {
-    spans.clear();
     ids.clear();
     let mut rest = order;
+    let mut count = 0;
+    let mut keep = |row: &StoredSpan| {
+        match spans.get_mut(count) {
+            Some(span) => span.fill(row, luck, identity),
+            None => spans.push(Span::new(*row, luck, identity)),
+        }
+        ids.push(row.span);
+        count += 1;
+    };
     while let Some((first, others)) = rest.split_first() {
-        if others.first().is_some_and(|next| next.span == first.span) {
-            let copies = rest.iter().take_while(|key| key.span == first.span).count();
+        if others.first().is_some_and(|next| next.span() == first.span()) {
+            let copies = rest.iter().take_while(|key| key.span() == first.span()).count();
             let (copies, after) = rest.split_at(copies);
             let mut copies: Vec<StoredSpan> = copies.iter().filter_map(|key| key.of(rows)).copied().collect();
-            let kept = choose(&mut copies, identity);
-            spans.extend(kept.into_iter().flatten().map(|row| Span::new(row, luck, identity)));
+            choose(&mut copies, identity).iter().flatten().for_each(&mut keep);
             rest = after;
         } else {
-            spans.extend(first.of(rows).map(|row| Span::new(*row, luck, identity)));
+            first.of(rows).into_iter().for_each(&mut keep);
             rest = others;
         }
     }
-    ids.extend(spans.iter().map(|span| span.row.span));
+    spans.truncate(count);
     for at in 0..spans.len() {
         let parent = find_parent(spans, ids, at);
         if let Some(span) = spans.get_mut(at) {

@@ -28,7 +28,7 @@ use hashbrown::HashSet;
 use super::contents::Contents;
 use super::dicts::is_peer_stand_in;
 use super::group::Key;
-use super::hash;
+use super::hash::{self, Secret};
 use super::identity::{Fate, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
@@ -36,7 +36,7 @@ use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::through::Through;
-use super::trace::{self, Parent, Span};
+use super::trace::{self, Index, Parent, Span};
 use crate::spans::{PeerKind, SpanFlags, SpanKind};
 
 /// Works through traces; one for each thread.
@@ -46,11 +46,11 @@ pub(super) struct Pairer<'a> {
     contents: &'a Contents,
     tally: Tally,
     spans: Vec<Span<'a>>,
-    /// Their ids, which rise.
-    ids: Vec<u64>,
+    /// Finds them by id.
+    index: Index,
     roles: Vec<Role>,
-    /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, child).
-    strangers: Vec<(usize, u32, u64, usize)>,
+    /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, id, child).
+    strangers: Vec<(usize, u32, u64, u64, usize)>,
     /// (parent, service) of every SERVER or CONSUMER child in another service.
     explained: Vec<(usize, u32)>,
     /// (producer, consuming trace, service) of every delivery.
@@ -126,7 +126,7 @@ impl<'a> Pairer<'a> {
             contents,
             tally: Tally::new(identity, max_edges),
             spans: Vec::new(),
-            ids: Vec::new(),
+            index: Index::new(Secret::new()),
             roles: Vec::new(),
             strangers: Vec::new(),
             explained: Vec::new(),
@@ -146,13 +146,13 @@ impl<'a> Pairer<'a> {
         self.tally.counts.beyond_trace += spans;
     }
 
-    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), by span id, and the
-    /// links into it.
-    pub(super) fn trace(&mut self, id: u128, rows: &[StoredSpan], order: &[Key], links: &mut [StoredLink]) {
+    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), and the links
+    /// into it.
+    pub(super) fn trace(&mut self, id: u128, rows: &[&[StoredSpan]], order: &mut [Key], links: &mut [StoredLink]) {
         let mut spans = std::mem::take(&mut self.spans);
         let mut roles = std::mem::take(&mut self.roles);
         let luck = hash::trace(id);
-        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.ids);
+        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.index);
         roles.clear();
         roles.resize(spans.len(), Role::default());
         self.strangers.clear();
@@ -266,7 +266,7 @@ impl<'a> Pairer<'a> {
             self.explained.push((above, span.node));
             self.connect(role, above, parent, span, known_by);
         } else if answers {
-            self.strangers.push((above, span.node, span.row.start, at));
+            self.strangers.push((above, span.node, span.row.start, span.row.span, at));
         } else if span.row.kind == SpanKind::Consumer && parent.row.kind != SpanKind::Consumer {
             // Inside a poll loop of its own service.
             self.receive_from_anyone(span);
@@ -359,13 +359,13 @@ impl<'a> Pairer<'a> {
         let mut strangers = std::mem::take(&mut self.strangers);
         strangers.sort_unstable();
         for group in strangers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let Some((above, node, _, _)) = group.first().copied() else { continue };
+            let Some((above, node, ..)) = group.first().copied() else { continue };
             let (Some(parent), Some(role)) = (spans.get(above), roles.get_mut(above)) else { continue };
             if self.explained.binary_search(&(above, node)).is_ok() {
                 continue;
             }
             let calls = if parent.row.kind.calls_out() { 1 } else { group.len() };
-            for child in group.iter().take(calls).filter_map(|(_, _, _, at)| spans.get(*at)) {
+            for child in group.iter().take(calls).filter_map(|(.., at)| spans.get(*at)) {
                 self.connect(role, above, parent, child, KnownBy::Parent);
             }
         }
@@ -387,7 +387,7 @@ impl<'a> Pairer<'a> {
             if copy || !span.kept() {
                 continue;
             }
-            let mut found = trace::positions(&self.ids, link.linked_span);
+            let mut found = self.index.find(link.linked_span);
             self.tally.counts.unresolved_links += u64::from(found.is_empty());
             if span.row.kind != SpanKind::Consumer {
                 continue;

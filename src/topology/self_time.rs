@@ -78,6 +78,13 @@ impl SelfTimes {
             let parent = *parent as usize;
             let Some(Interval { start, end, .. }) = self.spans.get(parent).copied() else { continue };
             let mut child = self.children.get(parent).map_or(NONE, |(last, _)| *last);
+            if let (Some((_, NONE)), Some(only)) = (self.children.get(child as usize), self.spans.get(child as usize)) {
+                let covered = only.end.min(end).saturating_sub(only.start.max(start));
+                if let Some(time) = self.times.get_mut(parent) {
+                    *time = time.saturating_sub(covered);
+                }
+                continue;
+            }
             self.covered.clear();
             while let (Some((_, next)), Some(part)) =
                 (self.children.get(child as usize), self.spans.get(child as usize))

@@ -41,13 +41,22 @@ impl<'a> Walker<'a> {
     /// # Errors
     /// [`Broken`] when the framing is cut short or the bytes are no protobuf. What was appended before stays.
     pub(super) fn message<R: Rows>(&mut self, message: &'a [u8], rows: &mut R) -> Result<bool, Broken> {
-        for field in wire::fields(message) {
-            let field = field?;
-            if let (1, Some(bytes)) = (field.number, field.bytes)
+        let mut rest = Bytes(message);
+        while !rest.is_empty() {
+            if let Some(bytes) = rest.plain(0x0a) {
+                if !self.resource_spans(bytes, rows)? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let mut fields = wire::fields(rest.0);
+            if let Some(field) = fields.next()
+                && let wire::Field { number: 1, bytes: Some(bytes) } = field?
                 && !self.resource_spans(bytes, rows)?
             {
                 return Ok(false);
             }
+            rest = Bytes(fields.rest());
         }
         Ok(true)
     }
@@ -65,7 +74,8 @@ impl<'a> Walker<'a> {
         let mut done = 0;
         let mut rest = Bytes(bytes);
         while !rest.is_empty() {
-            let walked = match rest.field() {
+            let field = rest.plain(0x12).map_or_else(|| rest.field(), |bytes| Ok((SCOPE_SPANS, Payload::Bytes(bytes))));
+            let walked = match field {
                 Ok((number, Payload::Bytes(scope))) if number == scopes => self.scope(scope, resource, &mut done, rows),
                 Ok(_) => Ok(true),
                 Err(Odd) => Err(Odd),
@@ -90,8 +100,14 @@ impl<'a> Walker<'a> {
     ) -> Result<bool, Odd> {
         let mut rest = Bytes(scope);
         while !rest.is_empty() {
-            // 1 is the scope, 2 the spans, 3 the schema's address.
-            let (2, Payload::Bytes(bytes)) = rest.known_field(&[1, 2, 3])? else { continue };
+            let bytes = match rest.plain(0x12) {
+                Some(bytes) => bytes,
+                // 1 is the scope, 2 the spans, 3 the schema's address.
+                None => match rest.known_field(&[1, 2, 3])? {
+                    (2, Payload::Bytes(bytes)) => bytes,
+                    _ => continue,
+                },
+            };
             self.span.clear();
             let go_on = match span(bytes, &mut self.span, rows) {
                 Ok(()) => rows.span(resource, &self.span),
@@ -112,6 +128,10 @@ fn outline(bytes: &[u8]) -> Result<(&[u8], u64), Odd> {
     let (mut scopes, mut library) = (false, false);
     let mut rest = Bytes(bytes);
     while !rest.is_empty() {
+        if rest.plain(0x12).is_some() {
+            scopes = true;
+            continue;
+        }
         match rest.known_field(&[1, SCOPE_SPANS, 3])? {
             (1, Payload::Bytes(bytes)) => {
                 // Several are merged, which is none of our business.
@@ -154,6 +174,8 @@ fn span<'a, R: Rows>(bytes: &'a [u8], view: &mut SpanView<'a>, rows: &R) -> Resu
                 view.links.push(link);
             }
             0x7a => status(rest.skip_tag().bytes()?, &mut view.status_code)?,
+            // Flags, as almost every span has them.
+            0x85 if let [_, 1, _, _, _, _, behind @ ..] = rest.0 => rest.0 = behind,
             _ => match rest.field()? {
                 // Counts of what was dropped; flags.
                 (10 | 12 | 14, Payload::Varint(_)) | (16, Payload::Fixed32) | (17.., _) => {}
@@ -165,7 +187,7 @@ fn span<'a, R: Rows>(bytes: &'a [u8], view: &mut SpanView<'a>, rows: &R) -> Resu
 }
 
 /// An attribute of the span.
-#[inline]
+#[inline(always)]
 fn attribute<'a, R: Rows>(bytes: &'a [u8], view: &mut SpanView<'a>, rows: &R) -> Result<(), Odd> {
     let (key, value) = pair(bytes)?;
     if let Some((slot, rank)) = rows.classify_raw(key) {
@@ -235,8 +257,19 @@ fn status(bytes: &[u8], code: &mut i32) -> Result<(), Odd> {
 }
 
 /// Key and encoded value of a `KeyValue` in its plain form: a key, then perhaps a value, and nothing else.
-#[inline]
+#[inline(always)]
 fn pair(bytes: &[u8]) -> Result<(&[u8], &[u8]), Odd> {
+    // Lengths of one byte, as almost all are.
+    if let [0x0a, length @ ..0x80, rest @ ..] = bytes
+        && let Some((key, [0x12, length @ ..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
+        && usize::from(*length) == value.len()
+    {
+        return Ok((key, value));
+    }
+    any_pair(bytes)
+}
+
+fn any_pair(bytes: &[u8]) -> Result<(&[u8], &[u8]), Odd> {
     let mut rest = Bytes(bytes);
     let mut take = |tag| {
         if rest.peek() == Some(tag) { rest.skip_tag().bytes() } else { Ok(&[][..]) }
@@ -246,8 +279,16 @@ fn pair(bytes: &[u8]) -> Result<(&[u8], &[u8]), Odd> {
 }
 
 /// An `AnyValue` in its plain form: one field or none.
-#[inline]
+#[inline(always)]
 fn any_value(bytes: &[u8]) -> Result<Value<'_>, Odd> {
+    match bytes {
+        [0x0a, length @ ..0x80, string @ ..] if usize::from(*length) == string.len() => text(string).map(Value::Str),
+        [0x18, number @ ..0x80] => Ok(Value::Int(i64::from(*number))),
+        _ => other_value(bytes),
+    }
+}
+
+fn other_value(bytes: &[u8]) -> Result<Value<'_>, Odd> {
     let mut rest = Bytes(bytes);
     let value = match rest.peek() {
         None => Value::Other,
@@ -327,6 +368,18 @@ impl<'a> Bytes<'a> {
         self
     }
 
+    /// A length-delimited field with this tag of one byte, if it is the next one and whole.
+    #[inline(always)]
+    fn plain(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let mut rest = *self;
+        if rest.peek() != Some(tag) {
+            return None;
+        }
+        let bytes = rest.skip_tag().bytes().ok()?;
+        *self = rest;
+        Some(bytes)
+    }
+
     /// A field of any number and wire type but groups.
     fn field(&mut self) -> Result<(u64, Payload<'a>), Odd> {
         let tag = self.varint()?;
@@ -365,15 +418,15 @@ impl<'a> Bytes<'a> {
                 self.0 = rest;
                 Ok(u64::from(first))
             }
+            Some((&first, [second @ ..0x80, rest @ ..])) => {
+                self.0 = rest;
+                Ok(u64::from(first & 0x7f) | u64::from(*second) << 7)
+            }
             _ => self.long_varint(),
         }
     }
 
     fn long_varint(&mut self) -> Result<u64, Odd> {
-        if let [first, second @ ..0x80, rest @ ..] = self.0 {
-            self.0 = rest;
-            return Ok(u64::from(first & 0x7f) | u64::from(*second) << 7);
-        }
         let (number, length) = wire::varint(self.0).ok_or(Odd)?;
         // Ten bytes hold 70 bits; the reference refuses those beyond 64.
         let (read, rest) = self.0.split_at_checked(length).ok_or(Odd)?;

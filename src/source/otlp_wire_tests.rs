@@ -362,7 +362,7 @@ fn agree(messages: &[Vec<u8>]) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn plain_messages_give_the_same_rows(seed in any::<u64>()) {

@@ -39,6 +39,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// What has not been walked over.
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     fn field(&mut self) -> Option<Field<'a>> {
         let tag = self.varint()?;
         let number = tag >> 3;
@@ -70,10 +75,20 @@ impl<'a> Fields<'a> {
 }
 
 /// A varint at the start of the bytes: its value and its length. `None` when it is cut short or longer than 10 bytes.
+#[inline]
 pub(super) fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
+    // Tags, and lengths below 16 KiB.
+    match bytes {
+        [first @ ..0x80, ..] => Some((u64::from(*first), 1)),
+        [first, second @ ..0x80, ..] => Some((u64::from(first & 0x7f) | u64::from(*second) << 7, 2)),
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut number = 0u64;
-    for (i, b) in bytes.iter().take(10).enumerate() {
-        number |= u64::from(b & 0x7f).checked_shl(u32::try_from(7 * i).ok()?).unwrap_or(0);
+    for (i, (b, shift)) in bytes.iter().zip((0..=63).step_by(7)).enumerate() {
+        number |= u64::from(b & 0x7f) << shift;
         if b & 0x80 == 0 {
             return Some((number, i + 1));
         }

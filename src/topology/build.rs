@@ -69,13 +69,7 @@ impl Builder {
     #[must_use]
     pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
         let shard = shard.filter(|shard| shard.count() > 1);
-        let mut dimensions: Vec<&'static str> = Vec::new();
-        for key in cfg.identity_dimensions.iter().map(|dimension| dimension.key()) {
-            if !dimensions.contains(&key) {
-                dimensions.push(key);
-            }
-        }
-        let store = Store::new(cfg.memory_bytes, cfg.max_operations, dimensions, shard);
+        let store = Store::new(cfg.memory_bytes, cfg.max_operations, cfg.dimensions(), shard);
         Self { cfg, store, shard }
     }
 

@@ -226,6 +226,17 @@ impl TopologyConfig {
         found
     }
 
+    /// Keys of the attributes that are part of a node's identity, each once, in the configured order.
+    pub(super) fn dimensions(&self) -> Vec<&'static str> {
+        let mut keys: Vec<&'static str> = Vec::new();
+        for key in self.identity_dimensions.iter().map(|dimension| dimension.key()) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
     /// What the rules mean, as 32 hex digits: equal configurations of equal rules, and only those, give snapshots that may
     /// be merged. Limits and memory are not part of it. Empty when there is no rule at all.
     #[must_use]
@@ -250,7 +261,7 @@ impl TopologyConfig {
             rule(&["caller", &any(&c.service), &any(&c.operation), &c.name]);
         });
         self.database_identity.iter().for_each(|d| rule(&["database", &d.system, &format!("{:?}", d.by)]));
-        self.identity_dimensions.iter().for_each(|d| rule(&["dimension", d.key()]));
+        self.dimensions().iter().for_each(|key| rule(&["dimension", key]));
         if text.is_empty() { text } else { format!("{:032x}", fnv(&text)) }
     }
 }

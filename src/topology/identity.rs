@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cfg::{Caller, TopologyConfig};
 use super::dict::OTHER;
-use super::dicts::Dicts;
+use super::dicts::{Dicts, is_peer_stand_in};
 use super::dimensions::Dimensions;
 use super::glob;
 pub(super) use super::naming::{Fate, Seed, UNKNOWN_SERVICE};
@@ -19,6 +19,8 @@ use crate::spans::{ErrorClass, PeerKind};
 
 /// No node.
 pub(super) const NOWHERE: u32 = u32::MAX;
+/// What a peer names is a service that an ignore rule leaves out.
+pub(super) const IGNORED: u32 = u32::MAX - 1;
 /// Most operations kept over all services: totals of an operation take about a kilobyte.
 pub(super) const MOST_OPERATIONS: usize = 100_000;
 
@@ -55,6 +57,8 @@ pub(super) struct PeerRef {
     pub(super) hash: u64,
     /// A messaging peer that names its destination.
     pub(super) named: bool,
+    /// Whether it stands for peers beyond the cap.
+    pub(super) beyond: bool,
     /// For a logical service name without namespace: the name, to be looked up in the caller's namespace first.
     lookup: Option<String>,
     /// The node it names by the caller's scope, sorted; empty where no scopes are configured.
@@ -102,7 +106,7 @@ impl Identity {
         let scoped = if cfg.identity_dimensions.is_empty() { BTreeMap::new() } else { usage.by_peer() };
         let nodes = collect_nodes(cfg, &named, &fates, &named_peers, &scoped, usage.scopes());
         let position = |id: &str| nodes.binary_search_by(|(n, _)| n.as_str().cmp(id)).map_or(NOWHERE, to_u32);
-        let by_name = by_name(&nodes, dicts, &named, &fates, &position);
+        let by_name = by_name(dicts, &named, &fates, &position);
         let dimensions = !cfg.identity_dimensions.is_empty();
         let user = position("entry:user");
         let entry = |rule: Option<&Caller>| rule.map_or(user, |rule| position(&format!("entry:{}", rule.name)));
@@ -144,7 +148,8 @@ impl Identity {
             let Some((at, hash, peer)) = found else { return PeerRef::none() };
             let scopes = scoped.get(&at).map_or(&[][..], Vec::as_slice);
             let scopes = scopes.iter().filter_map(|n| Some((*n, usage.scopes().get(*n as usize)?.as_str())));
-            peer_ref(peer, hash, scopes, &by_name, &|id, scope| position(&scope::id(id.to_owned(), scope, dimensions)))
+            let position = |id: &str, scope: &str| position(&scope::id(id.to_owned(), scope, dimensions));
+            PeerRef { beyond: is_peer_stand_in(at), ..peer_ref(peer, hash, scopes, &by_name, &position) }
         });
         let (errors, classes) = number_errors(dicts);
         let resource_hashes = (0..to_u32(dicts.resources.slots().len()))
@@ -174,7 +179,7 @@ impl Identity {
 
     /// The node a peer names when `caller` names it: a logical name without namespace means the caller's own namespace
     /// if there is such a service, then the only service of that name anywhere (in the caller's scope), then one nobody
-    /// instrumented.
+    /// instrumented. [`IGNORED`] when it names a service that an ignore rule leaves out.
     pub(super) fn peer_node(&self, peer: &PeerRef, caller: u32) -> u32 {
         if peer.lookup.is_none() && peer.scoped.is_empty() {
             return peer.node;
@@ -204,7 +209,7 @@ impl Identity {
 impl PeerRef {
     fn none() -> Self {
         let (kind, node) = (PeerKind::None, NOWHERE);
-        Self { kind, node, ignored: false, hash: 0, named: false, lookup: None, scoped: Vec::new() }
+        Self { kind, node, ignored: false, hash: 0, named: false, beyond: false, lookup: None, scoped: Vec::new() }
     }
 }
 
@@ -241,7 +246,7 @@ fn service_fates(dicts: &Dicts, cfg: &TopologyConfig, named: &[Option<Named>]) -
     fates
 }
 
-/// Instrumented services by name, scope and namespace.
+/// Services that sent spans by name, scope and namespace: their node, or [`IGNORED`].
 type ByName = BTreeMap<String, BTreeMap<u32, BTreeMap<String, u32>>>;
 
 /// Every node there could be, sorted by id.
@@ -277,26 +282,24 @@ fn collect_nodes(
     nodes.into_iter().collect()
 }
 
-/// The instrumented services by name. A name that an alias replaced still leads to its service, unless another has it.
-fn by_name(
-    nodes: &[(String, Seed)],
-    dicts: &Dicts,
-    named: &[Option<Named>],
-    fates: &[Fate],
-    position: &dyn Fn(&str) -> u32,
-) -> ByName {
+/// The services that sent spans by name. A name that an alias replaced still leads to its service, unless another has it.
+fn by_name(dicts: &Dicts, named: &[Option<Named>], fates: &[Fate], position: &dyn Fn(&str) -> u32) -> ByName {
     let mut by_name = ByName::new();
-    for ((_, node), at) in nodes.iter().zip(0..).filter(|((_, node), _)| node.instrumented) {
-        by_name.entry(node.name.clone()).or_default().entry(node.scope).or_default().insert(node.namespace.clone(), at);
+    let each = || dicts.services.slots().iter().zip(named).zip(fates);
+    let all = || each().filter_map(|((slot, named), fate)| Some((slot.item.as_ref()?, named.as_ref()?, *fate)));
+    let mut add = |scope: u32, namespace: &str, name: &str, node: u32| {
+        let namespaces = by_name.entry(name.to_owned()).or_default().entry(scope).or_default();
+        namespaces.entry(namespace.to_owned()).or_insert(node);
+    };
+    let shown = |fate| matches!(fate, Fate::Kept | Fate::Merged);
+    for (_, named, _) in all().filter(|(.., fate)| shown(*fate)) {
+        add(named.seed.scope, &named.seed.namespace, &named.seed.name, position(&named.id));
     }
-    for ((slot, named), fate) in dicts.services.slots().iter().zip(named).zip(fates) {
-        if let (Some(sent), Some(named), Fate::Kept | Fate::Merged) = (&slot.item, named, fate)
-            && named.renamed
-        {
-            let names = by_name.entry(display_name(&sent.name).to_owned()).or_default();
-            let names = names.entry(named.seed.scope).or_default();
-            names.entry(sent.namespace.clone()).or_insert_with(|| position(&named.id));
-        }
+    for (sent, named, fate) in
+        all().filter(|(_, named, fate)| (shown(*fate) && named.renamed) || *fate == Fate::Ignored)
+    {
+        let node = if fate == Fate::Ignored { IGNORED } else { position(&named.id) };
+        add(named.seed.scope, &sent.namespace, display_name(&sent.name), node);
     }
     by_name
 }
@@ -313,8 +316,8 @@ fn peer_ref<'s>(
     // The only service of that name.
     let only = |scope: u32| {
         let services = same_name?.get(&scope)?;
-        let nodes: BTreeSet<u32> = services.values().copied().collect();
-        nodes.first().copied().filter(|_| nodes.len() == 1)
+        let first = *services.first_key_value()?.1;
+        (services.len() == 1 || (first != IGNORED && services.values().all(|node| *node == first))).then_some(first)
     };
     let own = |scope: &str| named.node.as_ref().map_or(NOWHERE, |(id, _)| at(id, scope));
     let scoped: Vec<(u32, u32)> =
@@ -325,6 +328,7 @@ fn peer_ref<'s>(
         ignored: named.ignored,
         hash,
         named: peer.kind == PeerKind::Messaging && !peer.name.is_empty(),
+        beyond: false,
         lookup: same_name.map(|_| peer.name.clone()),
         scoped,
     }

@@ -10,7 +10,7 @@ use super::cfg::TopologyConfig;
 use super::codec::{decode, encode};
 use super::fixture::{S, batch, s, snapshot};
 use super::{Builder, Intake, Snapshot};
-use crate::spans::{SpanBatch, SpanKind};
+use crate::spans::{PeerKind, SpanBatch, SpanKind};
 
 /// How spans arrive and are worked on.
 #[derive(Debug, Clone)]
@@ -130,4 +130,22 @@ fn many_threads_may_push_at_once() {
         (0..2_000u64).map(|i| s(i % 10 + 1, i % 10, "api", SpanKind::Server).trace((i / 10).into())).collect();
     let run = Run { sizes: vec![7; 400], pushing: 4, finishing: 2, memory_bytes: 64 << 10 };
     assert_eq!(captured(&TopologyConfig::default(), &spans, &run).unwrap(), snapshot(&spans));
+}
+
+#[test]
+fn names_beyond_the_caps_of_the_dictionaries_are_counted_the_same_whatever_came_first() {
+    // More peers and error classes than are told apart: some find no room, some are pushed out.
+    let n = 70_000u64;
+    let mut spans: Vec<S> = (1..=n)
+        .map(|i| {
+            let span = s(i, 0, "api", SpanKind::Client).trace((i / 4).into()).named("call");
+            span.peer(PeerKind::External, "", "", &format!("host-{i}")).failed(&format!("error {i}"))
+        })
+        .collect();
+    let forwards = snapshot(&spans);
+    spans.reverse();
+    assert!(forwards == snapshot(&spans));
+    let other = forwards.edges.iter().find(|e| e.target.0 == "external:(other)").unwrap();
+    assert_eq!(forwards.coverage.overflow["peers"], other.n);
+    assert_eq!(forwards.edges.iter().map(|e| e.n).sum::<u64>(), n);
 }

@@ -67,7 +67,6 @@ fn cfgs() -> impl Strategy<Value = TopologyConfig> {
                 .collect(),
             gateways: if gateways { vec![Gateway { pattern: text("api"), treat: Treat::Merged }] } else { vec![] },
             callers: if callers { vec![caller] } else { vec![] },
-            max_edges: TopologyConfig::default().max_edges,
             ..cfg
         }
     })
@@ -92,6 +91,7 @@ proptest! {
         let spans: Vec<S> = spans.into_iter().map(|mut span| {
             span.links.iter_mut().for_each(|(trace, _)| *trace = salted(*trace));
             span.environment = environments.next().copied().unwrap_or_default();
+            span.version = ["", "1", "2"][(span.id % 3) as usize];
             let trace = salted(span.trace);
             span.trace(trace)
         }).collect();

@@ -154,6 +154,8 @@ struct Rules<'a> {
     touched: BTreeMap<u128, BTreeSet<Id>>,
     /// Receivers call the topic of some publish by different names, and the sender does not say.
     ambiguous: bool,
+    /// Trace and id of CLIENT spans that only ignored spans answer.
+    asked_the_ignored: BTreeSet<(u128, u64)>,
 }
 
 impl<'a> Rules<'a> {
@@ -163,8 +165,35 @@ impl<'a> Rules<'a> {
     }
 
     fn kept(&self, span: &S) -> bool {
+        let asked_the_ignored =
+            span.kind == SpanKind::Client && self.asked_the_ignored.contains(&(span.trace, span.id));
+        !self.ignored_by_name(span) && !asked_the_ignored
+    }
+
+    fn ignored_by_name(&self, span: &S) -> bool {
         let (namespace, name) = name_of(span.service);
-        !self.service_ignored(namespace, name) && !glob::any(&self.cfg.ignore_operations, &span.name)
+        self.service_ignored(namespace, name) || glob::any(&self.cfg.ignore_operations, &span.name)
+    }
+
+    /// A CLIENT span without links goes with the ignored spans that answer it, and a layer around it goes with it; unless
+    /// something else is below it that was called or calls.
+    fn ignore_callers(&mut self) {
+        loop {
+            let mut found =
+                self.spans.iter().filter(|s| s.kind == SpanKind::Client && s.links.is_empty() && self.kept(s));
+            let found = found.find(|span| {
+                let below = self.children(span);
+                let layer = |c: &S| c.kind == SpanKind::Client && node(c) == node(span);
+                let answers = |c: &S| called(c) || c.service != span.service;
+                let ignored = |c: &S| {
+                    (answers(c) && self.ignored_by_name(c)) || (layer(c) && !self.ignored_by_name(c) && !self.kept(c))
+                };
+                let other = |c: &S| !self.ignored_by_name(c) && (layer(c) || answers(c)) && !ignored(c);
+                below.iter().any(|c| ignored(c)) && !below.iter().any(|c| other(c))
+            });
+            let Some(found) = found.map(|s| (s.trace, s.id)) else { return };
+            self.asked_the_ignored.insert(found);
+        }
     }
 
     fn with_id(&self, trace: u128, id: u64) -> Vec<&'a S> {
@@ -591,7 +620,15 @@ fn unique(all: &[S]) -> Vec<&S> {
 fn model(cfg: &TopologyConfig, all: &[S]) -> Option<Model> {
     let spans = unique(all);
     let removed = (all.len() - spans.len()) as u64;
-    let mut rules = Rules { cfg, spans, model: Model::default(), touched: BTreeMap::new(), ambiguous: false };
+    let mut rules = Rules {
+        cfg,
+        spans,
+        model: Model::default(),
+        touched: BTreeMap::new(),
+        ambiguous: false,
+        asked_the_ignored: BTreeSet::new(),
+    };
+    rules.ignore_callers();
     rules.model.coverage.insert("duplicates", removed);
     rules.count();
     for span in rules.spans.clone() {

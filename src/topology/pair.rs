@@ -26,10 +26,9 @@
 use hashbrown::HashSet;
 
 use super::contents::Contents;
-use super::dicts::is_peer_stand_in;
 use super::group::Key;
 use super::hash::{self, Secret};
-use super::identity::{Fate, Identity, NOWHERE, PeerRef};
+use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
 use super::self_time::{Interval, SelfTimes, is_awaited};
@@ -37,7 +36,7 @@ use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::through::Through;
 use super::trace::{self, Index, Parent, Span};
-use crate::spans::{PeerKind, SpanFlags, SpanKind};
+use crate::spans::{PeerKind, SpanFlags, SpanKind, Weight};
 
 /// Works through traces; one for each thread.
 #[derive(Debug)]
@@ -162,7 +161,7 @@ impl<'a> Pairer<'a> {
         }
         self.touched.next_trace();
         let gateways = self.identity.has_rules && self.through.apply(&mut spans, &mut roles);
-        self.count(&spans);
+        let request = self.count(&spans);
         self.all_called(&spans, &mut roles);
         if !self.strangers.is_empty() {
             self.strangers(&spans, &mut roles);
@@ -175,7 +174,9 @@ impl<'a> Pairer<'a> {
         }
         note_layers(&spans, &mut roles, Fate::Kept);
         self.all_calling(&spans, &roles);
-        self.touch(&spans);
+        if let Some(weight) = request {
+            self.touch(weight);
+        }
         (self.spans, self.roles) = (spans, roles);
     }
 
@@ -195,48 +196,73 @@ impl<'a> Pairer<'a> {
         }
     }
 
-    /// Coverage, operations, attributes and digest.
+    /// Coverage, operations, attributes and digest. Returns the weight of the request from outside, if it is one.
     #[inline(never)]
-    fn count(&mut self, spans: &[Span<'a>]) {
+    fn count(&mut self, spans: &[Span<'a>]) -> Option<Weight> {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (0, false);
+        let (mut orphans, mut no_duration, mut sampled, mut beyond, mut beyond_peers) = (0, 0, 0, 0, 0);
+        let (mut first, mut last) = (u64::MAX, 0);
+        let mut entry: Option<&Span<'_>> = None;
         let mut sum = 0u128;
         let own = self.self_times.of(spans.len(), |at| interval(spans, at));
         for (span, own) in spans.iter().zip(own) {
             sum = sum.wrapping_add(trace::digest(&span.row));
-            rooted |= span.parent == Parent::Root;
-            if span.fate == Fate::Ignored {
-                counts.ignored += 1;
-                continue;
-            }
-            if span.fate == Fate::Merged {
-                counts.transparent += 1;
-                continue;
+            let root = span.parent == Parent::Root;
+            rooted |= root;
+            match span.fate {
+                Fate::Ignored => {
+                    counts.ignored += 1;
+                    continue;
+                }
+                Fate::Merged => {
+                    counts.transparent += 1;
+                    continue;
+                }
+                Fate::Kept | Fate::Beyond => {}
             }
             kept += 1;
-            counts.cover(span.row.start, span.row.end);
-            counts.orphans += u64::from(span.parent == Parent::Lost);
-            counts.no_duration += u64::from(span.duration().is_none());
-            counts.sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
+            if span.row.start > 0 {
+                first = first.min(span.row.start);
+                last = last.max(span.row.end);
+            }
+            let event = event(span);
+            orphans += u64::from(span.parent == Parent::Lost);
+            no_duration += u64::from(event.duration.is_none());
+            sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
             if span.fate == Fate::Beyond {
                 counts.beyond_services += 1;
                 continue;
             }
-            counts.beyond_operations += u64::from(span.beyond);
-            counts.beyond_peers += u64::from(is_peer_stand_in(span.row.peer));
+            self.touched.add(span.node);
+            beyond += u64::from(span.beyond);
+            beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }
+            let enters = root && span.row.kind == SpanKind::Server;
+            if enters && entry.is_none_or(|e| (span.row.start, span.row.span) < (e.row.start, e.row.span)) {
+                entry = Some(span);
+            }
             if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
-                operation.add(&event(span), self.contents);
-                operation.self_time.add(*own, span.weight());
-                operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+                operation.add(&event, self.contents);
+                operation.self_time.add(*own, event.weight);
+                operation.entry |= enters;
             }
         }
         counts.digest = counts.digest.wrapping_add(sum);
         counts.spans += kept;
         counts.traces += u64::from(kept > 0);
         counts.rootless_traces += u64::from(kept > 0 && !rooted);
+        counts.orphans += orphans;
+        counts.no_duration += no_duration;
+        counts.sampled += sampled;
+        counts.beyond_operations += beyond;
+        counts.beyond_peers += beyond_peers;
+        if last > 0 {
+            counts.cover(first, last);
+        }
+        entry.map(Span::weight)
     }
 
     /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
@@ -286,6 +312,7 @@ impl<'a> Pairer<'a> {
         let caller = span.peer.filter(|peer| peer.kind == PeerKind::Service);
         let named = caller.map(|peer| self.identity.peer_node(peer, span.node)).filter(|node| *node != span.node);
         let (source, kind) = match named {
+            Some(IGNORED) => return,
             Some(_) if caller.is_some_and(|peer| peer.ignored) => return,
             Some(NOWHERE) | None => (self.identity.entry_to(span.row.op, span.row.service), EdgeKind::Entry),
             Some(node) => (node, EdgeKind::Call),
@@ -445,6 +472,7 @@ impl<'a> Pairer<'a> {
         };
         match self.identity.peer_node(peer, span.node) {
             _ if peer.ignored => {}
+            IGNORED => {}
             NOWHERE => return false,
             target => self.emit(outgoing(source, span, target, kind, KnownBy::Inferred)),
         }
@@ -499,15 +527,11 @@ impl<'a> Pairer<'a> {
     }
 
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
-    #[inline(never)]
-    fn touch(&mut self, spans: &[Span<'a>]) {
-        let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
-        let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };
-        self.tally.counts.entry_traces += entry.weight();
-        spans.iter().filter(|s| s.kept()).for_each(|span| self.touched.add(span.node));
+    fn touch(&mut self, request: Weight) {
+        self.tally.counts.entry_traces += request;
         for node in &self.touched.nodes {
             if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
-                *weight += entry.weight();
+                *weight += request;
             }
         }
     }

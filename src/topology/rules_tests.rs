@@ -3,7 +3,7 @@
 use super::cfg::{Alias, Caller, DatabaseBy, DatabaseIdentity, Dimension, Gateway, Preset, TopologyConfig, Treat};
 use super::codec::encode;
 use super::fixture::{S, batch, edges, s, snapshot, snapshot_with};
-use super::{Builder, Edge, Intake, Snapshot};
+use super::{Builder, Edge, Intake, Shard, Snapshot, merge};
 use crate::spans::SpanKind::{Client, Consumer, Internal, Producer, Server};
 use crate::spans::{PeerKind, SpanKind};
 use proptest::prelude::*;
@@ -510,4 +510,34 @@ proptest! {
         apart.sort();
         prop_assert_eq!(all, apart);
     }
+}
+
+// Merging.
+
+#[test]
+fn snapshots_made_under_different_rules_are_not_merged_and_shards_of_one_run_are() {
+    let day = |cfg: TopologyConfig, hour: u64| {
+        let mut snapshot =
+            snapshot_with(cfg, &[s(1, 0, "api", Server).trace(hour.into()).at(hour * 3_600_000_000_000, 1)]);
+        snapshot.window.start.0 += hour;
+        snapshot
+    };
+    let error = merge(vec![day(merged(), 1), day(TopologyConfig::default(), 2)], &merged()).unwrap_err();
+    assert_eq!(error.code, "merge-mixed");
+    assert!(error.message.contains("different rules"));
+
+    let cfg = TopologyConfig { identity_dimensions: vec![Dimension::Environment], ..merged() };
+    let spans: Vec<S> = (1..40)
+        .flat_map(|t| {
+            through("gw").into_iter().map(move |s| S { environment: ["prod", "dev"][t % 2], ..s.trace(t as u128) })
+        })
+        .collect();
+    let shards = (1..=3).map(|i| {
+        let builder = Builder::sharded(cfg.clone(), Shard::new(i, 3));
+        builder.push(&batch(&spans)).unwrap();
+        builder.finish(Intake::default(), 1).unwrap()
+    });
+    let whole = snapshot_with(cfg.clone(), &spans);
+    assert_eq!(merge(shards.collect(), &cfg).unwrap(), whole);
+    assert_eq!((whole.coverage.transparent, whole.provenance.rules.clone()), (78, cfg.fingerprint()));
 }

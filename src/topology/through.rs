@@ -7,7 +7,7 @@
 use super::identity::Fate;
 use super::layers::Role;
 use super::trace::{Parent, Span};
-use crate::spans::SpanKind;
+use crate::spans::{SpanFlags, SpanKind};
 
 /// Reused from trace to trace.
 #[derive(Debug, Default)]
@@ -113,10 +113,15 @@ impl Through {
     }
 }
 
-/// The CLIENT span above, if it is kept.
+/// The CLIENT span above, if it is kept and asks for no more than an answer: with links it receives messages.
 fn asks<'s, 'a>(spans: &'s [Span<'a>], span: &Span<'a>) -> Option<(usize, &'s Span<'a>)> {
     let Parent::At(above) = span.parent else { return None };
-    Some((above, spans.get(above).filter(|p| p.kept() && p.row.kind == SpanKind::Client)?))
+    Some((
+        above,
+        spans
+            .get(above)
+            .filter(|p| p.kept() && p.row.kind == SpanKind::Client && !p.row.flags.has(SpanFlags::LINKED))?,
+    ))
 }
 
 /// Notes which gateway spans have something behind them: from each span that is not a gateway's up to the first one known

@@ -5,7 +5,7 @@
 
 use super::group::Key;
 use super::hash::{self, Secret};
-use super::identity::{Fate, Identity, PeerRef};
+use super::identity::{Fate, Identity, NOWHERE, OpRef, PeerRef, ServiceRef};
 use super::row::{StoredLink, StoredSpan};
 use crate::spans::{SpanFlags, Weight};
 
@@ -19,6 +19,11 @@ pub(super) enum Parent {
     /// Its parent id is set, but no such span is there (or it names itself).
     Lost,
 }
+
+/// What a number stands for that no service or operation has.
+const NO_SERVICE: ServiceRef =
+    ServiceRef { node: 0, fate: Fate::Beyond, hash: 0, other_op: 0, entry: NOWHERE, renamed: false };
+const NO_OP: OpRef = OpRef { number: 0, ignored: false, hash: 0, beyond: true, entry: NOWHERE };
 
 /// A span with what pairing asks about.
 #[derive(Debug, Clone, Copy)]
@@ -61,18 +66,13 @@ impl<'a> Span<'a> {
     #[inline]
     fn fill(&mut self, row: &StoredSpan, luck: u64, identity: &'a Identity) {
         self.row = *row;
-        let service = identity.services.get(row.service as usize);
-        let op = identity.ops.get(row.op as usize);
-        let fate = match (service.map_or(Fate::Beyond, |s| s.fate), op.is_some_and(|op| op.ignored)) {
-            (Fate::Kept, true) => Fate::Ignored,
-            (fate, _) => fate,
-        };
-        let number = op.map(|op| op.number).filter(|number| *number > 0);
+        let service = identity.services.get(row.service as usize).unwrap_or(&NO_SERVICE);
+        let op = identity.ops.get(row.op as usize).unwrap_or(&NO_OP);
         self.luck = luck;
-        self.node = service.map_or(0, |s| s.node);
-        self.fate = fate;
-        self.beyond = op.is_none_or(|op| op.beyond);
-        self.op = number.or(service.map(|s| s.other_op)).unwrap_or(0);
+        self.node = service.node;
+        self.fate = if op.ignored && service.fate == Fate::Kept { Fate::Ignored } else { service.fate };
+        self.beyond = op.beyond;
+        self.op = if op.number > 0 { op.number } else { service.other_op };
         self.error = identity.errors.get(row.error as usize).map_or(0, |(number, _)| *number);
         self.peer = identity.peers.get(row.peer as usize);
     }
@@ -115,7 +115,7 @@ fn content(row: &StoredSpan, identity: &Identity) -> [u64; 5] {
 #[allow(clippy::cast_possible_truncation, reason = "the halves of the trace id")]
 #[inline]
 pub(super) fn digest(row: &StoredSpan) -> u128 {
-    hash::digest(&[
+    hash::digest([
         row.trace as u64,
         (row.trace >> 64) as u64,
         row.span,

@@ -67,6 +67,12 @@ pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>,
     by_reference(text, target)
 }
 
+/// [`documents`] without the fast path.
+#[cfg(test)]
+pub(super) fn documents_by_reference(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
+    by_reference(String::from_utf8_lossy(bytes), Target { rows, seen: 0, skip: 0, stopped: false })
+}
+
 /// The reference: slower, and complete.
 fn by_reference(mut text: Cow<'_, str>, mut target: Target<'_>) -> Result<Vec<Kinds>, JsonError> {
     let (mut surrogates, mut numbers) = (true, true);

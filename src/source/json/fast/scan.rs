@@ -24,76 +24,78 @@ const MAX_DEPTH: u32 = 64;
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'t> {
     text: &'t str,
-    at: usize,
+    rest: &'t [u8],
 }
 
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0 }
+        Self { text, rest: text.as_bytes() }
     }
 
     /// How many bytes lie behind.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.text.len() - self.rest.len()
     }
 
     /// Goes to a position that [`Scanner::at`] gave.
     #[inline]
     pub(super) fn go(&mut self, at: usize) {
-        self.at = at;
+        self.rest = self.text.as_bytes().get(at..).unwrap_or_default();
     }
 
     /// The text from a position that [`Scanner::at`] gave to here.
     pub(super) fn since(&self, from: usize) -> Sure<&'t str> {
-        self.text.get(from..self.at).ok_or(Unsure)
+        self.text.get(from..self.at()).ok_or(Unsure)
     }
 
     #[inline(always)]
-    fn rest(&self) -> &'t [u8] {
-        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    fn step(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
     /// Steps over these bytes if they come next.
     #[inline(always)]
     pub(super) fn eat<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
-        let found = self.rest().first_chunk::<N>() == Some(literal);
-        if found {
-            self.at += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((found, rest)) if found == literal => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
-        found
     }
 
     /// Steps over this text if it comes next.
     pub(super) fn eat_text(&mut self, text: &str) -> bool {
-        let found = self.rest().starts_with(text.as_bytes());
-        if found {
-            self.at += text.len();
-        }
-        found
+        let after = self.rest.strip_prefix(text.as_bytes());
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
     }
 
     /// The next byte that is not white space, without stepping over it; 0 at the end.
     #[inline(always)]
     pub(super) fn peek(&mut self) -> u8 {
-        match self.rest().first() {
+        match self.rest.first() {
             Some(byte) if *byte > b' ' => *byte,
             Some(_) => self.peek_slowly(),
             None => 0,
         }
     }
 
+    #[inline(never)]
     fn peek_slowly(&mut self) -> u8 {
-        let rest = self.rest();
-        let space = rest.iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).unwrap_or(rest.len());
-        self.at += space;
-        rest.get(space).copied().unwrap_or(0)
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
+        while let Some((_, rest)) = self.rest.split_first().filter(|(byte, _)| space(byte)) {
+            self.rest = rest;
+        }
+        self.rest.first().copied().unwrap_or(0)
     }
 
     /// Whether only white space is left.
     pub(super) fn is_done(&mut self) -> bool {
         self.peek();
-        self.at >= self.text.len()
+        self.rest.is_empty()
     }
 
     /// Steps over a byte that must come next, after white space.
@@ -102,19 +104,19 @@ impl<'t> Scanner<'t> {
         if self.peek() != byte {
             return Err(Unsure);
         }
-        self.at += 1;
+        self.step(1);
         Ok(())
     }
 
     /// Steps over `null` if it comes next, after white space.
-    #[inline]
+    #[inline(always)]
     pub(super) fn null(&mut self) -> bool {
         self.peek() == b'n' && self.eat(b"null")
     }
 
     /// The next key of an object that was opened, and its colon; `None` past the closing brace. `first` is true before the
     /// first key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&mut self, first: &mut bool) -> Sure<Option<&'t str>> {
         if !self.item(first, b'}')? {
             return Ok(None);
@@ -130,7 +132,7 @@ impl<'t> Scanner<'t> {
     pub(super) fn item(&mut self, first: &mut bool, close: u8) -> Sure<bool> {
         let next = self.peek();
         if next == close {
-            self.at += 1;
+            self.step(1);
             return Ok(false);
         }
         if std::mem::take(first) {
@@ -139,72 +141,60 @@ impl<'t> Scanner<'t> {
         if next != b',' {
             return Err(Unsure);
         }
-        self.at += 1;
+        self.step(1);
         // `[1,]` is no JSON.
         if self.peek() == close { Err(Unsure) } else { Ok(true) }
     }
 
     /// What is left of a string without escapes, after its opening quote.
-    #[inline]
+    #[inline(always)]
     pub(super) fn plain(&mut self) -> Sure<&'t str> {
-        let from = self.at;
-        match self.stop()? {
-            b'"' => {
-                let text = self.text.get(from..self.at).ok_or(Unsure)?;
-                self.at += 1;
-                Ok(text)
-            }
-            _ => Err(Unsure),
+        let from = self.at();
+        let (stop, after) = stop(self.rest).ok_or(Unsure)?;
+        if stop != b'"' {
+            return Err(Unsure);
         }
+        self.rest = after;
+        self.text.get(from..self.at().wrapping_sub(1)).ok_or(Unsure)
     }
 
     /// Steps over what is left of any string, after its opening quote.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip_string(&mut self) -> Sure<()> {
+        let (stop, after) = stop(self.rest).ok_or(Unsure)?;
+        self.rest = after;
+        if stop == b'"' { Ok(()) } else { self.skip_after(stop) }
+    }
+
+    /// Steps over what is left of a string, after a byte that was in the way.
+    #[inline(never)]
+    fn skip_after(&mut self, mut byte: u8) -> Sure<()> {
         loop {
-            match self.stop()? {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(());
-                }
+            match byte {
+                b'"' => return Ok(()),
                 b'\\' => self.skip_escape()?,
                 _ => return Err(Unsure),
             }
+            (byte, self.rest) = stop(self.rest).ok_or(Unsure)?;
         }
     }
 
+    /// Steps over an escape, after its backslash.
     fn skip_escape(&mut self) -> Sure<()> {
-        let length = match self.rest() {
-            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
-            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 6,
+        let length = match self.rest {
+            [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 1,
+            [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 5,
             _ => return Err(Unsure),
         };
-        self.at += length;
+        self.step(length);
         Ok(())
-    }
-
-    /// Goes to the next quote, backslash or control character, and says which.
-    #[inline(always)]
-    fn stop(&mut self) -> Sure<u8> {
-        let mut rest = self.rest();
-        while let Some((chunk, after)) = rest.split_first_chunk::<16>() {
-            if let Some(found) = stop_in(chunk) {
-                self.at += found;
-                return self.rest().first().copied().ok_or(Unsure);
-            }
-            self.at += 16;
-            rest = after;
-        }
-        let found = rest.iter().position(|byte| is_stop(*byte)).ok_or(Unsure)?;
-        self.at += found;
-        rest.get(found).copied().ok_or(Unsure)
     }
 
     /// A string without escapes, a whole number from 0 up, a Boolean or `null`.
     pub(super) fn scalar(&mut self) -> Sure<Scalar<'t>> {
         match self.peek() {
             b'"' => {
-                self.at += 1;
+                self.step(1);
                 Ok(Scalar::Text(Cow::Borrowed(self.plain()?)))
             }
             b'0'..=b'9' => self.whole().map(Scalar::Unsigned),
@@ -217,9 +207,9 @@ impl<'t> Scanner<'t> {
 
     /// A bare whole number from 0 up.
     fn whole(&mut self) -> Sure<u64> {
-        let (number, length) = digits::whole(self.rest()).ok_or(Unsure)?;
-        self.at += length;
-        match self.rest().first() {
+        let (number, length) = digits::whole(self.rest).ok_or(Unsure)?;
+        self.step(length);
+        match self.rest.first() {
             Some(b'.' | b'e' | b'E') => Err(Unsure),
             _ => Ok(number),
         }
@@ -232,15 +222,15 @@ impl<'t> Scanner<'t> {
         loop {
             match self.peek() {
                 b'"' => {
-                    self.at += 1;
+                    self.step(1);
                     self.skip_string()?;
                 }
                 bracket @ (b'{' | b'[') => {
-                    self.at += 1;
+                    self.step(1);
                     let is_object = bracket == b'{';
                     // `]` and `}` stand two places after their opening brackets.
                     if self.peek() == bracket + 2 {
-                        self.at += 1;
+                        self.step(1);
                     } else {
                         if depth == MAX_DEPTH {
                             return Err(Unsure);
@@ -266,7 +256,7 @@ impl<'t> Scanner<'t> {
                 let is_object = open & 1 == 1;
                 match self.peek() {
                     b',' => {
-                        self.at += 1;
+                        self.step(1);
                         if is_object {
                             self.skip_key()?;
                         }
@@ -276,7 +266,7 @@ impl<'t> Scanner<'t> {
                     b']' if !is_object => {}
                     _ => return Err(Unsure),
                 }
-                self.at += 1;
+                self.step(1);
                 depth -= 1;
                 open >>= 1;
             }
@@ -293,7 +283,7 @@ impl<'t> Scanner<'t> {
         self.eat(b"-");
         if !self.eat(b"0") {
             self.skip_digits()?;
-        } else if matches!(self.rest().first(), Some(b'0'..=b'9')) {
+        } else if matches!(self.rest.first(), Some(b'0'..=b'9')) {
             return Err(Unsure);
         }
         if self.eat(b".") {
@@ -307,50 +297,64 @@ impl<'t> Scanner<'t> {
     }
 
     fn skip_digits(&mut self) -> Sure<()> {
-        let rest = self.rest();
+        let rest = self.rest;
         let length = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += length;
+        self.step(length);
         if length == 0 { Err(Unsure) } else { Ok(()) }
     }
 
     /// A string of `N` hex digits, both quotes included.
     #[inline(always)]
     pub(super) fn hex<const N: usize>(&mut self) -> Option<u128> {
-        let (quote, rest) = self.rest().split_first()?;
+        let (quote, rest) = self.rest.split_first()?;
         let (chunk, rest) = rest.split_first_chunk::<N>()?;
         if (*quote, rest.first()?) != (b'"', &b'"') {
             return None;
         }
         let number = digits::hex(chunk)?;
-        self.at += N + 2;
+        self.step(N + 2);
         Some(number)
     }
 
     /// A string of 1 to 19 digits, both quotes included.
     #[inline(always)]
     pub(super) fn quoted_whole(&mut self) -> Option<u64> {
-        let (quote, rest) = self.rest().split_first()?;
+        let (quote, rest) = self.rest.split_first()?;
         let (number, length) = digits::whole(rest)?;
         if (*quote, rest.get(length)?) != (b'"', &b'"') {
             return None;
         }
-        self.at += length + 2;
+        self.step(length + 2);
         Some(number)
     }
 }
 
+/// The first quote, backslash or control character, and what comes after it.
 #[inline(always)]
-fn is_stop(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < b' '
+fn stop(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let mut rest = bytes;
+    while let Some((chunk, after)) = rest.split_first_chunk::<16>() {
+        let (words, _) = chunk.as_chunks::<8>();
+        let marks = words.iter().rev().fold(0u128, |marks, word| marks << 64 | u128::from(stops(*word)));
+        if marks != 0 {
+            let (byte, after) = rest.get((marks.trailing_zeros() / 8) as usize..)?.split_first()?;
+            return Some((*byte, after));
+        }
+        rest = after;
+    }
+    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' '))?;
+    let (byte, after) = rest.get(found..)?.split_first()?;
+    Some((*byte, after))
 }
 
-/// The first quote, backslash or control character. Written so that it becomes a few instructions over all 16 bytes.
+/// The high bit of the byte for the first quote, backslash or control character among 8, and perhaps of later ones.
+///
+/// Subtracting one from each byte sets the high bit of a zero; what it borrows can only spoil bytes after that one.
 #[inline(always)]
-fn stop_in(chunk: &[u8; 16]) -> Option<usize> {
-    let mut marks = [0u8; 16];
-    for (mark, byte) in marks.iter_mut().zip(chunk) {
-        *mark = if is_stop(*byte) { 0xff } else { 0 };
-    }
-    let marks = u128::from_le_bytes(marks);
-    (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
+fn stops(word: [u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(word);
+    let (quote, backslash) = (word ^ ONES * 0x22, word ^ ONES * 0x5c);
+    let zeros = quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20);
+    zeros & !word & ONES * 0x80
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::source::json::{JsonError, Trouble, by_reference, documents as read};
+use crate::source::json::{JsonError, Trouble, documents as read, documents_by_reference};
 use crate::source::mapper::Mapper;
 use crate::source::view::{Attributes, Rows, SpanView};
 use crate::spans::ResourceId;
@@ -28,8 +28,16 @@ impl Rows for Until {
         self.0.reject(code, why);
     }
 
-    fn classify(&self, key: &str) -> Option<(Slot, u8)> {
-        self.0.classify(key)
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        self.0.classify_raw(key)
+    }
+
+    fn known_resource(&mut self, raw: &[u8]) -> Option<ResourceId> {
+        self.0.known_resource(raw)
+    }
+
+    fn learn_resource(&mut self, raw: &[u8], id: ResourceId) {
+        self.0.learn_resource(raw, id);
     }
 }
 
@@ -54,12 +62,9 @@ fn outcome(limit: usize, read: impl FnOnce(&mut dyn Rows) -> Result<Vec<Kinds>, 
     ]
 }
 
-fn reference(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
-    by_reference(String::from_utf8_lossy(bytes), Target { rows, seen: 0, skip: 0, stopped: false })
-}
-
 fn same_up_to(limit: usize, bytes: &[u8]) {
-    let (fast, slow) = (outcome(limit, |rows| read(bytes, rows)), outcome(limit, |rows| reference(bytes, rows)));
+    let (fast, slow) =
+        (outcome(limit, |rows| read(bytes, rows)), outcome(limit, |rows| documents_by_reference(bytes, rows)));
     assert_eq!(fast, slow, "{}", String::from_utf8_lossy(bytes));
 }
 

@@ -28,12 +28,20 @@ pub(super) fn is_awaited(parent: SpanKind, child: SpanKind, same_service: bool) 
     child != SpanKind::Consumer || (same_service && !parent.calls_out())
 }
 
+/// A span of the trace in hand.
+#[derive(Debug, Clone, Copy)]
+struct Own {
+    start: u64,
+    end: u64,
+    /// The last child seen, and the child of its own parent that was seen before it.
+    child: u32,
+    before: u32,
+}
+
 /// Works out self times; keeps its memory from trace to trace.
 #[derive(Debug, Default)]
 pub(super) struct SelfTimes {
-    spans: Vec<Interval>,
-    /// By position: the last child seen, and the child before it.
-    children: Vec<(u32, u32)>,
+    spans: Vec<Own>,
     /// Positions of spans with children.
     parents: Vec<u32>,
     /// What children cover of the span in hand.
@@ -45,58 +53,50 @@ impl SelfTimes {
     /// The self times of `count` spans, by position. `at` is asked for positions below `count` only.
     #[inline]
     pub(super) fn of(&mut self, count: usize, at: impl Fn(usize) -> Interval) -> &[u64] {
-        self.spans.clear();
-        self.spans.extend((0..count).map(at));
-        self.times.clear();
-        self.times.extend(self.spans.iter().map(|span| span.end.saturating_sub(span.start)));
-        self.link();
-        self.subtract();
-        &self.times
-    }
-
-    /// Finds the children of each span.
-    fn link(&mut self) {
         self.parents.clear();
-        self.children.clear();
-        self.children.resize(self.spans.len(), (NONE, NONE));
-        for ((child, span), number) in self.spans.iter().enumerate().zip(0..NONE) {
-            let Some(parent) = span.parent else { continue };
-            let Some((last, _)) = self.children.get_mut(parent) else { continue };
-            let before = std::mem::replace(last, number);
-            if before == NONE {
-                self.parents.extend(u32::try_from(parent));
+        self.times.clear();
+        self.spans.clear();
+        self.spans.resize(count, Own { start: 0, end: 0, child: NONE, before: NONE });
+        for (position, number) in (0..count).zip(0..NONE) {
+            let Interval { start, end, parent } = at(position);
+            self.times.push(end.saturating_sub(start));
+            let mut before = NONE;
+            if let Some((parent, span)) = parent.and_then(|parent| Some((parent, self.spans.get_mut(parent)?))) {
+                before = std::mem::replace(&mut span.child, number);
+                if before == NONE {
+                    self.parents.extend(u32::try_from(parent));
+                }
             }
-            if let Some((_, next)) = self.children.get_mut(child) {
-                *next = before;
+            if let Some(span) = self.spans.get_mut(position) {
+                (span.start, span.end, span.before) = (start, end, before);
             }
         }
+        self.subtract();
+        &self.times
     }
 
     /// Takes from each parent what its children cover.
     fn subtract(&mut self) {
         for parent in &self.parents {
             let parent = *parent as usize;
-            let Some(Interval { start, end, .. }) = self.spans.get(parent).copied() else { continue };
-            let mut child = self.children.get(parent).map_or(NONE, |(last, _)| *last);
-            if let (Some((_, NONE)), Some(only)) = (self.children.get(child as usize), self.spans.get(child as usize)) {
-                let covered = only.end.min(end).saturating_sub(only.start.max(start));
-                if let Some(time) = self.times.get_mut(parent) {
-                    *time = time.saturating_sub(covered);
+            let Some(Own { start, end, child, .. }) = self.spans.get(parent).copied() else { continue };
+            let Some(last) = self.spans.get(child as usize) else { continue };
+            let covered = if last.before == NONE {
+                last.end.min(end).saturating_sub(last.start.max(start))
+            } else {
+                self.covered.clear();
+                let mut child = child;
+                while let Some(part) = self.spans.get(child as usize) {
+                    let (from, to) = (part.start.max(start), part.end.min(end));
+                    if from < to {
+                        self.covered.push((from, to));
+                    }
+                    child = part.before;
                 }
-                continue;
-            }
-            self.covered.clear();
-            while let (Some((_, next)), Some(part)) =
-                (self.children.get(child as usize), self.spans.get(child as usize))
-            {
-                let (from, to) = (part.start.max(start), part.end.min(end));
-                if from < to {
-                    self.covered.push((from, to));
-                }
-                child = *next;
-            }
+                union(&mut self.covered)
+            };
             if let Some(time) = self.times.get_mut(parent) {
-                *time = time.saturating_sub(union(&mut self.covered));
+                *time = time.saturating_sub(covered);
             }
         }
     }

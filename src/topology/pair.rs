@@ -449,7 +449,9 @@ impl<'a> Pairer<'a> {
             let topic = named.map_or(topic, |peer| self.identity.peer_node(peer, span.node));
             return self.emit(outgoing(self.source(span), span, topic, EdgeKind::Messaging, known_by));
         }
-        if role.answered || another_layer_counts(spans, roles, span, role) {
+        // What is published is published, also where every receiver is ignored.
+        let published = span.row.kind == SpanKind::Producer && messaging(span).is_some();
+        if (role.answered && !published) || another_layer_counts(spans, roles, span, role) {
             return;
         }
         if !self.infer(self.source(span), span) {

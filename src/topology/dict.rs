@@ -262,8 +262,7 @@ mod tests {
     }
 
     fn bounds(all: usize, group: usize) -> Bounds {
-        let items = |items| Load { items, bytes: 1 << 20 };
-        Bounds { all: items(all), group: items(group) }
+        Bounds { all: Load { items: all, bytes: 1 << 20 }, group: Load { items: group, bytes: 1 << 15 } }
     }
 
     fn kept(dict: &Dict<Name>) -> BTreeMap<Name, u64> {

@@ -158,8 +158,9 @@ mod tests {
             let mut got: BTreeMap<u128, Vec<u64>> = BTreeMap::new();
             groups.each(|trace, keys| {
                 keys.sort_unstable();
-                let of =
-                    |key: &Key| key.of(&pieces).filter(|row| row.trace == trace && row.span == key.span()).unwrap().span;
+                let of = |key: &Key| {
+                    key.of(&pieces).filter(|row| row.trace == trace && row.span == key.span()).unwrap().span
+                };
                 assert!(got.insert(trace, keys.iter().map(of).collect()).is_none());
             });
             assert_eq!(got, wanted);

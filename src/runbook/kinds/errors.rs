@@ -81,7 +81,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
             evidence::callers(context, target),
         ],
         traces: target.node.map_or_else(Vec::new, |n| {
-            links::traces(&context.settings.links, &n.handled.exemplars, &["failed", "typical"])
+            links::traces(&context.settings.links, &n.handled.exemplars, &n.handled.durations, &["failed", "typical"])
         }),
         unknowns,
     }

@@ -61,6 +61,9 @@ struct Seen {
     key: Vec<u8>,
 }
 
+/// A text that is looked at is not UTF-8.
+struct NoText;
+
 impl Mapper {
     pub(super) fn new(rate_attribute: Option<String>) -> Self {
         let rate_attribute = rate_attribute.filter(|key| !semconv::NEVER_READ.contains(&key.as_str()));
@@ -140,16 +143,15 @@ impl Mapper {
             return self.repair("outside-window", 1);
         }
         let kind = SpanKind::from_otlp(span.kind);
-        let parent_id = if span.parent_id == span.span_id {
-            self.repair("self-parent", 1);
-            SpanId::NONE
-        } else {
-            span.parent_id
+        let parent_id = if span.parent_id == span.span_id { SpanId::NONE } else { span.parent_id };
+        let name = self.name(span);
+        let (Ok(name), Ok(error), Ok(peer)) = (name, self.error(span, &mut flags), self.peer(span, kind)) else {
+            return self.reject("span-malformed", "a span was left out: a text in it is not UTF-8");
         };
-        let error = self.error(span, &mut flags);
         let weight = self.weight(resource, span, &mut flags);
-        let peer = self.peer(span, kind);
-        let name = self.name(span.name);
+        if parent_id != span.parent_id {
+            self.repair("self-parent", 1);
+        }
         self.links(span, &mut flags);
         self.batch.rows.push(SpanRow {
             trace_id: span.trace_id,
@@ -206,7 +208,7 @@ impl Mapper {
     }
 
     fn refuse(&mut self, span: &SpanView<'_>, code: &'static str, why: &str) {
-        let name = normalize::operation(span.name);
+        let name = normalize::operation(span.name_text().unwrap_or_default());
         self.reject(
             code,
             &format!("span `{name}` (trace {}, span {}) was left out: {why}", span.trace_id, span.span_id),
@@ -218,18 +220,21 @@ impl Mapper {
         *count = count.saturating_add(n);
     }
 
-    fn error(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) -> ErrorId {
+    fn error(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) -> Result<ErrorId, NoText> {
         let known = &span.known;
         let (http, grpc) = outcome::codes(known);
         if !semconv::is_failure(span.status_code, http, grpc) {
-            return ErrorId(0);
+            return Ok(ErrorId(0));
         }
         flags.set(SpanFlags::ERROR);
         let exception = span.exception_type.or_else(|| known.get(Slot::ExceptionType));
         let kind = known.get(Slot::ErrorType);
         outcome::key(&mut self.seen.key, (http, grpc), kind, exception);
         if let Some(id) = self.seen.errors.get(&self.seen.key) {
-            return id;
+            return Ok(id);
+        }
+        if ![kind, exception].into_iter().flatten().all(Value::is_sound) {
+            return Err(NoText);
         }
         let word = |value: Option<Value<'_>>| {
             let text = value.and_then(Value::text);
@@ -242,7 +247,7 @@ impl Mapper {
             exception_type: word(exception),
         });
         self.seen.errors.insert(&self.seen.key, id);
-        id
+        Ok(id)
     }
 
     fn weight(&self, resource: ResourceId, span: &SpanView<'_>, flags: &mut SpanFlags) -> Weight {
@@ -261,26 +266,29 @@ impl Mapper {
         weight.unwrap_or(Weight::ONE)
     }
 
-    fn peer(&mut self, span: &SpanView<'_>, kind: SpanKind) -> PeerId {
-        if !peer::key(&mut self.seen.key, span.name, kind, &span.known) {
-            return PeerId(0);
-        }
+    fn peer(&mut self, span: &SpanView<'_>, kind: SpanKind) -> Result<PeerId, NoText> {
+        let Some(slots) = peer::key(&mut self.seen.key, span.name_bytes(), kind, &span.known) else {
+            return Ok(PeerId(0));
+        };
         if let Some(id) = self.seen.peers.get(&self.seen.key) {
-            return id;
+            return Ok(id);
         }
-        let found = peer::derive(span.name, kind, &span.known, &mut self.peer);
+        // Of what is in the key only: whether a span is refused must not depend on what was met before.
+        let sound = span.known.each(slots).all(|(_, value)| value.is_sound());
+        let name = span.name_text().filter(|_| sound).ok_or(NoText)?;
+        let found = peer::derive(name, kind, &span.known, &mut self.peer);
         let id = if found { self.batch.peer_id(&self.peer) } else { PeerId(0) };
         self.seen.peers.insert(&self.seen.key, id);
-        id
+        Ok(id)
     }
 
-    fn name(&mut self, raw: &str) -> Sym {
-        if let Some(symbol) = self.seen.names.get(raw.as_bytes()) {
-            return symbol;
+    fn name(&mut self, span: &SpanView<'_>) -> Result<Sym, NoText> {
+        if let Some(symbol) = self.seen.names.get(span.name_bytes()) {
+            return Ok(symbol);
         }
-        let symbol = self.batch.strings.intern(&normalize::operation(raw));
-        self.seen.names.insert(raw.as_bytes(), symbol);
-        symbol
+        let symbol = self.batch.strings.intern(&normalize::operation(span.name_text().ok_or(NoText)?));
+        self.seen.names.insert(span.name_bytes(), symbol);
+        Ok(symbol)
     }
 
     fn links(&mut self, span: &SpanView<'_>, flags: &mut SpanFlags) {

@@ -26,6 +26,7 @@ mod scan;
 pub mod tempo;
 mod view;
 mod wire;
+mod wire_bytes;
 mod wire_id;
 
 use std::collections::BTreeMap;

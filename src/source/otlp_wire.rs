@@ -12,13 +12,10 @@
 use super::proto::{self, LIBRARY_SPANS, SCOPE_SPANS};
 use super::view::{Attributes, Rows, SpanView, Value};
 use super::wire::{self, Broken};
+use super::wire_bytes::{self, Bytes, Odd, Payload};
 use super::wire_id;
 use crate::spans::semconv::Slot;
 use crate::spans::{IdError, ResourceId, SpanId, TraceId};
-
-/// Not the plain form: for the reference to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Odd;
 
 /// Reads messages of one life time; what it needs for a span is used again for the next one.
 pub(super) struct Walker<'a> {
@@ -156,9 +153,9 @@ fn span<'a, R: Rows>(bytes: &'a [u8], view: &mut SpanView<'a>, rows: &R) -> Resu
         match tag {
             0x0a => view.trace_id = trace_id(rest.skip_tag().bytes()?),
             0x12 => view.span_id = span_id(rest.skip_tag().bytes()?),
-            0x1a => view.trace_state = text(rest.skip_tag().bytes()?)?,
+            0x1a => view.trace_state = std::str::from_utf8(rest.skip_tag().bytes()?).map_err(|_| Odd)?,
             0x22 => view.parent_id = parent_id(rest.skip_tag().bytes()?)?,
-            0x2a => view.name = text(rest.skip_tag().bytes()?)?,
+            0x2a => view.raw_name = rest.skip_tag().bytes()?,
             0x30 => view.kind = rest.skip_tag().enumeration()?,
             0x39 => view.start = rest.skip_tag().fixed64()?,
             0x41 => view.end = rest.skip_tag().fixed64()?,
@@ -175,7 +172,7 @@ fn span<'a, R: Rows>(bytes: &'a [u8], view: &mut SpanView<'a>, rows: &R) -> Resu
             }
             0x7a => status(rest.skip_tag().bytes()?, &mut view.status_code)?,
             // Flags, as almost every span has them.
-            0x85 if let [_, 1, _, _, _, _, behind @ ..] = rest.0 => rest.0 = behind,
+            0x85 if let [_, 1, _, _, _, _, behind @ ..] = rest.0 => rest = Bytes(behind),
             _ => match rest.field()? {
                 // Counts of what was dropped; flags.
                 (10 | 12 | 14, Payload::Varint(_)) | (16, Payload::Fixed32) | (17.., _) => {}
@@ -248,7 +245,7 @@ fn status(bytes: &[u8], code: &mut i32) -> Result<(), Odd> {
             continue;
         }
         match rest.field()? {
-            (3, Payload::Varint(n)) => *code = enumeration(n),
+            (3, Payload::Varint(n)) => *code = wire_bytes::enumeration(n),
             (2, Payload::Bytes(_)) | (1 | 4.., _) => {}
             _ => return Err(Odd),
         }
@@ -282,7 +279,7 @@ fn any_pair(bytes: &[u8]) -> Result<(&[u8], &[u8]), Odd> {
 #[inline(always)]
 fn any_value(bytes: &[u8]) -> Result<Value<'_>, Odd> {
     match bytes {
-        [0x0a, length @ ..0x80, string @ ..] if usize::from(*length) == string.len() => text(string).map(Value::Str),
+        [0x0a, length @ ..0x80, string @ ..] if usize::from(*length) == string.len() => Ok(Value::Raw(string)),
         [0x18, number @ ..0x80] => Ok(Value::Int(i64::from(*number))),
         _ => other_value(bytes),
     }
@@ -292,7 +289,7 @@ fn other_value(bytes: &[u8]) -> Result<Value<'_>, Odd> {
     let mut rest = Bytes(bytes);
     let value = match rest.peek() {
         None => Value::Other,
-        Some(0x0a) => Value::Str(text(rest.skip_tag().bytes()?)?),
+        Some(0x0a) => Value::Raw(rest.skip_tag().bytes()?),
         Some(0x10) => Value::Bool(rest.skip_tag().varint()? != 0),
         #[allow(clippy::cast_possible_wrap, reason = "two's complement on the wire")]
         Some(0x18) => Value::Int(rest.skip_tag().varint()? as i64),
@@ -303,10 +300,6 @@ fn other_value(bytes: &[u8]) -> Result<Value<'_>, Odd> {
         },
     };
     if rest.is_empty() { Ok(value) } else { Err(Odd) }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Odd> {
-    std::str::from_utf8(bytes).map_err(|_| Odd)
 }
 
 #[inline]
@@ -328,133 +321,6 @@ fn parent_id(bytes: &[u8]) -> Result<SpanId, Odd> {
         Ok(id) => Ok(id),
         Err(IdError::Empty) => Ok(SpanId::NONE),
         Err(IdError::Malformed) => Err(Odd),
-    }
-}
-
-/// An enum's number: the low 32 bits, as protobuf has it.
-#[allow(clippy::cast_possible_truncation, reason = "meant")]
-fn enumeration(n: u64) -> i32 {
-    n as i32
-}
-
-/// What a field holds.
-#[derive(Debug, Clone, Copy)]
-enum Payload<'a> {
-    Varint(u64),
-    Fixed64,
-    Bytes(&'a [u8]),
-    Fixed32,
-}
-
-/// The rest of a message.
-#[derive(Debug, Clone, Copy)]
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn is_empty(self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The next byte: the tag of a field below 16.
-    #[inline]
-    fn peek(self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
-    /// Steps over a tag of one byte.
-    #[inline]
-    fn skip_tag(&mut self) -> &mut Self {
-        self.0 = self.0.split_first().map_or(&[], |(_, rest)| rest);
-        self
-    }
-
-    /// A length-delimited field with this tag of one byte, if it is the next one and whole.
-    #[inline(always)]
-    fn plain(&mut self, tag: u8) -> Option<&'a [u8]> {
-        let mut rest = *self;
-        if rest.peek() != Some(tag) {
-            return None;
-        }
-        let bytes = rest.skip_tag().bytes().ok()?;
-        *self = rest;
-        Some(bytes)
-    }
-
-    /// A field of any number and wire type but groups.
-    fn field(&mut self) -> Result<(u64, Payload<'a>), Odd> {
-        let tag = self.varint()?;
-        // The reference takes numbers of 29 bits.
-        if tag > u64::from(u32::MAX) || tag < 8 {
-            return Err(Odd);
-        }
-        let payload = match tag & 7 {
-            0 => Payload::Varint(self.varint()?),
-            1 => {
-                self.fixed64()?;
-                Payload::Fixed64
-            }
-            2 => Payload::Bytes(self.bytes()?),
-            5 => {
-                let (_, rest) = self.0.split_first_chunk::<4>().ok_or(Odd)?;
-                self.0 = rest;
-                Payload::Fixed32
-            }
-            _ => return Err(Odd),
-        };
-        Ok((tag >> 3, payload))
-    }
-
-    /// A field; those of these numbers must be length-delimited.
-    #[inline]
-    fn known_field(&mut self, delimited: &[u64]) -> Result<(u64, Payload<'a>), Odd> {
-        let field = self.field()?;
-        if delimited.contains(&field.0) && !matches!(field.1, Payload::Bytes(_)) { Err(Odd) } else { Ok(field) }
-    }
-
-    #[inline]
-    fn varint(&mut self) -> Result<u64, Odd> {
-        match self.0.split_first() {
-            Some((&first, rest)) if first < 0x80 => {
-                self.0 = rest;
-                Ok(u64::from(first))
-            }
-            Some((&first, [second @ ..0x80, rest @ ..])) => {
-                self.0 = rest;
-                Ok(u64::from(first & 0x7f) | u64::from(*second) << 7)
-            }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Result<u64, Odd> {
-        let (number, length) = wire::varint(self.0).ok_or(Odd)?;
-        // Ten bytes hold 70 bits; the reference refuses those beyond 64.
-        let (read, rest) = self.0.split_at_checked(length).ok_or(Odd)?;
-        if length == 10 && read.last().is_some_and(|last| *last > 1) {
-            return Err(Odd);
-        }
-        self.0 = rest;
-        Ok(number)
-    }
-
-    #[inline]
-    fn enumeration(&mut self) -> Result<i32, Odd> {
-        self.varint().map(enumeration)
-    }
-
-    #[inline]
-    fn fixed64(&mut self) -> Result<u64, Odd> {
-        let (bytes, rest) = self.0.split_first_chunk::<8>().ok_or(Odd)?;
-        self.0 = rest;
-        Ok(u64::from_le_bytes(*bytes))
-    }
-
-    #[inline]
-    fn bytes(&mut self) -> Result<&'a [u8], Odd> {
-        let length = usize::try_from(self.varint()?).map_err(|_| Odd)?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Odd)?;
-        self.0 = rest;
-        Ok(bytes)
     }
 }
 

@@ -345,14 +345,16 @@ const MALFORMED: &str = r#"{"span-malformed": 1} {}"#;
 /// Both ways over some messages must agree, span for span; a span that the reference cannot decode may be kept where the
 /// fast path did not look at what is wrong with it. Gives how many were kept.
 fn agree(messages: &[Vec<u8>]) -> usize {
-    let (mut fast, mut reference) = (Calls::new(true), Calls::new(false));
+    let (mut fast, mut reference, mut forgetful) = (Calls::new(true), Calls::new(false), Calls::new(false));
     let mut walker = Walker::new(Vec::new());
     // Twice: what was seen before must change nothing.
     for message in messages.iter().chain(messages) {
         let walked = walker.message(message, &mut fast);
         let decoded = proto::decode(message, &mut reference);
+        assert_eq!(walker.message(message, &mut forgetful), walked);
         assert_eq!(walked.map(drop), decoded);
     }
+    assert_eq!(fast.calls, forgetful.calls);
     assert_eq!(fast.calls.len(), reference.calls.len());
     let kept = |(fast, reference): &(String, String)| {
         assert!(fast == reference || reference == MALFORMED, "fast:      {fast}\nreference: {reference}");

@@ -13,7 +13,7 @@ pub(super) fn key(
     key.clear();
     key.extend_from_slice(&http.to_le_bytes());
     for value in [Value::Str(grpc), kind.unwrap_or(Value::Other), exception.unwrap_or(Value::Other)] {
-        value.push_to(key);
+        value.push_to(key, 0);
     }
 }
 

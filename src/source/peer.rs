@@ -47,58 +47,38 @@ const LOOKED_AT: u32 = CALLER
 /// The same for SERVER spans.
 const CALLER: u32 = Known::bit(Slot::PeerService) | Known::bit(Slot::PeerNamespace);
 
-/// Makes `key` hold all that [`derive`] decides by, so that spans with equal keys have the same peer; `false` when there can
-/// be none.
-pub(super) fn key(key: &mut Vec<u8>, name: &str, kind: SpanKind, known: &Known<'_>) -> bool {
+/// Makes `key` hold all that [`derive`] decides by, so that spans with equal keys have the same peer. Gives the slots that went
+/// into it, one bit each; `None` when there can be no peer.
+pub(super) fn key(key: &mut Vec<u8>, name: &[u8], kind: SpanKind, known: &Known<'_>) -> Option<u32> {
     let (class, slots) = match kind {
         SpanKind::Server => (0, CALLER),
         SpanKind::Client => (1, LOOKED_AT),
         SpanKind::Producer | SpanKind::Consumer => (2, LOOKED_AT),
-        SpanKind::Internal | SpanKind::Unspecified => return false,
+        SpanKind::Internal | SpanKind::Unspecified => return None,
     };
-    let mut left = known.of_these(slots);
-    if left == 0 && class != 2 {
-        return false;
+    let mut slots = known.of_these(slots);
+    if slots == 0 && class != 2 {
+        return None;
     }
     key.clear();
     key.push(class);
-    let is_set = |slot| left & Known::bit(slot) != 0;
+    let is_set = |slot| slots & Known::bit(slot) != 0;
     if !is_set(Slot::MessagingDestination) && (class == 2 || class == 1 && is_set(Slot::MessagingSystem)) {
-        Value::Str(name).push_to(key);
+        Value::Raw(name).push_to(key, u8::MAX);
     }
-    if is_set(Slot::Url) {
+    if is_set(Slot::Address) {
         // Of a URL only the host matters, and only where there is no address.
-        left &= !Known::bit(Slot::Url);
-        if left & Known::bit(Slot::Address) == 0
-            && let Some(Value::Str(url)) = known.get(Slot::Url)
-        {
-            key.push(Slot::Url as u8);
-            Value::Str(host_of(url)).push_to(key);
-        }
+        slots &= !Known::bit(Slot::Url);
+    } else if is_set(Slot::Url)
+        && let Some(url) = known.get(Slot::Url)
+    {
+        url.as_str().map_or(url, |url| Value::Str(host_of(url))).push_to(key, Slot::Url as u8);
     }
-    for slot in SLOTS {
-        if left & Known::bit(slot) != 0
-            && let Some(value) = known.get(slot)
-        {
-            key.push(slot as u8);
-            value.push_to(key);
-        }
+    for (slot, value) in known.each(slots & !Known::bit(Slot::Url)) {
+        value.push_to(key, slot);
     }
-    true
+    Some(slots)
 }
-
-/// What [`key`] is made of, but for the URL.
-const SLOTS: [Slot; 9] = [
-    Slot::DbSystem,
-    Slot::DbNamespace,
-    Slot::MessagingSystem,
-    Slot::MessagingDestination,
-    Slot::MessagingAnonymous,
-    Slot::MessagingTemporary,
-    Slot::PeerService,
-    Slot::PeerNamespace,
-    Slot::Address,
-];
 
 fn database(known: &Known<'_>, peer: &mut Peer) -> bool {
     let (system, namespace) = (known.text(Slot::DbSystem), known.text(Slot::DbNamespace));
@@ -153,7 +133,7 @@ fn address(known: &Known<'_>, out: &mut String) {
         // A gRPC target, `dns:///ad:8080`, or a whole URL.
         let target = address.rsplit_once(":///").map_or(&*address, |(_, target)| target);
         push_lower(out, if target.contains("://") { host_of(target) } else { without_port(target) });
-    } else if let Some(Value::Str(url)) = known.get(Slot::Url) {
+    } else if let Some(url) = known.get(Slot::Url).and_then(Value::as_str) {
         push_lower(out, host_of(url));
     }
 }
@@ -203,7 +183,7 @@ mod tests {
         let known = Known::of(&attributes);
         let mut peer = Peer { kind: PeerKind::External, address: "left over".into(), ..Peer::default() };
         let found = derive(name, kind, &known, &mut peer);
-        assert!(key(&mut Vec::new(), name, kind, &known) || !found);
+        assert!(key(&mut Vec::new(), name.as_bytes(), kind, &known).is_some() || !found);
         assert!(found || !(kind.calls_out() || kind.is_called()) || peer == Peer::default());
         if found { peer } else { Peer::default() }
     }

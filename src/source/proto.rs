@@ -126,6 +126,7 @@ fn span(resource: ResourceId, span: &Span, rows: &mut dyn Rows) -> bool {
         span_id: span_id(&span.span_id),
         parent_id,
         name: &span.name,
+        raw_name: &[],
         kind: span.kind,
         start: span.start_time_unix_nano,
         end: span.end_time_unix_nano,

@@ -12,6 +12,8 @@ use crate::spans::{ResourceId, SpanId, TraceId};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value<'a> {
     Str(&'a str),
+    /// Text that nobody has checked to be UTF-8 yet. Most of it was met before and never is.
+    Raw(&'a [u8]),
     Int(i64),
     Double(f64),
     Bool(bool),
@@ -22,7 +24,9 @@ impl<'a> Value<'a> {
     /// The value as text; `None` for arrays and maps, and for nothing but white space.
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Str(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(Cow::Borrowed),
+            Self::Str(_) | Self::Raw(_) => {
+                self.as_str().map(str::trim).filter(|text| !text.is_empty()).map(Cow::Borrowed)
+            }
             Self::Int(n) => Some(Cow::Owned(n.to_string())),
             Self::Double(x) => Some(Cow::Owned(x.to_string())),
             Self::Bool(b) => Some(Cow::Borrowed(if b { "true" } else { "false" })),
@@ -36,16 +40,35 @@ impl<'a> Value<'a> {
         match self {
             Self::Int(n) => Some(n as f64),
             Self::Double(x) => Some(x),
-            Self::Str(text) => text.trim().parse().ok(),
+            Self::Str(_) | Self::Raw(_) => self.as_str()?.trim().parse().ok(),
             Self::Bool(_) | Self::Other => None,
         }
     }
 
+    /// The text as it came; `None` for other values, and for bytes that are no text.
+    pub(super) fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Str(text) => Some(text),
+            Self::Raw(bytes) => std::str::from_utf8(bytes).ok(),
+            Self::Int(_) | Self::Double(_) | Self::Bool(_) | Self::Other => None,
+        }
+    }
+
+    /// Whether it is what it says: not so for text that is not UTF-8.
+    pub(super) fn is_sound(self) -> bool {
+        !matches!(self, Self::Raw(_)) || self.as_str().is_some()
+    }
+
     /// Whether it says nothing: arrays and maps, and nothing but white space.
     pub(super) fn is_useless(self) -> bool {
-        match self {
+        let blank = |bytes: &[u8]| {
             // The common case without a look at the rest: printable ASCII first.
-            Self::Str(text) => !matches!(text.as_bytes().first(), Some(0x21..0x7f)) && text.trim().is_empty(),
+            !matches!(bytes.first(), Some(0x21..0x7f))
+                && std::str::from_utf8(bytes).is_ok_and(|text| text.trim().is_empty())
+        };
+        match self {
+            Self::Str(text) => blank(text.as_bytes()),
+            Self::Raw(bytes) => blank(bytes),
             Self::Other => true,
             Self::Int(_) | Self::Double(_) | Self::Bool(_) => false,
         }
@@ -53,21 +76,20 @@ impl<'a> Value<'a> {
 }
 
 impl Value<'_> {
-    /// Appends what tells it from every other value, for keys of caches.
-    pub(super) fn push_to(self, key: &mut Vec<u8>) {
-        let (tag, word) = match self {
-            Self::Str(text) => (0, text.len() as u64),
-            #[allow(clippy::cast_sign_loss, reason = "the bits are kept")]
-            Self::Int(n) => (1, n as u64),
-            Self::Double(x) => (2, x.to_bits()),
-            Self::Bool(b) => (3, u64::from(b)),
-            Self::Other => (4, 0),
+    /// Appends a slot and what tells its value from every other one, for keys of caches.
+    pub(super) fn push_to(self, key: &mut Vec<u8>, slot: u8) {
+        #[allow(clippy::cast_sign_loss, reason = "the bits are kept")]
+        let (tag, word, text): (u8, u64, &[u8]) = match self {
+            Self::Str(text) => (0, text.len() as u64, text.as_bytes()),
+            Self::Raw(bytes) => (0, bytes.len() as u64, bytes),
+            Self::Int(n) => (1, n as u64, &[]),
+            Self::Double(x) => (2, x.to_bits(), &[]),
+            Self::Bool(b) => (3, u64::from(b), &[]),
+            Self::Other => (4, 0, &[]),
         };
-        key.push(tag);
-        key.extend_from_slice(&word.to_le_bytes());
-        if let Self::Str(text) = self {
-            key.extend_from_slice(text.as_bytes());
-        }
+        let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+        key.extend_from_slice(&[slot, tag, a, b, c, d, e, f, g, h]);
+        key.extend_from_slice(text);
     }
 }
 
@@ -125,6 +147,18 @@ impl<'a> Known<'a> {
     pub(super) fn of_these(&self, slots: u32) -> u32 {
         self.set & slots
     }
+
+    /// The values of these slots that are set, by slot.
+    #[allow(clippy::cast_possible_truncation, reason = "there are fewer than 32")]
+    pub(super) fn each(&self, slots: u32) -> impl Iterator<Item = (u8, Value<'a>)> {
+        // Few are set: step from bit to bit.
+        let mut left = self.of_these(slots);
+        std::iter::from_fn(move || {
+            let at = left.trailing_zeros();
+            left &= left.checked_sub(1)?;
+            Some((at as u8, self.values.get(at as usize).copied()?))
+        })
+    }
 }
 
 /// One span, borrowed from the wire, ids already decoded (`TraceId(0)` and `SpanId::NONE` stand for "invalid").
@@ -134,6 +168,8 @@ pub(super) struct SpanView<'a> {
     pub(super) span_id: SpanId,
     pub(super) parent_id: SpanId,
     pub(super) name: &'a str,
+    /// The name where nobody has checked it to be UTF-8 yet; `name` is empty then.
+    pub(super) raw_name: &'a [u8],
     pub(super) kind: i32,
     pub(super) start: u64,
     pub(super) end: u64,
@@ -147,11 +183,21 @@ pub(super) struct SpanView<'a> {
     pub(super) links: Vec<(TraceId, SpanId)>,
 }
 
-impl SpanView<'_> {
+impl<'a> SpanView<'a> {
+    /// The name as it came.
+    pub(super) fn name_bytes(&self) -> &'a [u8] {
+        if self.raw_name.is_empty() { self.name.as_bytes() } else { self.raw_name }
+    }
+
+    /// The name; `None` when it is no text.
+    pub(super) fn name_text(&self) -> Option<&'a str> {
+        if self.raw_name.is_empty() { Some(self.name) } else { std::str::from_utf8(self.raw_name).ok() }
+    }
+
     /// Forgets all but the room for links, for the next span.
     pub(super) fn clear(&mut self) {
         (self.trace_id, self.span_id, self.parent_id) = (TraceId(0), SpanId::NONE, SpanId::NONE);
-        (self.name, self.trace_state, self.exception_type) = ("", "", None);
+        (self.name, self.raw_name, self.trace_state, self.exception_type) = ("", &[], "", None);
         (self.kind, self.start, self.end, self.status_code) = (0, 0, 0, 0);
         self.known.clear();
         self.links.clear();
@@ -208,7 +254,10 @@ mod tests {
         }
         known.put(Slot::Url, 0, Value::Other);
         assert_eq!((known.get(Slot::Address), known.get(Slot::Url)), (Some(Value::Str("new")), None));
-        assert!(Value::Str("\u{2003}").is_useless() && !Value::Str("é").is_useless());
+        for (text, useless) in [("\u{2003}", true), ("é", false), ("", true)] {
+            assert_eq!([Value::Str(text), Value::Raw(text.as_bytes())].map(Value::is_useless), [useless; 2]);
+        }
+        assert!(!Value::Raw(b"\xff").is_useless() && !Value::Raw(b"\xff").is_sound());
         known.clear();
         assert_eq!(known.get(Slot::Address), None);
         known.put(Slot::Address, 5, Value::Bool(false));

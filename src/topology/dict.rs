@@ -303,7 +303,10 @@ mod tests {
         for step in [1, 7, 101, 463] {
             let mut order: Vec<usize> = (0..names.len()).map(|i| i * step % names.len()).collect();
             order.sort_by_key(|i| (i * step) % 17);
-            assert_eq!(of(order.iter().map(|i| &names[*i]).collect()), of(order.iter().rev().map(|i| &names[*i]).collect()));
+            assert_eq!(
+                of(order.iter().map(|i| &names[*i]).collect()),
+                of(order.iter().rev().map(|i| &names[*i]).collect())
+            );
         }
         assert_eq!(of(names.iter().rev().collect()), once);
         assert!(once.len() <= 400 + 7 && once.len() > 100, "{}", once.len());

@@ -90,6 +90,7 @@ impl JsonSpan<'_> {
             span_id: self.span_id,
             parent_id: self.parent_id,
             name: &self.name,
+            raw_name: &[],
             kind: self.kind,
             start: self.start,
             end: self.end,

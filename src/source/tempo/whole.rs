@@ -76,6 +76,7 @@ fn view<'a>(span: &'a Span, mapper: &Mapper) -> SpanView<'a> {
         span_id: span_id(&span.span_id),
         parent_id: span_id(&span.parent_span_id),
         name: &span.name,
+        raw_name: &[],
         kind: span.kind,
         start: span.start_time_unix_nano,
         end: span.end_time_unix_nano,

@@ -3,47 +3,52 @@
 //! Input: bytes. Output: the number, or `None` where it is not in the usual form.
 //! Must not: accept what the reference would read otherwise.
 
-/// Value of a hex digit of either case; 0xff for everything else.
-const HEX: [u8; 256] = {
-    let mut table = [0xff; 256];
-    let mut byte = 0usize;
-    while byte < 256 {
-        table[byte] = match byte as u8 {
-            digit @ b'0'..=b'9' => digit - b'0',
-            digit @ b'a'..=b'f' => digit - b'a' + 10,
-            digit @ b'A'..=b'F' => digit - b'A' + 10,
-            _ => 0xff,
-        };
-        byte += 1;
-    }
-    table
-};
+/// The same byte eight times.
+const fn all(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
 
-/// A number of exactly `N` hex digits, at most 32.
+/// A number of exactly `N` hex digits of either case, `N` a multiple of 8 up to 32.
 #[inline(always)]
 pub(super) fn hex<const N: usize>(digits: &[u8; N]) -> Option<u128> {
-    const { assert!(N <= 32) };
-    let (halves, _) = digits.as_chunks::<16>();
-    let (mut number, mut seen) = (0u128, 0u8);
-    for half in halves {
-        let mut word = 0u64;
-        for byte in half {
-            let digit = HEX[usize::from(*byte)];
-            seen |= digit;
-            word = word << 4 | u64::from(digit & 15);
-        }
-        number = number << 64 | u128::from(word);
+    const { assert!(N <= 32 && N.is_multiple_of(8)) };
+    let (mut number, mut is_hex) = (0u128, true);
+    for word in digits.as_chunks::<8>().0 {
+        let (part, good) = eight_hex(*word);
+        number = number << 32 | u128::from(part);
+        is_hex &= good;
     }
-    (seen <= 15).then_some(number)
+    is_hex.then_some(number)
+}
+
+/// Eight hex digits, one in each byte of a word, and whether they are that.
+#[inline(always)]
+fn eight_hex(digits: [u8; 8]) -> (u64, bool) {
+    let word = u64::from_be_bytes(digits);
+    // `0`–`9` are 0x30–0x39, `A`–`F` 0x41–0x46, `a`–`f` 0x61–0x66: letters have bit 6, and 9 more than their low half.
+    let letters = word >> 6 & all(1);
+    let values = (word & all(0x0f)) + letters * 9;
+    let high_is_right =
+        word & all(0xd0) == all(0x10) + letters * 0x30 && (word | letters << 5) & all(0x20) == all(0x20);
+    let low_is_right = (values + all(6)) & all(0x10) == letters << 4 && values & all(0xf0) == 0;
+    // Join the halves two by two.
+    let bytes = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let pairs = (bytes | bytes >> 8) & 0x0000_ffff_0000_ffff;
+    ((pairs | pairs >> 16) & 0xffff_ffff, high_is_right & low_is_right)
 }
 
 /// A whole number at the start of the bytes and how many digits it has: 1 to 19, no leading zero but of 0 itself.
 #[inline(always)]
 pub(super) fn whole(bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut number = 0u64;
-    let mut length = 0;
+    let (mut number, mut length, mut rest) = (0u64, 0, bytes);
+    while length < 16
+        && let Some((word, after)) = rest.split_first_chunk::<8>()
+        && let Some(eight) = eight_digits(*word)
+    {
+        (number, length, rest) = (number * 100_000_000 + eight, length + 8, after);
+    }
     // 19 digits always fit into 64 bits.
-    for byte in bytes.iter().take(20) {
+    for byte in rest.iter().take(20 - length) {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             break;
@@ -51,8 +56,22 @@ pub(super) fn whole(bytes: &[u8]) -> Option<(u64, usize)> {
         number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
-    let usual = (1..=19).contains(&length) && (length == 1 || bytes.first() != Some(&b'0'));
-    usual.then_some((number, length))
+    let is_usual = (1..=19).contains(&length) && (length == 1 || bytes.first() != Some(&b'0'));
+    is_usual.then_some((number, length))
+}
+
+/// Eight decimal digits.
+#[inline(always)]
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(digits);
+    let are_digits = word & all(0xf0) == all(0x30) && (word & all(0x0f)) + all(6) & all(0xf0) == 0;
+    if !are_digits {
+        return None;
+    }
+    // Join neighbours two by two: digits, hundreds, ten thousands. The first digit is the lowest byte.
+    let pairs = (word & all(0x0f)).wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
 #[cfg(test)]
@@ -68,6 +87,10 @@ mod tests {
             ("1544712660000000001\"", Some((1_544_712_660_000_000_001, 19))),
             ("9999999999999999999", Some((9_999_999_999_999_999_999, 19))),
             ("10000000000000000000", None),
+            ("12345678", Some((12_345_678, 8))),
+            ("1234567890123456,", Some((1_234_567_890_123_456, 16))),
+            ("1234567:", Some((1_234_567, 7))),
+            ("1234/678", Some((1_234, 4))),
             ("01", None),
             ("", None),
             ("-1", None),

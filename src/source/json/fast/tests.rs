@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::source::compression;
 use crate::source::json::{JsonError, Trouble, documents as read, documents_by_reference};
 use crate::source::mapper::Mapper;
 use crate::source::view::{Attributes, Rows, SpanView};
@@ -181,6 +182,33 @@ fn no_cut_and_no_changed_byte_tells_the_two_apart() {
             bytes[at] = was;
         }
     }
+}
+
+/// Run against data that is not in the repository: `TRACEBOOK_DATA=DIR cargo test -- --ignored real_json`.
+#[test]
+#[ignore = "needs the large data sets"]
+fn real_json_reads_the_same_both_ways() {
+    let Some(root) = std::env::var_os("TRACEBOOK_DATA").map(std::path::PathBuf::from) else { return };
+    let (mut open, mut records, mut fast) = (vec![root], 0, 0);
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if ![".json", ".jsonl", ".jsonl.zst", ".jsonl.gz"].iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        let mut text = String::new();
+        let (mut reader, _) = compression::unpack(Box::new(std::fs::File::open(&path).unwrap())).unwrap();
+        reader.read_to_string(&mut text).unwrap();
+        let is_lines = text.lines().all(|line| line.starts_with('{') && line.ends_with('}'));
+        for record in if is_lines { text.lines().collect() } else { vec![text.as_str()] } {
+            same(record);
+            (records, fast) = (records + 1, fast + usize::from(is_fast(record)));
+        }
+    }
+    assert!(records > 1_000 && fast > records * 9 / 10, "{fast} of {records}");
 }
 
 /// JSON, or nearly: a leaf is any text.

@@ -70,7 +70,7 @@ fn said(diagnostic: Diagnostic) -> Failure {
 
 fn open(input: &Input, threads: usize) -> Box<dyn SpanSource> {
     let options = SourceOptions { threads, ..SourceOptions::default() };
-    source::stream(Box::new(std::io::Cursor::new(input.bytes.clone())), &options)
+    source::bytes(input.bytes.clone(), &options)
 }
 
 fn builder() -> Builder {
@@ -150,10 +150,12 @@ fn check(input: &Input) -> Result<Vec<SpanBatch>, Failure> {
     Ok(batches)
 }
 
+/// What readers usually start with: its name, and how it is run over the bytes.
+type Usual = (&'static str, fn(&[u8]) -> Result<u64, Failure>);
+
 fn cases<'a>(input: &'a Input, json: bool, batches: &'a [SpanBatch]) -> Vec<Case<'a>> {
     let case = |name, threads, run: Box<dyn FnMut() -> Result<(), Failure> + 'a>| Case { name, threads, run };
-    let usual: (&str, fn(&[u8]) -> Result<u64, Failure>) =
-        if json { ("serde_json, tokens only", serde) } else { ("prost, decoded and dropped", prost) };
+    let usual: Usual = if json { ("serde_json, tokens only", serde) } else { ("prost, decoded and dropped", prost) };
     vec![
         case(
             READ,

@@ -6,6 +6,7 @@ use super::args::{FailOn, FromArgs, Global, ReadArgs, ReportFormat};
 use super::io::{Io, Stop, fails};
 use super::{Exit, Surroundings, input, stages};
 use crate::config;
+use crate::diag::Diagnostic;
 use crate::diff;
 
 const AFTER: &str = "\
@@ -44,6 +45,11 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
     let mut sides = froms.iter().map(|from| input::read_any(std::slice::from_ref(from), &request, None, io));
     let (Some(base), Some(head)) = (sides.next(), sides.next()) else { return Err(input::no_source().into()) };
     let (base, head) = (base?, head?);
+    let (before, after) = (&base.provenance, &head.provenance);
+    if before.kind == after.kind && before.rules != after.rules {
+        io.diagnostics(&[Diagnostic::warning("diff-rules", "the two were captured under different `topology` rules")
+            .help("what looks added or removed may only be called otherwise: capture both with the same rules")]);
+    }
     let diff = diff::diff(&base, &head);
     io.data(&stages::diff_report(&diff, args.format, io.color_data))?;
     Ok(Exit::findings_if(diff.changes.iter().any(|c| fails(c.severity, args.fail_on))))

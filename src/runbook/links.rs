@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cfg::LinksConfig;
 use super::document::TraceRef;
 use super::quote::percent;
-use crate::topology::{Exemplar, Exemplars};
+use crate::topology::{Exemplar, Exemplars, Sketch};
 
 #[derive(Serialize)]
 struct Panes<'a> {
@@ -96,14 +96,26 @@ fn trace_ref(links: &LinksConfig, class: &str, exemplar: &Exemplar) -> TraceRef 
     }
 }
 
-/// Exemplars of the given classes (`slow`, `failed`, `typical`), in that order.
-pub(super) fn traces(links: &LinksConfig, exemplars: &Exemplars, classes: &[&str]) -> Vec<TraceRef> {
+/// Typical exemplars shown, of those nearest to the median.
+const MOST_TYPICAL: usize = 3;
+
+/// Exemplars of the given classes (`slow`, `failed`, `typical`), in that order; `durations` tells the median.
+pub(super) fn traces(
+    links: &LinksConfig,
+    exemplars: &Exemplars,
+    durations: &Sketch,
+    classes: &[&str],
+) -> Vec<TraceRef> {
     let of = |class: &str| match class {
-        "slow" => &exemplars.slow,
-        "failed" => &exemplars.failed,
-        _ => &exemplars.typical,
+        "slow" => exemplars.slow.iter().collect(),
+        "failed" => exemplars.failed.iter().collect(),
+        _ => {
+            let mut typical = exemplars.typical_by_nearness(durations.quantile(0.5).unwrap_or(0.0));
+            typical.truncate(MOST_TYPICAL);
+            typical
+        }
     };
-    classes.iter().flat_map(|class| of(class).iter().map(|e| trace_ref(links, class, e))).collect()
+    classes.iter().flat_map(|class| of(class).into_iter().map(|e| trace_ref(links, class, e))).collect()
 }
 
 #[cfg(test)]
@@ -128,7 +140,7 @@ mod tests {
             duration_ns: 5,
         };
         let exemplars = Exemplars { slow: vec![exemplar], ..Exemplars::default() };
-        let refs = traces(&bases(), &exemplars, &["slow", "failed"]);
+        let refs = traces(&bases(), &exemplars, &Sketch::default(), &["slow", "failed"]);
         assert_eq!(refs.len(), 1);
         assert_eq!(refs[0].links[1].1, "https://jaeger.example.com/trace/000000000000000000000000000000ab");
         let url = &refs[0].links[0].1;

@@ -10,7 +10,7 @@ use super::impact::name_of;
 use super::phrase::{count, nanos, quantiles, window};
 use super::quote::label;
 use super::{links, queries};
-use crate::topology::{Edge, Exemplar, Node};
+use crate::topology::{Edge, Exemplar, Node, Sketch};
 
 /// Edges with less than this share of the time or the errors get no step of their own.
 pub(super) const WORTH_A_STEP: f64 = 0.05;
@@ -101,7 +101,8 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
     let ill = ill?;
     let word = if class == "failed" { "Failed" } else { "Slowest" };
     let detail = one(context, Text::default(), word, ill);
-    let detail = match exemplars.typical.first() {
+    let median = target.node?.handled.durations.quantile(0.5).unwrap_or(0.0);
+    let detail = match exemplars.nearest_typical(median) {
         Some(typical) => one(context, detail.and("; "), "typical", typical),
         None => detail,
     };
@@ -127,7 +128,7 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
 
 fn one(context: &Context<'_>, text: Text, word: &str, exemplar: &Exemplar) -> Text {
     let exemplars = crate::topology::Exemplars { typical: vec![exemplar.clone()], ..Default::default() };
-    let refs = links::traces(&context.settings.links, &exemplars, &["typical"]);
+    let refs = links::traces(&context.settings.links, &exemplars, &Sketch::default(), &["typical"]);
     #[allow(clippy::cast_precision_loss, reason = "for display")]
     let mut text = text
         .and(format!("{word} trace: "))

@@ -19,7 +19,7 @@ use super::publish;
 use super::row::{StoredLink, StoredSpan};
 use super::scope::Usage;
 use super::shard::{Parts, Shard};
-use super::store::{self, PARTITIONS, Sealed, Store};
+use super::store::{PARTITIONS, Sealed, Store, Stored};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
@@ -183,67 +183,73 @@ impl<'s> Partition<'s> {
         Self { sealed, rows: Vec::new(), links: Vec::new(), groups: Groups::new(sealed.secret()) }
     }
 
-    /// One more pass over a partition for each [`MOST_LOADED`] spans in it.
     fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+        let stored = self.sealed.take(number);
+        let passes = stored.len().div_ceil(MOST_LOADED).max(1);
+        if passes > 1 {
+            return self.pair_in_passes(&stored, passes, pairer);
+        }
+        self.rows.clear();
+        self.sealed.spilled(&stored, |rows| self.rows.extend_from_slice(rows))?;
+        self.links.clear();
+        self.sealed.links(&stored, |link| self.links.push(link))?;
+        // Rows in memory stay where they are.
+        let pieces: Vec<&[StoredSpan]> = stored.in_memory().chain([self.rows.as_slice()]).collect();
+        pair_traces(&pieces, &mut self.links, &mut self.groups, pairer);
+        Ok(())
+    }
+
+    /// Reads a large partition once for each [`MOST_LOADED`] spans in it.
+    fn pair_in_passes(&mut self, stored: &Stored, passes: u64, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
         let sealed = self.sealed;
-        let stored = &sealed.take(number);
-        let spans = stored.len();
-        let passes = spans.div_ceil(MOST_LOADED).max(1);
-        let giants = if spans > MOST_PER_TRACE { find_giants(sealed, stored)? } else { HashMap::default() };
+        let giants = find_giants(sealed, stored)?;
         // Another part of the hash than the one that chose the partition.
-        let in_pass = |trace: u128, pass: u64| passes == 1 || (sealed.secret().trace(trace) >> 16) % passes == pass;
+        let in_pass = |trace: u128, pass: u64| (sealed.secret().trace(trace) >> 16) % passes == pass;
         for pass in 0..passes {
             self.rows.clear();
-            if passes == 1 {
-                sealed.spans(stored, |rows| self.rows.extend_from_slice(rows))?;
-            } else {
-                let mut left_out = 0;
-                sealed.spans(stored, |rows| {
-                    for row in rows.iter().filter(|row| in_pass(row.trace, pass)) {
-                        match giants.get(&row.trace) {
-                            Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
-                            _ => self.rows.push(*row),
-                        }
+            let mut left_out = 0;
+            sealed.spans(stored, |rows| {
+                for row in rows.iter().filter(|row| in_pass(row.trace, pass)) {
+                    match giants.get(&row.trace) {
+                        Some(shift) if hash::mix(8, row.span).leading_zeros() < *shift => left_out += 1,
+                        _ => self.rows.push(*row),
                     }
-                })?;
-                pairer.left_out(left_out);
-            }
+                }
+            })?;
+            pairer.left_out(left_out);
             self.links.clear();
             sealed.links(stored, |link| {
                 if in_pass(link.linked_trace, pass) {
                     self.links.push(link);
                 }
             })?;
-            self.pair_traces(pairer);
+            pair_traces(&[&self.rows], &mut self.links, &mut self.groups, pairer);
         }
         Ok(())
     }
+}
 
-    fn pair_traces(&mut self, pairer: &mut Pairer<'_>) {
-        self.links.sort_unstable_by_key(|link| link.linked_trace);
-        let mut links: Vec<(u128, &mut [StoredLink])> = self
-            .links
-            .chunk_by_mut(|a, b| a.linked_trace == b.linked_trace)
-            .filter_map(|group| Some((group.first()?.linked_trace, group)))
-            .collect();
-        self.groups.group(&self.rows);
-        self.groups.each(|trace, order| {
-            let found = links.binary_search_by_key(&trace, |(linked, _)| *linked).ok();
-            let own = found.and_then(|at| links.get_mut(at)).map(|(_, group)| std::mem::take(group));
-            pairer.trace(trace, &self.rows, order, own.unwrap_or_default());
-        });
-        for (trace, lost) in links {
-            if !lost.is_empty() {
-                pairer.trace(trace, &[], &[], lost);
-            }
+fn pair_traces(rows: &[&[StoredSpan]], links: &mut [StoredLink], groups: &mut Groups, pairer: &mut Pairer<'_>) {
+    links.sort_unstable_by_key(|link| link.linked_trace);
+    let mut links: Vec<(u128, &mut [StoredLink])> = links
+        .chunk_by_mut(|a, b| a.linked_trace == b.linked_trace)
+        .filter_map(|group| Some((group.first()?.linked_trace, group)))
+        .collect();
+    groups.group(rows);
+    groups.each(|trace, order| {
+        let found = links.binary_search_by_key(&trace, |(linked, _)| *linked).ok();
+        let own = found.and_then(|at| links.get_mut(at)).map(|(_, group)| std::mem::take(group));
+        pairer.trace(trace, rows, order, own.unwrap_or_default());
+    });
+    for (trace, lost) in links {
+        if !lost.is_empty() {
+            pairer.trace(trace, rows, &mut [], lost);
         }
-        // A giant's memory is not kept.
-        self.rows.shrink_to(1 << 16);
     }
 }
 
 /// Traces with too many spans, and by how many powers of two.
-fn find_giants(sealed: &Sealed, partition: &store::Partition) -> Result<Giants, Diagnostic> {
+fn find_giants(sealed: &Sealed, partition: &Stored) -> Result<Giants, Diagnostic> {
     let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
     sealed.spans(partition, |rows| rows.iter().for_each(|row| *counts.entry(row.trace).or_default() += 1))?;
     counts.retain(|_, n| *n > MOST_PER_TRACE);

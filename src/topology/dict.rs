@@ -262,8 +262,7 @@ mod tests {
     }
 
     fn bounds(all: usize, group: usize) -> Bounds {
-        let items = |items| Load { items, bytes: 1 << 20 };
-        Bounds { all: items(all), group: items(group) }
+        Bounds { all: Load { items: all, bytes: 1 << 20 }, group: Load { items: group, bytes: 1 << 15 } }
     }
 
     fn kept(dict: &Dict<Name>) -> BTreeMap<Name, u64> {
@@ -303,7 +302,10 @@ mod tests {
         for step in [1, 7, 101, 463] {
             let mut order: Vec<usize> = (0..names.len()).map(|i| i * step % names.len()).collect();
             order.sort_by_key(|i| (i * step) % 17);
-            assert_eq!(of(order.iter().map(|i| &names[*i]).collect()), of(order.iter().rev().map(|i| &names[*i]).collect()));
+            assert_eq!(
+                of(order.iter().map(|i| &names[*i]).collect()),
+                of(order.iter().rev().map(|i| &names[*i]).collect())
+            );
         }
         assert_eq!(of(names.iter().rev().collect()), once);
         assert!(once.len() <= 400 + 7 && once.len() > 100, "{}", once.len());

@@ -15,7 +15,7 @@ use super::tables::{Numbers, Tables};
 use crate::spans::{Epoch, SpanBatch, SpanFlags, SpanRow};
 
 /// Rows kept together: growing by pieces copies nothing.
-const CHUNK: usize = 128;
+const CHUNK: usize = 512;
 
 /// Rows of one partition.
 #[derive(Debug, Default)]

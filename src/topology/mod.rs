@@ -25,9 +25,9 @@ mod group;
 mod hash;
 mod identity;
 mod invariants;
+mod lane;
 #[cfg(test)]
 mod laws;
-mod lane;
 mod layers;
 mod merge;
 #[cfg(test)]

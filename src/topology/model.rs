@@ -457,7 +457,10 @@ impl<'a> Rules<'a> {
             let topic = own.and_then(|p| self.named(p, span)).map_or(topic, |(id, _)| id);
             return self.one_sided(span, topic, EdgeKind::Messaging, known_by);
         }
-        if all.iter().any(|c| called(c) || node(c) != node(span)) || self.told_by_another_layer(span) {
+        // What is published is published, whoever reads it.
+        let published = span.kind == SpanKind::Producer && span.peer.kind == PeerKind::Messaging;
+        let answered = all.iter().any(|c| called(c) || node(c) != node(span));
+        if (answered && !published) || self.told_by_another_layer(span) {
             return;
         }
         // A CLIENT span with links receives: its CONSUMER spans tell the deliveries.

@@ -27,10 +27,16 @@ impl OpTable {
     pub(super) fn at(&mut self, number: u32, kind: SpanKind) -> Option<&mut OpTally> {
         let slot = self.index.get_mut(number as usize * KINDS + kind as usize)?;
         if *slot == 0 {
-            self.tallies.push(((number, kind), OpTally::default()));
-            *slot = u32::try_from(self.tallies.len()).unwrap_or(0);
+            *slot = Self::add(&mut self.tallies, number, kind);
         }
         self.tallies.get_mut((*slot as usize).wrapping_sub(1)).map(|(_, tally)| tally)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add(tallies: &mut Vec<((u32, SpanKind), OpTally)>, number: u32, kind: SpanKind) -> u32 {
+        tallies.push(((number, kind), OpTally::default()));
+        u32::try_from(tallies.len()).unwrap_or(0)
     }
 
     /// Adds another table of the same numbers.

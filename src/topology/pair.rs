@@ -27,7 +27,7 @@ use hashbrown::HashSet;
 
 use super::contents::Contents;
 use super::group::Key;
-use super::hash;
+use super::hash::{self, Secret};
 use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
 use super::layers::{Role, another_layer_counts, note_layers};
 use super::row::{StoredLink, StoredSpan};
@@ -35,8 +35,8 @@ use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::through::Through;
-use super::trace::{self, Parent, Span};
-use crate::spans::{PeerKind, SpanFlags, SpanKind};
+use super::trace::{self, Index, Parent, Span};
+use crate::spans::{PeerKind, SpanFlags, SpanKind, Weight};
 
 /// Works through traces; one for each thread.
 #[derive(Debug)]
@@ -45,11 +45,11 @@ pub(super) struct Pairer<'a> {
     contents: &'a Contents,
     tally: Tally,
     spans: Vec<Span<'a>>,
-    /// Their ids, which rise.
-    ids: Vec<u64>,
+    /// Finds them by id.
+    index: Index,
     roles: Vec<Role>,
-    /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, child).
-    strangers: Vec<(usize, u32, u64, usize)>,
+    /// Children of another service that are neither SERVER nor CONSUMER: (parent, service, start, id, child).
+    strangers: Vec<(usize, u32, u64, u64, usize)>,
     /// (parent, service) of every SERVER or CONSUMER child in another service.
     explained: Vec<(usize, u32)>,
     /// (producer, consuming trace, service) of every delivery.
@@ -125,7 +125,7 @@ impl<'a> Pairer<'a> {
             contents,
             tally: Tally::new(identity, max_edges),
             spans: Vec::new(),
-            ids: Vec::new(),
+            index: Index::new(Secret::new()),
             roles: Vec::new(),
             strangers: Vec::new(),
             explained: Vec::new(),
@@ -145,13 +145,13 @@ impl<'a> Pairer<'a> {
         self.tally.counts.beyond_trace += spans;
     }
 
-    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), by span id, and the
-    /// links into it.
-    pub(super) fn trace(&mut self, id: u128, rows: &[StoredSpan], order: &[Key], links: &mut [StoredLink]) {
+    /// One whole trace: which of the rows are its own (possibly none, when only links point to it), and the links
+    /// into it.
+    pub(super) fn trace(&mut self, id: u128, rows: &[&[StoredSpan]], order: &mut [Key], links: &mut [StoredLink]) {
         let mut spans = std::mem::take(&mut self.spans);
         let mut roles = std::mem::take(&mut self.roles);
         let luck = hash::trace(id);
-        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.ids);
+        self.tally.counts.duplicates += trace::unite(rows, order, luck, self.identity, &mut spans, &mut self.index);
         roles.clear();
         roles.resize(spans.len(), Role::default());
         self.strangers.clear();
@@ -161,7 +161,7 @@ impl<'a> Pairer<'a> {
         }
         self.touched.next_trace();
         let gateways = self.identity.has_rules && self.through.apply(&mut spans, &mut roles);
-        self.count(&spans);
+        let request = self.count(&spans);
         self.all_called(&spans, &mut roles);
         if !self.strangers.is_empty() {
             self.strangers(&spans, &mut roles);
@@ -174,7 +174,9 @@ impl<'a> Pairer<'a> {
         }
         note_layers(&spans, &mut roles, Fate::Kept);
         self.all_calling(&spans, &roles);
-        self.touch(&spans);
+        if let Some(weight) = request {
+            self.touch(weight);
+        }
         (self.spans, self.roles) = (spans, roles);
     }
 
@@ -194,48 +196,73 @@ impl<'a> Pairer<'a> {
         }
     }
 
-    /// Coverage, operations, attributes and digest.
+    /// Coverage, operations, attributes and digest. Returns the weight of the request from outside, if it is one.
     #[inline(never)]
-    fn count(&mut self, spans: &[Span<'a>]) {
+    fn count(&mut self, spans: &[Span<'a>]) -> Option<Weight> {
         let counts = &mut self.tally.counts;
         let (mut kept, mut rooted) = (0, false);
+        let (mut orphans, mut no_duration, mut sampled, mut beyond, mut beyond_peers) = (0, 0, 0, 0, 0);
+        let (mut first, mut last) = (u64::MAX, 0);
+        let mut entry: Option<&Span<'_>> = None;
         let mut sum = 0u128;
         let own = self.self_times.of(spans.len(), |at| interval(spans, at));
         for (span, own) in spans.iter().zip(own) {
             sum = sum.wrapping_add(trace::digest(&span.row));
-            rooted |= span.parent == Parent::Root;
-            if span.fate == Fate::Ignored {
-                counts.ignored += 1;
-                continue;
-            }
-            if span.fate == Fate::Merged {
-                counts.transparent += 1;
-                continue;
+            let root = span.parent == Parent::Root;
+            rooted |= root;
+            match span.fate {
+                Fate::Ignored => {
+                    counts.ignored += 1;
+                    continue;
+                }
+                Fate::Merged => {
+                    counts.transparent += 1;
+                    continue;
+                }
+                Fate::Kept | Fate::Beyond => {}
             }
             kept += 1;
-            counts.cover(span.row.start, span.row.end);
-            counts.orphans += u64::from(span.parent == Parent::Lost);
-            counts.no_duration += u64::from(span.duration().is_none());
-            counts.sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
+            if span.row.start > 0 {
+                first = first.min(span.row.start);
+                last = last.max(span.row.end);
+            }
+            let event = event(span);
+            orphans += u64::from(span.parent == Parent::Lost);
+            no_duration += u64::from(event.duration.is_none());
+            sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
             if span.fate == Fate::Beyond {
                 counts.beyond_services += 1;
                 continue;
             }
-            counts.beyond_operations += u64::from(span.beyond);
-            counts.beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
+            self.touched.add(span.node);
+            beyond += u64::from(span.beyond);
+            beyond_peers += u64::from(span.peer.is_some_and(|peer| peer.beyond));
             if let Some(n) = self.tally.resources.get_mut(span.row.resource as usize) {
                 *n += 1;
             }
+            let enters = root && span.row.kind == SpanKind::Server;
+            if enters && entry.is_none_or(|e| (span.row.start, span.row.span) < (e.row.start, e.row.span)) {
+                entry = Some(span);
+            }
             if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
-                operation.add(&event(span), self.contents);
-                operation.self_time.add(*own, span.weight());
-                operation.entry |= span.parent == Parent::Root && span.row.kind == SpanKind::Server;
+                operation.add(&event, self.contents);
+                operation.self_time.add(*own, event.weight);
+                operation.entry |= enters;
             }
         }
         counts.digest = counts.digest.wrapping_add(sum);
         counts.spans += kept;
         counts.traces += u64::from(kept > 0);
         counts.rootless_traces += u64::from(kept > 0 && !rooted);
+        counts.orphans += orphans;
+        counts.no_duration += no_duration;
+        counts.sampled += sampled;
+        counts.beyond_operations += beyond;
+        counts.beyond_peers += beyond_peers;
+        if last > 0 {
+            counts.cover(first, last);
+        }
+        entry.map(Span::weight)
     }
 
     /// Rules 1, 2 and 5 for the called span; also notes which calling spans are answered.
@@ -265,7 +292,7 @@ impl<'a> Pairer<'a> {
             self.explained.push((above, span.node));
             self.connect(role, above, parent, span, known_by);
         } else if answers {
-            self.strangers.push((above, span.node, span.row.start, at));
+            self.strangers.push((above, span.node, span.row.start, span.row.span, at));
         } else if span.row.kind == SpanKind::Consumer && parent.row.kind != SpanKind::Consumer {
             // Inside a poll loop of its own service.
             self.receive_from_anyone(span);
@@ -359,13 +386,13 @@ impl<'a> Pairer<'a> {
         let mut strangers = std::mem::take(&mut self.strangers);
         strangers.sort_unstable();
         for group in strangers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            let Some((above, node, _, _)) = group.first().copied() else { continue };
+            let Some((above, node, ..)) = group.first().copied() else { continue };
             let (Some(parent), Some(role)) = (spans.get(above), roles.get_mut(above)) else { continue };
             if self.explained.binary_search(&(above, node)).is_ok() {
                 continue;
             }
             let calls = if parent.row.kind.calls_out() { 1 } else { group.len() };
-            for child in group.iter().take(calls).filter_map(|(_, _, _, at)| spans.get(*at)) {
+            for child in group.iter().take(calls).filter_map(|(.., at)| spans.get(*at)) {
                 self.connect(role, above, parent, child, KnownBy::Parent);
             }
         }
@@ -387,7 +414,7 @@ impl<'a> Pairer<'a> {
             if copy || !span.kept() {
                 continue;
             }
-            let mut found = trace::positions(&self.ids, link.linked_span);
+            let mut found = self.index.find(link.linked_span);
             self.tally.counts.unresolved_links += u64::from(found.is_empty());
             if span.row.kind != SpanKind::Consumer {
                 continue;
@@ -422,7 +449,9 @@ impl<'a> Pairer<'a> {
             let topic = named.map_or(topic, |peer| self.identity.peer_node(peer, span.node));
             return self.emit(outgoing(self.source(span), span, topic, EdgeKind::Messaging, known_by));
         }
-        if role.answered || another_layer_counts(spans, roles, span, role) {
+        // What is published is published, also where every receiver is ignored.
+        let published = span.row.kind == SpanKind::Producer && messaging(span).is_some();
+        if (role.answered && !published) || another_layer_counts(spans, roles, span, role) {
             return;
         }
         if !self.infer(self.source(span), span) {
@@ -500,15 +529,11 @@ impl<'a> Pairer<'a> {
     }
 
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
-    #[inline(never)]
-    fn touch(&mut self, spans: &[Span<'a>]) {
-        let entries = spans.iter().filter(|s| s.kept() && s.parent == Parent::Root && s.row.kind == SpanKind::Server);
-        let Some(entry) = entries.min_by_key(|s| (s.row.start, s.row.span)) else { return };
-        self.tally.counts.entry_traces += entry.weight();
-        spans.iter().filter(|s| s.kept()).for_each(|span| self.touched.add(span.node));
+    fn touch(&mut self, request: Weight) {
+        self.tally.counts.entry_traces += request;
         for node in &self.touched.nodes {
             if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
-                *weight += entry.weight();
+                *weight += request;
             }
         }
     }

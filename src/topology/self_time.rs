@@ -7,9 +7,6 @@
 
 use crate::spans::SpanKind;
 
-/// Nothing at this end of a list.
-const NONE: u32 = u32::MAX;
-
 /// A span as far as self time goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Interval {
@@ -28,90 +25,95 @@ pub(super) fn is_awaited(parent: SpanKind, child: SpanKind, same_service: bool) 
     child != SpanKind::Consumer || (same_service && !parent.calls_out())
 }
 
+/// What children cover of a span, as far as one look at each can tell.
+#[derive(Debug, Clone, Copy)]
+struct Cover {
+    /// From the first start to the last end.
+    from: u64,
+    to: u64,
+    /// Of which is covered; [`SORT`] when a child fell among others that leave gaps.
+    covered: u64,
+}
+
+/// The children have to be sorted before one can tell.
+const SORT: u64 = u64::MAX;
+
+impl Cover {
+    const NOTHING: Self = Self { from: u64::MAX, to: 0, covered: 0 };
+
+    /// With one more child. Before, after or across all others it is plain what it adds; among others it is so only if
+    /// they leave no gap.
+    fn with(self, from: u64, to: u64) -> Self {
+        let apart = to <= self.from || from >= self.to;
+        let whole = self.covered == self.to.wrapping_sub(self.from);
+        let (first, last) = (self.from.min(from), self.to.max(to));
+        let covered = match (apart, whole) {
+            (true, _) => self.covered.saturating_add(to - from),
+            (false, true) => last - first,
+            (false, false) => SORT,
+        };
+        Self { from: first, to: last, covered }
+    }
+}
+
 /// Works out self times; keeps its memory from trace to trace.
 #[derive(Debug, Default)]
 pub(super) struct SelfTimes {
-    spans: Vec<Interval>,
-    /// By position: the last child seen, and the child before it.
-    children: Vec<(u32, u32)>,
-    /// Positions of spans with children.
-    parents: Vec<u32>,
-    /// What children cover of the span in hand.
-    covered: Vec<(u64, u64)>,
+    covers: Vec<Cover>,
+    /// Children to be sorted: parent, start, end.
+    children: Vec<(usize, u64, u64)>,
     times: Vec<u64>,
 }
 
 impl SelfTimes {
     /// The self times of `count` spans, by position. `at` is asked for positions below `count` only.
-    #[inline]
     pub(super) fn of(&mut self, count: usize, at: impl Fn(usize) -> Interval) -> &[u64] {
-        self.spans.clear();
-        self.spans.extend((0..count).map(at));
+        // The part of its parent in which a span runs, if any.
+        let part = |span: Interval| {
+            let above = span.parent.filter(|above| *above < count)?;
+            let parent = at(above);
+            let (from, to) = (span.start.max(parent.start), span.end.min(parent.end));
+            (from < to).then_some((above, from, to))
+        };
+        self.covers.clear();
+        self.covers.resize(count, Cover::NOTHING);
         self.times.clear();
-        self.times.extend(self.spans.iter().map(|span| span.end.saturating_sub(span.start)));
-        self.link();
-        self.subtract();
+        let mut sort = false;
+        for span in (0..count).map(&at) {
+            self.times.push(span.end.saturating_sub(span.start));
+            if let Some((above, from, to)) = part(span)
+                && let Some(cover) = self.covers.get_mut(above)
+            {
+                *cover = cover.with(from, to);
+                sort |= cover.covered == SORT;
+            }
+        }
+        if sort {
+            self.sort_children((0..count).map(&at).filter_map(part));
+        }
+        for (time, cover) in self.times.iter_mut().zip(&self.covers) {
+            *time = time.saturating_sub(cover.covered);
+        }
         &self.times
     }
 
-    /// Finds the children of each span.
-    fn link(&mut self) {
-        self.parents.clear();
+    /// What is covered where children had to be sorted.
+    fn sort_children(&mut self, parts: impl Iterator<Item = (usize, u64, u64)>) {
         self.children.clear();
-        self.children.resize(self.spans.len(), (NONE, NONE));
-        for ((child, span), number) in self.spans.iter().enumerate().zip(0..NONE) {
-            let Some(parent) = span.parent else { continue };
-            let Some((last, _)) = self.children.get_mut(parent) else { continue };
-            let before = std::mem::replace(last, number);
-            if before == NONE {
-                self.parents.extend(u32::try_from(parent));
+        let unclear = |above: usize| self.covers.get(above).is_some_and(|cover| cover.covered == SORT);
+        self.children.extend(parts.filter(|(above, ..)| unclear(*above)));
+        self.children.sort_unstable();
+        for siblings in self.children.chunk_by(|a, b| a.0 == b.0) {
+            let (mut covered, mut reached) = (0_u64, 0);
+            for (_, from, to) in siblings {
+                covered = covered.saturating_add(to.saturating_sub(reached.max(*from)));
+                reached = reached.max(*to);
             }
-            if let Some((_, next)) = self.children.get_mut(child) {
-                *next = before;
-            }
-        }
-    }
-
-    /// Takes from each parent what its children cover.
-    fn subtract(&mut self) {
-        for parent in &self.parents {
-            let parent = *parent as usize;
-            let Some(Interval { start, end, .. }) = self.spans.get(parent).copied() else { continue };
-            let mut child = self.children.get(parent).map_or(NONE, |(last, _)| *last);
-            self.covered.clear();
-            while let (Some((_, next)), Some(part)) =
-                (self.children.get(child as usize), self.spans.get(child as usize))
-            {
-                let (from, to) = (part.start.max(start), part.end.min(end));
-                if from < to {
-                    self.covered.push((from, to));
-                }
-                child = *next;
-            }
-            if let Some(time) = self.times.get_mut(parent) {
-                *time = time.saturating_sub(union(&mut self.covered));
+            if let Some(cover) = siblings.first().and_then(|(above, ..)| self.covers.get_mut(*above)) {
+                cover.covered = covered;
             }
         }
     }
-}
-
-/// How much intervals cover together.
-fn union(intervals: &mut [(u64, u64)]) -> u64 {
-    match &mut *intervals {
-        [] | [_] => {}
-        [first, second] => {
-            if second.0 < first.0 {
-                std::mem::swap(first, second);
-            }
-        }
-        many => many.sort_unstable(),
-    }
-    let (mut total, mut reached) = (0_u64, 0);
-    for (from, to) in intervals {
-        total = total.saturating_add(to.saturating_sub(reached.max(*from)));
-        reached = reached.max(*to);
-    }
-    total
 }
 
 #[cfg(test)]

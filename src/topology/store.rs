@@ -168,7 +168,7 @@ impl Store {
     /// No more batches: dictionaries and partitions.
     pub(super) fn seal(self) -> (Dicts, Sealed) {
         let pool = self.pool.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut partitions: Vec<Partition> = (0..PARTITIONS).map(|_| Partition::default()).collect();
+        let mut partitions: Vec<Stored> = (0..PARTITIONS).map(|_| Stored::default()).collect();
         for mut lane in pool.idle {
             lane.hand_over(&self.dicts);
             for ((partition, rows), links) in partitions.iter_mut().zip(lane.rows).zip(lane.links) {
@@ -193,7 +193,7 @@ impl Store {
 
 /// Rows and links of one partition, in memory and on disk.
 #[derive(Debug, Default)]
-pub(super) struct Partition {
+pub(super) struct Stored {
     spans: Vec<Vec<StoredSpan>>,
     links: Vec<StoredLink>,
     spilled_spans: Pieces,
@@ -203,17 +203,22 @@ pub(super) struct Partition {
 /// A store that takes no more.
 #[derive(Debug)]
 pub(super) struct Sealed {
-    partitions: Vec<Mutex<Partition>>,
+    partitions: Vec<Mutex<Stored>>,
     spill: Mutex<Option<File>>,
     secret: Secret,
 }
 
-impl Partition {
+impl Stored {
     /// How many spans.
     pub(super) fn len(&self) -> u64 {
         let kept: usize = self.spans.iter().map(Vec::len).sum();
         let spilled: usize = self.spilled_spans.iter().map(|(_, bytes)| bytes / StoredSpan::BYTES).sum();
         (kept + spilled) as u64
+    }
+
+    /// The spans in memory, in pieces.
+    pub(super) fn in_memory(&self) -> impl Iterator<Item = &[StoredSpan]> {
+        self.spans.iter().map(Vec::as_slice)
     }
 }
 
@@ -224,20 +229,25 @@ impl Sealed {
     }
 
     /// A partition, once: its memory is free when the caller is done with it.
-    pub(super) fn take(&self, partition: usize) -> Partition {
+    pub(super) fn take(&self, partition: usize) -> Stored {
         self.partitions.get(partition).map(|partition| std::mem::take(&mut *lock(partition))).unwrap_or_default()
     }
 
     /// For whoever wants to look at a partition more than once.
-    pub(super) fn put_back(&self, partition: usize, taken: Partition) {
+    pub(super) fn put_back(&self, partition: usize, taken: Stored) {
         if let Some(partition) = self.partitions.get(partition) {
             *lock(partition) = taken;
         }
     }
 
     /// Hands every span of a partition to `take`, in pieces and in no order that means anything.
-    pub(super) fn spans(&self, of: &Partition, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
-        of.spans.iter().for_each(|rows| take(rows));
+    pub(super) fn spans(&self, of: &Stored, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
+        of.in_memory().for_each(&mut take);
+        self.spilled(of, take)
+    }
+
+    /// The same for those on disk only.
+    pub(super) fn spilled(&self, of: &Stored, mut take: impl FnMut(&[StoredSpan])) -> Result<(), Diagnostic> {
         let mut rows = Vec::new();
         self.read(&of.spilled_spans, |bytes| {
             rows.clear();
@@ -247,7 +257,7 @@ impl Sealed {
     }
 
     /// Hands every link into a partition to `take`.
-    pub(super) fn links(&self, of: &Partition, mut take: impl FnMut(StoredLink)) -> Result<(), Diagnostic> {
+    pub(super) fn links(&self, of: &Stored, mut take: impl FnMut(StoredLink)) -> Result<(), Diagnostic> {
         of.links.iter().copied().for_each(&mut take);
         self.read(&of.spilled_links, |bytes| {
             bytes.chunks_exact(StoredLink::BYTES).filter_map(StoredLink::get).for_each(&mut take);

@@ -66,15 +66,7 @@ pub(super) struct Tables {
 
 impl Tables {
     pub(super) fn new(secret: Secret) -> Self {
-        Self {
-            secret,
-            owners: Vec::new(),
-            peers: Vec::new(),
-            errors: Vec::new(),
-            pairs: Vec::new(),
-            known: 0,
-            rows: 0,
-        }
+        Self { secret, owners: Vec::new(), peers: Vec::new(), errors: Vec::new(), pairs: Vec::new(), known: 0, rows: 0 }
     }
 
     /// Makes room for what a batch may refer to.

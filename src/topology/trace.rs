@@ -1,11 +1,11 @@
 //! One whole trace: duplicates removed, every span's parent found.
 //!
-//! Time is n log n in the spans of the trace, whatever its shape: parents are found by binary search, nothing walks up or
-//! down the tree, so neither a long chain nor a cycle of parents costs more.
+//! Time is linear in the spans of the trace (n log n if ids repeat), whatever its shape: parents are found by hashing,
+//! nothing walks up or down the tree, so neither a long chain nor a cycle of parents costs more.
 
 use super::group::Key;
-use super::hash;
-use super::identity::{Fate, Identity, PeerRef};
+use super::hash::{self, Secret};
+use super::identity::{Fate, Identity, NOWHERE, OpRef, PeerRef, ServiceRef};
 use super::row::{StoredLink, StoredSpan};
 use crate::spans::{SpanFlags, Weight};
 
@@ -19,6 +19,11 @@ pub(super) enum Parent {
     /// Its parent id is set, but no such span is there (or it names itself).
     Lost,
 }
+
+/// What a number stands for that no service or operation has.
+const NO_SERVICE: ServiceRef =
+    ServiceRef { node: 0, fate: Fate::Beyond, hash: 0, other_op: 0, entry: NOWHERE, renamed: false };
+const NO_OP: OpRef = OpRef { number: 0, ignored: false, hash: 0, beyond: true, entry: NOWHERE };
 
 /// A span with what pairing asks about.
 #[derive(Debug, Clone, Copy)]
@@ -61,18 +66,13 @@ impl<'a> Span<'a> {
     #[inline]
     fn fill(&mut self, row: &StoredSpan, luck: u64, identity: &'a Identity) {
         self.row = *row;
-        let service = identity.services.get(row.service as usize);
-        let op = identity.ops.get(row.op as usize);
-        let fate = match (service.map_or(Fate::Beyond, |s| s.fate), op.is_some_and(|op| op.ignored)) {
-            (Fate::Kept, true) => Fate::Ignored,
-            (fate, _) => fate,
-        };
-        let number = op.map(|op| op.number).filter(|number| *number > 0);
+        let service = identity.services.get(row.service as usize).unwrap_or(&NO_SERVICE);
+        let op = identity.ops.get(row.op as usize).unwrap_or(&NO_OP);
         self.luck = luck;
-        self.node = service.map_or(0, |s| s.node);
-        self.fate = fate;
-        self.beyond = op.is_none_or(|op| op.beyond);
-        self.op = number.or(service.map(|s| s.other_op)).unwrap_or(0);
+        self.node = service.node;
+        self.fate = if op.ignored && service.fate == Fate::Kept { Fate::Ignored } else { service.fate };
+        self.beyond = op.beyond;
+        self.op = if op.number > 0 { op.number } else { service.other_op };
         self.error = identity.errors.get(row.error as usize).map_or(0, |(number, _)| *number);
         self.peer = identity.peers.get(row.peer as usize);
     }
@@ -115,7 +115,7 @@ fn content(row: &StoredSpan, identity: &Identity) -> [u64; 5] {
 #[allow(clippy::cast_possible_truncation, reason = "the halves of the trace id")]
 #[inline]
 pub(super) fn digest(row: &StoredSpan) -> u128 {
-    hash::digest(&[
+    hash::digest([
         row.trace as u64,
         (row.trace >> 64) as u64,
         row.span,
@@ -159,51 +159,127 @@ pub(super) fn sort_links(links: &mut [StoredLink], identity: &Identity) {
     });
 }
 
-/// The rows of one trace, in order of span id, as spans without duplicates; returns how many were removed. `ids` becomes
-/// the ids of `spans`.
+/// Where the spans of one trace are, by id: found by hashing, so that they need not be sorted.
+#[derive(Debug)]
+pub(super) struct Index {
+    secret: Secret,
+    /// By position.
+    ids: Vec<u64>,
+    /// Open addressing: position plus one, 0 for empty.
+    table: Vec<u32>,
+}
+
+impl Index {
+    pub(super) fn new(secret: Secret) -> Self {
+        Self { secret, ids: Vec::new(), table: Vec::new() }
+    }
+
+    /// Forgets everything, and makes room for so many spans.
+    fn start(&mut self, spans: usize) {
+        self.ids.clear();
+        self.table.clear();
+        self.table.resize((2 * spans).next_power_of_two(), 0);
+    }
+
+    /// Where an id is, or would be noted.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "masked")]
+    fn place(&self, id: u64) -> (usize, u32) {
+        let mask = self.table.len().wrapping_sub(1);
+        let mut at = self.secret.word(id) as usize & mask;
+        while let Some(slot) = self.table.get(at).copied().filter(|slot| *slot > 0) {
+            if self.ids.get(slot as usize - 1) == Some(&id) {
+                return (at, slot);
+            }
+            at = (at + 1) & mask;
+        }
+        (at, 0)
+    }
+
+    /// Notes the next span. Says whether its id is new; a second half has to follow its first at once.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a trace holds fewer than 2^32 spans")]
+    fn add(&mut self, id: u64) -> bool {
+        let (at, known) = self.place(id);
+        self.ids.push(id);
+        if known == 0
+            && let Some(slot) = self.table.get_mut(at)
+        {
+            *slot = self.ids.len() as u32;
+        }
+        known == 0
+    }
+
+    /// Positions of the spans with this id: none, one, or a calling and a called one.
+    #[inline]
+    pub(super) fn find(&self, id: u64) -> std::ops::Range<usize> {
+        let (_, known) = self.place(id);
+        let Some(first) = (known as usize).checked_sub(1) else { return 0..0 };
+        let two = self.ids.get(first + 1) == Some(&id);
+        first..first + 1 + usize::from(two)
+    }
+}
+
+/// The rows of one trace as spans without duplicates, in no order that means anything; returns how many were removed.
+/// `index` will find them.
 ///
 /// Rows of one id are copies of one span, except that a calling and a called span may share an id (Zipkin's shared
 /// spans): of each side one is kept, the calling one first.
 #[inline(never)]
 pub(super) fn unite<'a>(
-    rows: &[StoredSpan],
-    order: &[Key],
+    rows: &[&[StoredSpan]],
+    order: &mut [Key],
     luck: u64,
     identity: &'a Identity,
     spans: &mut Vec<Span<'a>>,
-    ids: &mut Vec<u64>,
+    index: &mut Index,
 ) -> u64 {
-    ids.clear();
-    let mut rest = order;
+    index.start(order.len());
     let mut count = 0;
-    let mut keep = |row: &StoredSpan| {
+    let mut fresh = true;
+    for row in order.iter().filter_map(|key| key.of(rows)) {
+        fresh &= index.add(row.span);
         match spans.get_mut(count) {
             Some(span) => span.fill(row, luck, identity),
             None => spans.push(Span::new(*row, luck, identity)),
         }
-        ids.push(row.span);
         count += 1;
-    };
-    while let Some((first, others)) = rest.split_first() {
-        if others.first().is_some_and(|next| next.span() == first.span()) {
-            let copies = rest.iter().take_while(|key| key.span() == first.span()).count();
-            let (copies, after) = rest.split_at(copies);
-            let mut copies: Vec<StoredSpan> = copies.iter().filter_map(|key| key.of(rows)).copied().collect();
-            choose(&mut copies, identity).iter().flatten().for_each(&mut keep);
-            rest = after;
-        } else {
-            first.of(rows).into_iter().for_each(&mut keep);
-            rest = others;
-        }
     }
     spans.truncate(count);
+    if !fresh {
+        unite_copies(rows, order, luck, identity, spans, index);
+    }
     for at in 0..spans.len() {
-        let parent = find_parent(spans, ids, at);
+        let parent = find_parent(spans, index, at);
         if let Some(span) = spans.get_mut(at) {
             span.parent = parent;
         }
     }
     (order.len() - spans.len()) as u64
+}
+
+/// The same where some ids occur more than once.
+#[inline(never)]
+fn unite_copies<'a>(
+    rows: &[&[StoredSpan]],
+    order: &mut [Key],
+    luck: u64,
+    identity: &'a Identity,
+    spans: &mut Vec<Span<'a>>,
+    index: &mut Index,
+) {
+    index.start(order.len());
+    spans.clear();
+    order.sort_unstable();
+    let mut copies: Vec<StoredSpan> = Vec::new();
+    for same in order.chunk_by(|a, b| a.span() == b.span()) {
+        copies.clear();
+        copies.extend(same.iter().filter_map(|key| key.of(rows)));
+        for row in choose(&mut copies, identity).into_iter().flatten() {
+            index.add(row.span);
+            spans.push(Span::new(row, luck, identity));
+        }
+    }
 }
 
 /// What is kept of the copies of a span.
@@ -220,18 +296,11 @@ fn choose(copies: &mut [StoredSpan], identity: &Identity) -> [Option<StoredSpan>
     [keep(true), keep(false)]
 }
 
-/// Positions of the spans with this id: none, one, or a calling and a called one.
-pub(super) fn positions(ids: &[u64], id: u64) -> std::ops::Range<usize> {
-    let first = ids.partition_point(|other| *other < id);
-    let count = ids.get(first..).unwrap_or(&[]).iter().take(2).take_while(|other| **other == id).count();
-    first..first + count
-}
-
-fn find_parent(spans: &[Span<'_>], ids: &[u64], at: usize) -> Parent {
+fn find_parent(spans: &[Span<'_>], index: &Index, at: usize) -> Parent {
     let Some(span) = spans.get(at) else { return Parent::Root };
     // The called half of a shared span hangs below the calling half.
     if let Some(before) = at.checked_sub(1)
-        && ids.get(before) == Some(&span.row.span)
+        && index.ids.get(before) == Some(&span.row.span)
     {
         return Parent::At(before);
     }
@@ -241,7 +310,7 @@ fn find_parent(spans: &[Span<'_>], ids: &[u64], at: usize) -> Parent {
     if span.row.parent == span.row.span {
         return Parent::Lost;
     }
-    let found = positions(ids, span.row.parent);
+    let found = index.find(span.row.parent);
     let same_service =
         || found.clone().rev().find(|p| spans.get(*p).is_some_and(|p| p.row.service == span.row.service));
     match found.len() {

@@ -11,6 +11,11 @@ use super::series::MOST_BUCKETS;
 use super::snapshot::{Coverage, Edge, EdgeOperation, ErrorCount, Exemplars, Node, Operation, Series, Stats};
 use crate::spans::{ErrorClass, Weight};
 
+/// Error classes of one thing, and pairs of operations of one edge, that merging tells apart: some times what a run counts,
+/// so that no number of snapshots makes a list grow without bound.
+const MOST_CLASSES: usize = 1 << 12;
+const MOST_PAIRS: usize = 1 << 15;
+
 pub(super) fn node(mine: &mut Node, other: Node) {
     mine.instrumented |= other.instrumented;
     for (key, values) in other.attributes {
@@ -105,6 +110,7 @@ fn classes(mine: &mut Vec<ErrorCount>, other: &[ErrorCount]) {
     }
     *mine = all.into_iter().map(|(class, calls)| ErrorCount { class, calls }).collect();
     sort_classes(mine);
+    mine.truncate(MOST_CLASSES);
 }
 
 /// Most frequent first, ties by name.
@@ -116,6 +122,7 @@ fn pairs(mine: &mut Vec<EdgeOperation>, other: &[EdgeOperation]) {
     if !other.is_empty() {
         mine.extend_from_slice(other);
         unite_pairs(mine);
+        mine.truncate(MOST_PAIRS);
     }
 }
 

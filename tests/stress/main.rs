@@ -6,7 +6,7 @@
 //! cargo test --release --no-default-features --test stress -- --ignored --test-threads 1
 //! ```
 //!
-//! where GNU time tells peak memory and processor time. Growth is judged by the ratio of processor times at n and 4 n of
+//! where Linux tells peak memory and processor time. Growth is judged by the ratio of processor times at n and 4 n of
 //! one machine in one run, never by a clock.
 
 #![allow(

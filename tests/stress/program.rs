@@ -19,15 +19,8 @@ pub struct Outcome {
 
 fn capture(measure: bool, write: impl FnOnce(&mut Out)) -> Outcome {
     let dir = tempfile::tempdir().unwrap();
-    let program = env!("CARGO_BIN_EXE_tracebook");
-    let (times, output) = (dir.path().join("times"), dir.path().join("out.snapshot.json"));
-    let mut command = if measure {
-        let mut command = Command::new("/usr/bin/time");
-        command.args(["-f", "%M %U %S", "-o"]).arg(&times).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
+    let output = dir.path().join("out.snapshot.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracebook"));
     command.args(["capture", "--quiet", "--from", "-", "--output"]).arg(&output);
     // Spills go where the rest goes, and nothing of the surroundings gets in.
     command.current_dir(dir.path()).env("TMPDIR", dir.path()).env_remove("OTEL_ENDPOINT");
@@ -35,16 +28,28 @@ fn capture(measure: bool, write: impl FnOnce(&mut Out)) -> Outcome {
     let mut feed = Feed::new(BufWriter::with_capacity(1 << 20, child.stdin.take().unwrap()));
     write(&mut feed);
     feed.end();
+    let measured = measure.then(|| watch(child.id()));
     assert!(child.wait().unwrap().success());
-    let snapshot = codec::decode(&std::fs::read(&output).unwrap()).unwrap();
-    let measured = measure.then(|| {
-        let text = std::fs::read_to_string(&times).unwrap();
-        let mut numbers = text.split_whitespace();
-        let kib: u64 = numbers.next().unwrap().parse().unwrap();
-        let cpu: f64 = numbers.map(|n| n.parse::<f64>().unwrap()).sum();
-        (kib >> 10, cpu)
-    });
-    Outcome { snapshot, measured }
+    Outcome { snapshot: codec::decode(&std::fs::read(&output).unwrap()).unwrap(), measured }
+}
+
+/// Looks at a process until it has ended and is only waited for: peak memory in MiB, processor seconds.
+fn watch(process: u32) -> (u64, f64) {
+    let read = |what: &str| std::fs::read_to_string(format!("/proc/{process}/{what}")).unwrap();
+    let mut peak_kib = 0;
+    loop {
+        let status = read("status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+        peak_kib = peak.map_or(peak_kib, |kib| kib.parse().unwrap());
+        let stat = read("stat");
+        // The name in brackets may hold anything; behind it stand the state and, as numbers 12 and 13, ticks of 10 ms.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split_whitespace().collect();
+        if fields[0] == "Z" {
+            let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+            return (peak_kib >> 10, ticks as f64 / 100.0);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 /// Without measuring: small, in any build.

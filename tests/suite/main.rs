@@ -20,6 +20,7 @@ mod harness;
 mod help;
 mod jaeger;
 mod messages;
+mod rules;
 mod sample;
 mod schemas;
 mod servicegraph;

@@ -10,7 +10,7 @@ use crate::runbook::phrase::{FEW, count, error_class, meaning, quantiles};
 use crate::runbook::{links, queries, steps};
 use crate::slo::{Comparison, ObjectiveStatus};
 use crate::spans::Weight;
-use crate::topology::{Edge, EdgeKind, Exemplars, NodeKind};
+use crate::topology::{Edge, EdgeKind, NodeKind};
 
 pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let target = &item.target;
@@ -378,7 +378,8 @@ fn canary(context: &Context<'_>, target: &Target<'_>, edge: &Edge) -> Step {
 }
 
 fn traces(context: &Context<'_>, target: &Target<'_>, callers: &[&Edge]) -> Vec<crate::runbook::document::TraceRef> {
-    let own: Option<&Exemplars> = target.node.map(|n| &n.handled.exemplars).filter(|e| !e.is_empty());
-    let exemplars = own.or_else(|| callers.iter().map(|e| &e.exemplars).find(|e| !e.is_empty()));
-    exemplars.map_or_else(Vec::new, |e| links::traces(&context.settings.links, e, &["failed", "slow", "typical"]))
+    let own = target.node.map(|n| (&n.handled.exemplars, &n.handled.durations)).filter(|(e, _)| !e.is_empty());
+    let exemplars = own.or_else(|| callers.iter().map(|e| (&e.exemplars, e.latency())).find(|(e, _)| !e.is_empty()));
+    let links = &context.settings.links;
+    exemplars.map_or_else(Vec::new, |(e, durations)| links::traces(links, e, durations, &["failed", "slow", "typical"]))
 }

@@ -75,12 +75,13 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         verification: verification(context, item),
         tables: vec![
             target.handled().and_then(|s| evidence::error_classes(&s.error_classes, s.errors)),
+            evidence::dimensions(context, target),
             evidence::operations(context, target, Order::Errors),
             evidence::dependencies(context, target),
             evidence::callers(context, target),
         ],
         traces: target.node.map_or_else(Vec::new, |n| {
-            links::traces(&context.settings.links, &n.handled.exemplars, &["failed", "typical"])
+            links::traces(&context.settings.links, &n.handled.exemplars, &n.handled.durations, &["failed", "typical"])
         }),
         unknowns,
     }

@@ -89,7 +89,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
             evidence::callers(context, target),
         ],
         traces: target.node.map_or_else(Vec::new, |n| {
-            links::traces(&context.settings.links, &n.handled.exemplars, &["slow", "typical"])
+            links::traces(&context.settings.links, &n.handled.exemplars, &n.handled.durations, &["slow", "typical"])
         }),
         unknowns,
     }

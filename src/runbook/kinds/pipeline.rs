@@ -9,7 +9,7 @@ use crate::runbook::packs::{self, Collected, Page};
 use crate::runbook::phrase::{count, headline, main_objective, quantiles, state, worst_objective};
 use crate::runbook::{links, queries, steps};
 use crate::slo::ObjectiveStatus;
-use crate::topology::{Edge, EdgeKind, Exemplars, NodeKind, Series};
+use crate::topology::{Edge, EdgeKind, NodeKind, Series};
 
 /// Published but not consumed for longer than this many buckets at the end of the window: stalled.
 const SILENT_BUCKETS: u64 = 3;
@@ -307,10 +307,11 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
 }
 
 fn traces(context: &Context<'_>, target: &Target<'_>, flow: &Flow<'_>) -> Vec<crate::runbook::document::TraceRef> {
-    let own: Option<&Exemplars> = target.node.map(|n| &n.handled.exemplars).filter(|e| !e.is_empty());
-    let edges = flow.consumers.iter().chain(&flow.producers).map(|e| &e.exemplars);
-    let exemplars = own.or_else(|| edges.into_iter().find(|e| !e.is_empty()));
-    exemplars.map_or_else(Vec::new, |e| links::traces(&context.settings.links, e, &["slow", "failed", "typical"]))
+    let own = target.node.map(|n| (&n.handled.exemplars, &n.handled.durations)).filter(|(e, _)| !e.is_empty());
+    let edges = flow.consumers.iter().chain(&flow.producers).map(|e| (&e.exemplars, e.latency()));
+    let exemplars = own.or_else(|| edges.into_iter().find(|(e, _)| !e.is_empty()));
+    let links = &context.settings.links;
+    exemplars.map_or_else(Vec::new, |(e, durations)| links::traces(links, e, durations, &["slow", "failed", "typical"]))
 }
 
 /// Topics a node stands for: itself, or for a service those it consumes.

@@ -91,7 +91,12 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         verification: verification(context, nodes, query.as_deref()),
         tables,
         traces: nodes.first().and_then(|n| n.node).map_or_else(Vec::new, |n| {
-            links::traces(&context.settings.links, &n.handled.exemplars, &["failed", "slow", "typical"])
+            links::traces(
+                &context.settings.links,
+                &n.handled.exemplars,
+                &n.handled.durations,
+                &["failed", "slow", "typical"],
+            )
         }),
         unknowns,
     }

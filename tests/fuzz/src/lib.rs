@@ -108,6 +108,16 @@ pub fn protobuf(bytes: &[u8]) {
     if own.end.starts_with('{') && raw.end.starts_with('{') && own.spans.len() == raw.spans.len() {
         assert_eq!(own, raw, "a message alone and after its length");
     }
+    // JSON takes shortened ids, as some tools write them; protobuf does not.
+    let spans = message.resource_spans.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans);
+    let whole = |trace: &[u8], span: &[u8]| matches!((trace.len(), span.len()), (0 | 16, 0 | 8));
+    let mut spans = spans.map(|s| {
+        let links = s.links.iter().all(|link| whole(&link.trace_id, &link.span_id));
+        links && whole(&s.trace_id, &s.span_id) && whole(&[], &s.parent_span_id)
+    });
+    if !spans.all(|whole| whole) {
+        return;
+    }
     let Ok(text) = serde_json::to_vec(&message) else { return };
     let json = stream(&text, 1);
     if again.end == "{}" && json.end == "{}" {

@@ -140,7 +140,7 @@ mod tests {
             duration_ns: 5,
         };
         let exemplars = Exemplars { slow: vec![exemplar], ..Exemplars::default() };
-        let refs = traces(&bases(), &exemplars, &["slow", "failed"]);
+        let refs = traces(&bases(), &exemplars, &Sketch::default(), &["slow", "failed"]);
         assert_eq!(refs.len(), 1);
         assert_eq!(refs[0].links[1].1, "https://jaeger.example.com/trace/000000000000000000000000000000ab");
         let url = &refs[0].links[0].1;

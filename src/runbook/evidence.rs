@@ -191,6 +191,41 @@ pub(super) fn caller_error_classes(context: &Context<'_>, target: &Target<'_>) -
     (classes, errors)
 }
 
+/// Which versions, environments, clusters or regions of the node take the errors of its callers: attributes of which more
+/// than one value was called. `None` where nothing failed.
+pub(super) fn dimensions(context: &Context<'_>, target: &Target<'_>) -> Option<EvidenceTable> {
+    let mut sums: BTreeMap<&str, BTreeMap<&str, (Weight, Weight)>> = BTreeMap::new();
+    for edge in context.callers(&target.id) {
+        for (key, pairs) in &edge.dimensions {
+            for pair in pairs {
+                let (calls, errors) = sums.entry(key).or_default().entry(&pair.target).or_default();
+                *calls += pair.calls;
+                *errors += pair.errors;
+            }
+        }
+    }
+    let failed = |values: &BTreeMap<&str, (Weight, Weight)>| values.values().map(|(_, errors)| *errors).sum::<Weight>();
+    let mut rows = Vec::new();
+    for (key, values) in sums.iter().filter(|(_, values)| values.len() > 1 && !failed(values).is_zero()) {
+        let mut values: Vec<_> = values.iter().collect();
+        values.sort_by_key(|(value, (calls, failed))| (std::cmp::Reverse((*failed, *calls)), **value));
+        let all: Weight = values.iter().map(|(_, (_, failed))| *failed).sum();
+        rows.extend(values.into_iter().map(|(value, (calls, failed))| EvidenceRow {
+            cells: vec![
+                Text::default().code(*key),
+                if value.is_empty() { unknown() } else { Text::default().code(label(value)) },
+                Text::default().count(calls.as_f64()),
+                errors(*failed, *calls),
+                Text::default().ratio(failed.ratio_of(all).min(1.0)),
+            ],
+        }));
+    }
+    let all = rows.len();
+    rows.truncate(ROWS);
+    let columns = ["Attribute of the called", "Value", "Calls", "Errors", "Share of errors"];
+    table("Errors by version and place", &columns, rows, all)
+}
+
 /// What the rules found about the node or its edges.
 pub(super) fn findings(context: &Context<'_>, target: &Target<'_>) -> Option<EvidenceTable> {
     // Objectives are spoken of under the trigger.
@@ -246,4 +281,39 @@ fn table(title: &str, columns: &[&str], rows: Vec<EvidenceRow>, all: usize) -> O
     let more = all.saturating_sub(rows.len());
     let note = if more == 0 { Text::default() } else { Text::default().piece(items(more)).and(" more are left out. ") };
     Some(EvidenceTable { title: title.into(), note, columns: columns.iter().map(|c| (*c).to_owned()).collect(), rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cfg::Settings;
+    use super::super::testing::{shop, words};
+    use super::*;
+    use crate::topology::EdgeDimension;
+
+    #[test]
+    fn the_version_that_takes_the_errors_is_named_first_and_one_version_alone_makes_no_table() {
+        let mut shop = shop();
+        let settings = Settings::default();
+        let rows = |snapshot: &crate::topology::Snapshot| {
+            let context = Context::new(snapshot, &[], &[], &settings);
+            let table = dimensions(&context, &context.target(&NodeId("shop/checkout".into())));
+            let row = |row: &EvidenceRow| row.cells.iter().map(words).collect::<Vec<_>>().join(" ");
+            table.map_or(Vec::new(), |table| table.rows.iter().map(row).collect())
+        };
+        let pair = |target: &str, calls: u64, errors: u64| EdgeDimension {
+            source: "9.9".into(),
+            target: target.into(),
+            calls: Weight::whole(calls),
+            errors: Weight::whole(errors),
+        };
+        let edge = shop.edges.iter_mut().find(|e| e.target.0 == "shop/checkout").unwrap();
+        let versions = vec![pair("1.4.0", 900, 1), pair("1.5.0-rc1", 100, 9)];
+        edge.dimensions =
+            BTreeMap::from([("cloud.region".into(), vec![pair("eu", 1000, 10)]), ("service.version".into(), versions)]);
+        let expected = ["`service.version` `1.5.0-rc1` 100 9 % 90 %", "`service.version` `1.4.0` 900 0.11 % 10 %"];
+        assert_eq!(rows(&shop), expected);
+        let edge = shop.edges.iter_mut().find(|e| e.target.0 == "shop/checkout").unwrap();
+        edge.dimensions.values_mut().flatten().for_each(|pair| pair.errors = Weight::ZERO);
+        assert!(rows(&shop).is_empty(), "nothing failed");
+    }
 }

@@ -132,7 +132,8 @@ fn outline(bytes: &[u8]) -> Result<(&[u8], u64), Odd> {
         match rest.known_field(&[1, SCOPE_SPANS, 3])? {
             (1, Payload::Bytes(bytes)) => {
                 // Several are merged, which is none of our business.
-                if resource.replace(bytes).is_some() {
+                let before = resource.replace(bytes);
+                if before.is_some() {
                     return Err(Odd);
                 }
             }

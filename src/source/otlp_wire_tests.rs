@@ -157,7 +157,8 @@ enum Kind {
     Pair,
     Event,
     Link,
-    Leaf,
+    Status,
+    Value,
 }
 
 impl Kind {
@@ -170,7 +171,8 @@ impl Kind {
             (Self::Resource, 1) | (Self::Span, 9) | (Self::Event, 3) | (Self::Link, 4) => Self::Pair,
             (Self::Span, 11) => Self::Event,
             (Self::Span, 13) => Self::Link,
-            (Self::Span, 15) | (Self::Pair, 2) => Self::Leaf,
+            (Self::Span, 15) => Self::Status,
+            (Self::Pair, 2) => Self::Value,
             _ => return None,
         })
     }
@@ -209,7 +211,7 @@ fn written_otherwise(message: &[u8], kind: Kind, dice: &mut Dice, calm: u64) -> 
             varint(inner.len() as u64, padding, &mut out);
             out.extend(inner);
         } else {
-            out = raw(message, &field);
+            out = whole(message, &field);
         }
         if dice.once_in(40 * calm) {
             // Another type, or a group.
@@ -219,9 +221,25 @@ fn written_otherwise(message: &[u8], kind: Kind, dice: &mut Dice, calm: u64) -> 
         }
         fields.push(out);
     }
-    if dice.once_in(4 * calm) && !fields.is_empty() {
-        let again = dice.one(&fields);
-        fields.push(again);
+    let parts: Vec<_> = wire::fields(message).map(Result::unwrap).collect();
+    if dice.once_in(2 * calm) && !parts.is_empty() {
+        // Once more, a message without some of its fields.
+        let field = dice.one(&parts);
+        fields.push(match (field.bytes, kind.inside(field.number)) {
+            (Some(bytes), Some(_)) => {
+                let inner: Vec<Vec<u8>> = wire::fields(bytes).map(|f| whole(bytes, &f.unwrap())).collect();
+                let inner: Vec<u8> = inner.into_iter().filter(|_| dice.once_in(2)).flatten().collect();
+                let mut out = Vec::new();
+                varint(field.number << 3 | 2, 0, &mut out);
+                varint(inner.len() as u64, 0, &mut out);
+                out.extend(inner);
+                out
+            }
+            _ => dice.one(&fields),
+        });
+    }
+    if kind == Kind::Value && dice.once_in(2 * calm) {
+        fields.push(AnyValue { value: Some(value(dice)) }.encode_to_vec());
     }
     if dice.once_in(4 * calm) {
         let mut out = Vec::new();
@@ -266,13 +284,18 @@ fn written_otherwise(message: &[u8], kind: Kind, dice: &mut Dice, calm: u64) -> 
     out
 }
 
-/// A field that is not length-delimited, with its tag: found by its number, of which there is one in what prost writes.
-fn raw(message: &[u8], field: &wire::Field<'_>) -> Vec<u8> {
+/// A field with its tag and length, as it stands in what prost wrote.
+fn whole(message: &[u8], field: &wire::Field<'_>) -> Vec<u8> {
     let mut rest = Bytes(message);
     loop {
         let before = rest;
-        let (number, _) = rest.field().unwrap();
-        if number == field.number {
+        let (number, payload) = rest.field().unwrap();
+        let same = match (payload, field.bytes) {
+            (Payload::Bytes(one), Some(other)) => std::ptr::eq(one, other),
+            (Payload::Bytes(_), None) | (_, Some(_)) => false,
+            _ => true,
+        };
+        if number == field.number && same {
             return before.0[..before.0.len() - rest.0.len()].to_vec();
         }
     }

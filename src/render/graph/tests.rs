@@ -49,6 +49,22 @@ fn json_has_the_published_keys_with_seconds_as_numbers() {
 }
 
 #[test]
+fn json_tells_which_version_calls_which() {
+    let mut snapshot = sample::snapshot();
+    let pair = crate::topology::EdgeDimension {
+        source: "2.3.0".into(),
+        target: String::new(),
+        calls: snapshot.edges[2].calls,
+        errors: snapshot.edges[2].errors,
+    };
+    snapshot.edges[2].dimensions.insert("service.version".into(), vec![pair]);
+    let graph: serde_json::Value = serde_json::from_str(&json(&snapshot)).unwrap();
+    let expected = serde_json::json!({"service.version": [{"source": "2.3.0", "calls": 9, "errors": 0}]});
+    assert_eq!(graph["edges"][2]["dimensions"], expected);
+    assert!(graph["edges"][0].get("dimensions").is_none(), "nobody says anything");
+}
+
+#[test]
 fn a_graph_beyond_what_mermaid_draws_is_cut_to_its_busiest_edges_and_says_so() {
     let chart = mermaid(&sample::star(2_000, &|i| format!("service-{i}")));
     assert_eq!(chart.matches(" -->|").count(), GRAPH_EDGES);

@@ -75,6 +75,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         verification: verification(context, item),
         tables: vec![
             target.handled().and_then(|s| evidence::error_classes(&s.error_classes, s.errors)),
+            evidence::dimensions(context, target),
             evidence::operations(context, target, Order::Errors),
             evidence::dependencies(context, target),
             evidence::callers(context, target),

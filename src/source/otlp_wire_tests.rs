@@ -465,7 +465,7 @@ fn with_unread_damage() -> Vec<u8> {
 #[test]
 fn a_string_that_nobody_reads_may_be_anything() {
     let bytes = with_unread_damage();
-    assert_eq!(agree(&[bytes.clone()]), 2);
+    assert_eq!(agree(std::slice::from_ref(&bytes)), 2);
     let mut mapper = Mapper::default();
     Walker::new(Vec::new()).message(&bytes, &mut mapper).unwrap();
     let batch = &mapper.batch;

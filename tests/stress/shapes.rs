@@ -10,7 +10,7 @@ const MOST_PER_TRACE: u64 = 1 << 20;
 const LIMIT_MIB: u64 = 640;
 
 fn service(at: u64) -> &'static str {
-    if at % 2 == 0 { "even" } else { "odd" }
+    if at.is_multiple_of(2) { "even" } else { "odd" }
 }
 
 fn calls(snapshot: &Snapshot, source: &str, target: &str) -> u64 {

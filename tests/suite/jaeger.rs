@@ -116,8 +116,11 @@ fn our_links(snapshot: &Snapshot) -> Links {
     calls.map(|e| ((e.source.to_string(), e.target.to_string()), e.n)).collect()
 }
 
+/// Of one trace: its file, the services, and the numbers below.
+type Messages = (&'static str, (&'static str, &'static str), u64, u64, u64);
+
 /// Files whose messages Jaeger counts as calls: the pair, Jaeger's calls, our calls, our messages by way of a topic.
-const MESSAGES: [(&str, (&str, &str), u64, u64, u64); 8] = [
+const MESSAGES: [Messages; 8] = [
     ("testTrace.json", ("service1", "service2"), 2, 1, 1),
     // One PRODUCER span with several CLIENT spans of another service below it.
     ("traceWithOverlappingChildren.json", ("service-one", "service-two"), 2, 0, 1),

@@ -35,12 +35,15 @@ struct Seen {
     operations: BTreeMap<(String, String), Weight>,
 }
 
+/// Spans, calls, errors, durations, and whether requests enter there.
+type Handled = (u64, Weight, Weight, Sketch, bool);
+
 /// What the rules say of some spans.
 #[derive(Debug, Default, PartialEq)]
 struct Model {
     edges: BTreeMap<(Id, Id, EdgeKind), Seen>,
-    /// By service, kind and name: spans, calls, errors, durations, whether requests enter there.
-    operations: BTreeMap<(Id, SpanKind, String), (u64, Weight, Weight, Sketch, bool)>,
+    /// By service, kind and name.
+    operations: BTreeMap<(Id, SpanKind, String), Handled>,
     /// Instrumented or not, what was handled, requests from outside that touch it.
     nodes: BTreeMap<Id, (bool, u64, Weight, Weight, Sketch, Weight)>,
     coverage: BTreeMap<&'static str, u64>,

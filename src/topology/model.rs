@@ -36,14 +36,14 @@ struct Seen {
 }
 
 /// Spans, calls, errors, durations, and whether requests enter there.
-type OperationFacts = (u64, Weight, Weight, Sketch, bool);
+type Handled = (u64, Weight, Weight, Sketch, bool);
 
 /// What the rules say of some spans.
 #[derive(Debug, Default, PartialEq)]
 struct Model {
     edges: BTreeMap<(Id, Id, EdgeKind), Seen>,
-    /// By service, kind and name: spans, calls, errors, durations, whether requests enter there.
-    operations: BTreeMap<(Id, SpanKind, String), OperationFacts>,
+    /// By service, kind and name.
+    operations: BTreeMap<(Id, SpanKind, String), Handled>,
     /// Instrumented or not, what was handled, requests from outside that touch it.
     nodes: BTreeMap<Id, (bool, u64, Weight, Weight, Sketch, Weight)>,
     coverage: BTreeMap<&'static str, u64>,

@@ -185,9 +185,8 @@ impl<'s> Partition<'s> {
 
     fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
         let stored = self.sealed.take(number);
-        let passes = stored.len().div_ceil(MOST_LOADED).max(1);
-        if passes > 1 {
-            return self.pair_in_passes(&stored, passes, pairer);
+        if stored.len() > MOST_LOADED {
+            return self.pair_in_passes(&stored, pairer);
         }
         self.rows.clear();
         self.sealed.spilled(&stored, |rows| self.rows.extend_from_slice(rows))?;
@@ -199,10 +198,12 @@ impl<'s> Partition<'s> {
         Ok(())
     }
 
-    /// Reads a large partition once for each [`MOST_LOADED`] spans in it.
-    fn pair_in_passes(&mut self, stored: &Stored, passes: u64, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+    /// Reads a large partition once for each [`MOST_LOADED`] spans of it that are used: one trace id for everything must
+    /// not cost a pass for each million spans of which one million is kept.
+    fn pair_in_passes(&mut self, stored: &Stored, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
         let sealed = self.sealed;
-        let giants = find_giants(sealed, stored)?;
+        let (giants, used) = find_giants(sealed, stored)?;
+        let passes = used.div_ceil(MOST_LOADED).max(1);
         // Another part of the hash than the one that chose the partition.
         let in_pass = |trace: u128, pass: u64| (sealed.secret().trace(trace) >> 16) % passes == pass;
         for pass in 0..passes {
@@ -248,12 +249,14 @@ fn pair_traces(rows: &[&[StoredSpan]], links: &mut [StoredLink], groups: &mut Gr
     }
 }
 
-/// Traces with too many spans, and by how many powers of two.
-fn find_giants(sealed: &Sealed, partition: &Stored) -> Result<Giants, Diagnostic> {
+/// Traces with too many spans, and by how many powers of two; about how many spans of all traces are used.
+fn find_giants(sealed: &Sealed, partition: &Stored) -> Result<(Giants, u64), Diagnostic> {
     let mut counts: HashMap<u128, u64, foldhash::fast::FixedState> = HashMap::default();
     sealed.spans(partition, |rows| rows.iter().for_each(|row| *counts.entry(row.trace).or_default() += 1))?;
+    let shift = |n: u64| n.div_ceil(MOST_PER_TRACE).next_power_of_two().ilog2();
+    let used = counts.values().map(|n| *n >> shift(*n)).sum();
     counts.retain(|_, n| *n > MOST_PER_TRACE);
-    Ok(counts.into_iter().map(|(trace, n)| (trace, n.div_ceil(MOST_PER_TRACE).next_power_of_two().ilog2())).collect())
+    Ok((counts.into_iter().map(|(trace, n)| (trace, shift(n))).collect(), used))
 }
 
 type Giants = HashMap<u128, u32, foldhash::fast::FixedState>;

@@ -62,7 +62,10 @@ pub fn large(what: &str, n: u64, limit_mib: u64, write: impl Fn(&mut Out, u64)) 
     let quarter = capture(true, |out| write(out, n / 4));
     let whole = capture(true, |out| write(out, n));
     let ((_, least), (mib, most)) = (quarter.measured.unwrap(), whole.measured.unwrap());
-    println!("{what}: n = {n}, {mib} MiB, {most:.2} s of processor time, {least:.2} s for a quarter");
+    println!(
+        "{what}: n = {n}, {mib} MiB ({} for a quarter), {most:.2} s of processor time, {least:.2} s for a quarter",
+        quarter.measured.unwrap().0
+    );
     assert!(mib <= limit_mib, "{what}: {mib} MiB, {limit_mib} are allowed");
     // Below that starting the program is what is measured.
     assert!(most < 8.0 * least.max(0.1), "{what}: {most} s, {least} s for a quarter");

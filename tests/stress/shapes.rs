@@ -177,7 +177,7 @@ fn a_trace_of_a_million_spans_of_any_shape_takes_linear_time() {
 #[test]
 #[ignore = "large: optimised builds"]
 fn one_trace_id_for_everything_is_thinned_and_what_is_left_out_is_counted() {
-    let n = 5_000_000;
+    let n = 20_000_000;
     let snapshot = large("one trace id", n, LIMIT_MIB, chain);
     let coverage = &snapshot.coverage;
     let left_out = coverage.overflow["trace_spans"];

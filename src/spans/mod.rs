@@ -20,4 +20,4 @@ pub use batch::{
 pub use epoch::Epoch;
 pub use ids::{IdError, SpanId, TraceId, UnixNanos};
 pub use strings::{Strings, Sym};
-pub use weight::Weight;
+pub use weight::{Weight, joined};

@@ -63,6 +63,11 @@ impl Weight {
         Self(micro)
     }
 
+    /// The number of calls, where it is a whole one.
+    fn whole_calls(self) -> Option<u64> {
+        self.0.is_multiple_of(Self::UNIT).then_some(self.0 / Self::UNIT)
+    }
+
     /// As a number of calls.
     #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "for display and ratios")]
@@ -114,6 +119,25 @@ impl fmt::Display for Weight {
     }
 }
 
+/// `key:weight:weight` separated by blanks, into one string: snapshots hold a hundred thousand of these.
+#[must_use]
+pub fn joined<K: fmt::Display, const N: usize>(entries: impl Iterator<Item = (K, [Weight; N])>) -> String {
+    use fmt::Write as _;
+    let mut text = String::new();
+    for (key, weights) in entries {
+        let blank = if text.is_empty() { "" } else { " " };
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{blank}{key}");
+        for weight in weights {
+            let _ = match weight.whole_calls() {
+                Some(calls) => write!(text, ":{calls}"),
+                None => write!(text, ":{weight}"),
+            };
+        }
+    }
+    text
+}
+
 impl std::str::FromStr for Weight {
     type Err = String;
 
@@ -131,10 +155,9 @@ impl std::str::FromStr for Weight {
 
 impl Serialize for Weight {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_multiple_of(Self::UNIT) {
-            serializer.serialize_u64(self.0 / Self::UNIT)
-        } else {
-            serializer.collect_str(self)
+        match self.whole_calls() {
+            Some(calls) => serializer.serialize_u64(calls),
+            None => serializer.collect_str(self),
         }
     }
 }

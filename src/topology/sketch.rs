@@ -197,12 +197,11 @@ impl Sketch {
 
 impl Serialize for Sketch {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bins: Vec<String> = self.bins.iter().map(|(i, w)| format!("{i}:{w}")).collect();
+        let bins = crate::spans::joined(self.bins.iter().map(|(index, weight)| (index, [weight])));
         let weight = (self.weight != Weight::whole(self.n)).then_some(self.weight);
         let (whole, part) = (self.sum_micro / 1_000_000, self.sum_micro % 1_000_000);
         let sum_ns = if part == 0 { whole.to_string() } else { format!("{whole}.{part:06}") };
-        Wire { n: self.n, weight, sum_ns, min_ns: self.min, max_ns: self.max, bins: bins.join(" ") }
-            .serialize(serializer)
+        Wire { n: self.n, weight, sum_ns, min_ns: self.min, max_ns: self.max, bins }.serialize(serializer)
     }
 }
 

@@ -315,8 +315,7 @@ pub struct Bucket {
 
 impl Serialize for Series {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let parts: Vec<String> = self.0.iter().map(|(t, b)| format!("{t}:{}:{}", b.calls, b.errors)).collect();
-        serializer.serialize_str(&parts.join(" "))
+        serializer.serialize_str(&crate::spans::joined(self.0.iter().map(|(at, b)| (*at, [b.calls, b.errors]))))
     }
 }
 

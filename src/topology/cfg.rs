@@ -1,7 +1,7 @@
 //! The topology section of the configuration: limits, and the rules that say who is who and what is left out.
 //!
 //! Purpose: the rules as they are written, what is wrong with them, and a fingerprint of what they mean. They are
-//! compiled and applied once per dictionary entry ([`super::identity`]), never per span.
+//! compiled and applied once per dictionary entry (`identity.rs`), never per span.
 
 use serde::Deserialize;
 

@@ -65,7 +65,8 @@ impl Builder {
 
     /// An empty builder for one shard of a run; without shard, or with the only one, for all of it.
     ///
-    /// It must be given everything all the same: its names and counts are taken from all of it, its spans only from its own traces.
+    /// It must be given everything all the same: names and their counts are taken from all of it, spans only from its own
+    /// traces.
     #[must_use]
     pub fn sharded(cfg: TopologyConfig, shard: Option<Shard>) -> Self {
         let shard = shard.filter(|shard| shard.count() > 1);

@@ -127,7 +127,7 @@ pub struct Coverage {
     pub unpaired: u64,
     /// Copies of a span already seen, removed.
     pub duplicates: u64,
-    /// Spans that start before their parent in another service, or end before they start: clocks differ.
+    /// Spans that start before their parent in another service, or before the message they receive was sent: clocks differ.
     pub skewed: u64,
     /// Spans without a usable end time: counted as calls, not in latencies.
     pub no_duration: u64,

@@ -83,7 +83,7 @@ impl<'t> Reader<'t, '_, '_> {
     }
 
     /// A list of objects, or `null`; `null` among them is nothing.
-    fn list(&mut self, object: fn(&mut Self) -> Result<(), Halt>) -> Result<(), Halt> {
+    fn list(&mut self, mut object: impl FnMut(&mut Self) -> Result<(), Halt>) -> Result<(), Halt> {
         if self.scanner.null() {
             return Ok(());
         }
@@ -105,7 +105,7 @@ impl<'t> Reader<'t, '_, '_> {
                 "resource" => resource = Some(self.resource()?),
                 "scopeSpans" | "scope_spans" | "instrumentationLibrarySpans" | "instrumentation_library_spans" => {
                     if let Some(resource) = resource {
-                        self.scopes(resource)?;
+                        self.list(|reader| reader.scope(resource))?;
                     } else {
                         // The spans come before who emitted them: read them afterwards.
                         waiting.push(self.scanner.at());
@@ -119,7 +119,7 @@ impl<'t> Reader<'t, '_, '_> {
         for start in waiting {
             let resource = *resource.get_or_insert_with(|| self.target.rows.resource(&[]));
             self.scanner.go(start);
-            self.scopes(resource)?;
+            self.list(|reader| reader.scope(resource))?;
         }
         self.scanner.go(end);
         Ok(())
@@ -172,27 +172,12 @@ impl<'t> Reader<'t, '_, '_> {
         self.scanner.since(start)
     }
 
-    /// A list of scopes, or `null`.
-    fn scopes(&mut self, resource: ResourceId) -> Result<(), Halt> {
-        if self.scanner.null() {
-            return Ok(());
-        }
-        let mut first = true;
-        self.scanner.expect(b'[')?;
-        while self.scanner.item(&mut first, b']')? {
-            if !self.scanner.null() {
-                self.scope(resource)?;
-            }
-        }
-        Ok(())
-    }
-
     fn scope(&mut self, resource: ResourceId) -> Result<(), Halt> {
         let mut first = true;
         self.scanner.expect(b'{')?;
         while let Some(key) = self.scanner.key(&mut first)? {
             if key == "spans" {
-                self.spans(resource)?;
+                self.list(|reader| reader.one_span(resource))?;
             } else {
                 self.scanner.skip_value()?;
             }
@@ -200,32 +185,19 @@ impl<'t> Reader<'t, '_, '_> {
         Ok(())
     }
 
-    fn spans(&mut self, resource: ResourceId) -> Result<(), Halt> {
-        if self.scanner.null() {
-            return Ok(());
-        }
-        let mut first = true;
-        self.scanner.expect(b'[')?;
-        while self.scanner.item(&mut first, b']')? {
-            if self.scanner.null() {
-                continue;
+    fn one_span(&mut self, resource: ResourceId) -> Result<(), Halt> {
+        let start = self.scanner.at();
+        let go_on = match span::read(&mut self.scanner, &mut self.span, &*self.target.rows) {
+            Ok(()) => {
+                self.target.seen += 1;
+                self.target.rows.span(resource, &self.span)
             }
-            let start = self.scanner.at();
-            let go_on = match span::read(&mut self.scanner, &mut self.span, &*self.target.rows) {
-                Ok(()) => {
-                    self.target.seen += 1;
-                    self.target.rows.span(resource, &self.span)
-                }
-                Err(Unsure) => {
-                    self.scanner.go(start);
-                    self.span_by_reference(resource)?
-                }
-            };
-            if !go_on {
-                return Err(Halt::Stopped(self.scanner.at()));
+            Err(Unsure) => {
+                self.scanner.go(start);
+                self.span_by_reference(resource)?
             }
-        }
-        Ok(())
+        };
+        if go_on { Ok(()) } else { Err(Halt::Stopped(self.scanner.at())) }
     }
 
     fn span_by_reference(&mut self, resource: ResourceId) -> Sure<bool> {

@@ -92,7 +92,7 @@ impl Builder {
         let contents = Contents::of(&identity);
         let next = AtomicUsize::new(0);
         let work = || -> Result<Tally, Diagnostic> {
-            let mut pairer = Pairer::new(&identity, &contents, self.cfg.max_edges);
+            let mut pairer = Pairer::new(&identity, &contents, &self.cfg);
             let mut partition = Partition::new(&sealed);
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl Builder {
             });
             std::iter::once(own).chain(joined).collect()
         });
-        let mut tally = Tally::new(&identity, self.cfg.max_edges);
+        let mut tally = Tally::new(&identity, &self.cfg);
         for part in parts {
             tally.merge(part?);
         }

@@ -34,6 +34,9 @@ pub struct TopologyConfig {
     pub database_identity: Vec<DatabaseIdentity>,
     /// Resource attributes that are part of a node's identity.
     pub identity_dimensions: Vec<Dimension>,
+    /// Whether evidence for a diagnosis is collected besides the topology: critical paths, origins of failures, what
+    /// follows what, instances, traces in short.
+    pub evidence: bool,
     /// Bytes of spans held in memory before they spill to temporary files.
     pub memory_bytes: usize,
 }
@@ -52,6 +55,7 @@ impl Default for TopologyConfig {
             callers: Vec::new(),
             database_identity: Vec::new(),
             identity_dimensions: Vec::new(),
+            evidence: true,
             memory_bytes: 128 << 20,
         }
     }

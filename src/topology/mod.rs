@@ -18,6 +18,7 @@ mod contents;
 mod dict;
 mod dicts;
 mod dimensions;
+mod evidence;
 #[cfg(test)]
 mod fixture;
 mod glob;
@@ -48,6 +49,7 @@ mod series;
 mod shard;
 mod sketch;
 mod snapshot;
+mod spread;
 mod store;
 mod tables;
 mod tally;
@@ -58,6 +60,10 @@ mod unite;
 
 pub use build::{Builder, Intake};
 pub use dimensions::EdgeDimension;
+pub use evidence::{
+    Bands, Flow, FlowItem, FlowState, Instance, Origin, OriginKind, OriginStep, PartKind, RequestPart, Requests,
+    SummaryClass, SummarySpan, TraceSummary, band,
+};
 pub use merge::{Merger, merge};
 pub use shard::{Parts, Shard};
 pub use sketch::{RELATIVE_ERROR, Sketch};
@@ -65,4 +71,5 @@ pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use spread::Spread;
 pub use time_sum::TimeSum;

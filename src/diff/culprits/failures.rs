@@ -50,7 +50,7 @@ fn failing<'a>(
     ((b, nb), (h, nh)): ((f64, u64), (f64, u64)),
     was: f64,
 ) -> Option<Symptom<'a>> {
-    if (nb.min(nh) as f64) < limits::FEWEST || h <= 0.0 {
+    if nb.min(nh) < 1 || h <= 0.0 {
         return None;
     }
     let (p, q) = (((was + 0.5) / (b + 1.0)).min(1.0), (origin.calls.as_f64() / h).min(1.0));

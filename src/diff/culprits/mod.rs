@@ -10,6 +10,7 @@ mod failures;
 mod flow;
 mod latency;
 mod limits;
+mod shift;
 mod symptom;
 
 use std::collections::BTreeMap;
@@ -26,10 +27,12 @@ const MOST_PARTS: usize = 5;
 const MOST_EXEMPLARS: usize = 3;
 
 /// Ranks the suspects.
+#[allow(clippy::cast_precision_loss, reason = "a count of figures")]
 pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
     let mut symptoms = latency::symptoms(comparison);
     symptoms.extend(flow::symptoms(comparison));
     symptoms.extend(failures::symptoms(comparison));
+    let chance = limits::CHANCE / symptoms.len().max(1) as f64;
     symptoms.retain(|symptom| symptom.score() > 0.0);
     let mut by_node: BTreeMap<&NodeId, Vec<(f64, Charge<'_>)>> = BTreeMap::new();
     for charge in charge::charges(comparison, &symptoms) {
@@ -38,7 +41,7 @@ pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
         by_node.entry(charge.node).or_default().push((symptom.score() * charge.share, charge));
     }
     let mut suspects: Vec<Culprit> =
-        by_node.into_iter().filter_map(|(node, charges)| culprit(node, charges, &symptoms)).collect();
+        by_node.into_iter().filter_map(|(node, charges)| culprit(node, charges, &symptoms, chance)).collect();
     suspects.retain(|culprit| culprit.score >= limits::LISTED);
     suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.service.cmp(&b.service)));
     suspects.truncate(limits::MOST);
@@ -48,7 +51,12 @@ pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
     suspects
 }
 
-fn culprit(node: &NodeId, mut charges: Vec<(f64, Charge<'_>)>, symptoms: &[Symptom<'_>]) -> Option<Culprit> {
+fn culprit(
+    node: &NodeId,
+    mut charges: Vec<(f64, Charge<'_>)>,
+    symptoms: &[Symptom<'_>],
+    chance: f64,
+) -> Option<Culprit> {
     charges.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.symptom.cmp(&b.1.symptom)));
     let score = charges.iter().map(|(score, _)| score * score).sum::<f64>().sqrt();
     let parts: Vec<CulpritPart> = charges
@@ -82,7 +90,7 @@ fn culprit(node: &NodeId, mut charges: Vec<(f64, Charge<'_>)>, symptoms: &[Sympt
         edge: first.target.filter(|_| first.kind != Kind::SelfTime).map(|t| (first.service.clone(), t.clone())),
         reason: first.kind.reason(),
         score: tidy(score),
-        reported: score >= limits::REPORTED,
+        reported: score >= limits::REPORTED && first.p_value <= chance,
         n: first.n.1,
         interval: Some((tidy(first.interval.0), tidy(first.interval.1))),
         evidence,

@@ -43,7 +43,7 @@ pub(super) fn symptoms<'a>(comparison: &Comparison<'a>) -> Vec<Symptom<'a>> {
 }
 
 /// The deviation that durations of this system have: the median over its operations.
-fn usual(comparison: &Comparison<'_>) -> f64 {
+pub(super) fn usual(comparison: &Comparison<'_>) -> f64 {
     let often = comparison.base.snapshot.operations.iter().filter(|o| o.stats.n >= limits::RARE);
     let mut all: Vec<f64> = often.filter_map(|o| shift::deviation(&shift::of_spread(&o.self_times))).collect();
     all.sort_by(f64::total_cmp);
@@ -81,7 +81,13 @@ fn edge<'a>(comparison: &Comparison<'a>, before: &'a Edge, after: &'a Edge, usua
     })
 }
 
-fn symptom<'a>(comparison: &Comparison<'_>, shift: &Shift, kind: Kind, calls: f64, service: &'a NodeId) -> Symptom<'a> {
+pub(super) fn symptom<'a>(
+    comparison: &Comparison<'_>,
+    shift: &Shift,
+    kind: Kind,
+    calls: f64,
+    service: &'a NodeId,
+) -> Symptom<'a> {
     let added = (shift.figures.1 - shift.figures.0) * comparison.per_entry(calls);
     Symptom {
         kind,

@@ -7,6 +7,7 @@
 
 mod charge;
 mod failures;
+mod fallback;
 mod flow;
 mod latency;
 mod limits;
@@ -16,7 +17,7 @@ mod symptom;
 use std::collections::BTreeMap;
 
 use super::compare::Comparison;
-use super::{Culprit, CulpritPart};
+use super::{Change, Culprit, CulpritPart, Subject};
 use crate::topology::{Exemplar, NodeId, NodeKind};
 use charge::Charge;
 use symptom::{Kind, Symptom};
@@ -28,10 +29,13 @@ const MOST_EXEMPLARS: usize = 3;
 
 /// Ranks the suspects.
 #[allow(clippy::cast_precision_loss, reason = "a count of figures")]
-pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
+pub(super) fn rank(comparison: &Comparison<'_>, changes: &[Change]) -> Vec<Culprit> {
     let mut symptoms = latency::symptoms(comparison);
     symptoms.extend(flow::symptoms(comparison));
     symptoms.extend(failures::symptoms(comparison));
+    if ![comparison.base, comparison.head].iter().all(|side| fallback::has_evidence(side.snapshot)) {
+        symptoms.extend(fallback::symptoms(comparison, latency::usual(comparison)));
+    }
     let chance = limits::CHANCE / symptoms.len().max(1) as f64;
     symptoms.retain(|symptom| symptom.score() > 0.0);
     let mut by_node: BTreeMap<&NodeId, Vec<(f64, Charge<'_>)>> = BTreeMap::new();
@@ -47,6 +51,9 @@ pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
     suspects.truncate(limits::MOST);
     for (index, culprit) in suspects.iter_mut().enumerate() {
         culprit.rank = index + 1;
+        if culprit.operation.is_none() {
+            culprit.operation = changes.iter().find_map(|change| worse_operation(change, &culprit.service));
+        }
     }
     suspects
 }
@@ -97,6 +104,18 @@ fn culprit(
         parts,
         exemplars,
     })
+}
+
+/// The operation of the first (worst) change about one of this service's operations.
+fn worse_operation(change: &Change, id: &NodeId) -> Option<String> {
+    match &change.subject {
+        Subject::Operation { service, operation, .. }
+            if service == id && matches!(change.code, "slower" | "failing-more") =>
+        {
+            Some(operation.clone())
+        }
+        _ => None,
+    }
 }
 
 fn part(symptom: &Symptom<'_>, score: f64) -> CulpritPart {

@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn the_share_that_moved_is_that_of_ranks() {
-        let tenth: Vec<u64> = (0..100).map(|i| if i < 10 { 1000 } else { 10 }).collect();
-        let found = shift(&[10; 100], &tenth);
+        let tenth: Vec<u64> = (0..900).map(|i| if i < 90 { 1000 } else { 10 }).collect();
+        let found = shift(&[10; 900], &tenth);
         assert!((found.moved - 0.1).abs() < 1e-9, "{found:?}");
         assert!(found.strength() > 0.0 && found.p_value() < 0.05, "{found:?}");
         assert_eq!(shift(&[10; 50], &[10; 50]).moved, 0.0);

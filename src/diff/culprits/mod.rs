@@ -72,6 +72,10 @@ fn culprit(
         .filter_map(|(score, charge)| Some(part(symptoms.get(charge.symptom)?, *score)))
         .collect();
     let first = symptoms.get(charges.first()?.1.symptom)?;
+    // A mere residue of what another one explains accuses nobody.
+    let plain = |charge: &Charge<'_>| {
+        charge.share > limits::RESIDUE && symptoms.get(charge.symptom).is_some_and(|s| s.p_value <= chance)
+    };
     let own = charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)).find(|s| s.service == node);
     let mut exemplars: Vec<Exemplar> = Vec::new();
     for symptom in charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)) {
@@ -97,7 +101,7 @@ fn culprit(
         edge: first.target.filter(|_| first.kind != Kind::SelfTime).map(|t| (first.service.clone(), t.clone())),
         reason: first.kind.reason(),
         score: tidy(score),
-        reported: score >= limits::REPORTED && first.p_value <= chance,
+        reported: score >= limits::REPORTED && charges.iter().any(|(_, charge)| plain(charge)),
         n: first.n.1,
         interval: Some((tidy(first.interval.0), tidy(first.interval.1))),
         evidence,

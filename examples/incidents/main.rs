@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example incidents -- --help`; see `examples/incidents/README.md`.
 
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::fs::{self, File};
@@ -12,10 +14,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::Serialize;
 use world::capture::{Counts, capture};
-use world::fault::{Fault, Kind};
+use world::fault::Kind;
 use world::label::{Label, Quiet, label};
+use world::origins::planted;
 use world::run::World;
-use world::system::System;
 use world::{grow, plan};
 
 const ABOUT: &str = "Simulates incidents in random microservice systems: same options, same bytes, on every machine";
@@ -63,13 +65,15 @@ struct Args {
     /// Number of the first system, to make a part of a large set: system 5 is the same whichever came before it
     #[arg(long, value_name = "N", default_value_t = 0)]
     first_system: usize,
+    /// Write small incidents with one error of known origin instead (NAME-base, NAME-head, and DIR/origins.json)
+    #[arg(long)]
+    origins: bool,
 }
 
 /// Simulates one window into a file.
-fn write(system: &System, fault: Option<Fault>, seed: u64, window: (u64, u64), path: &Path) -> io::Result<Counts> {
-    let world = World::new(system, fault);
+fn write(world: &World<'_>, seed: u64, window: (u64, u64), path: &Path) -> io::Result<Counts> {
     let out = zstd::Encoder::new(File::create(path)?, 6)?;
-    let (out, counts) = capture(&world, seed, window, out)?;
+    let (out, counts) = capture(world, seed, window, out)?;
     out.finish()?;
     Ok(counts)
 }
@@ -93,26 +97,26 @@ fn run(args: &Args) -> Result<(), String> {
             };
             let case = format!("{}-{number:02}-{}", system.name, incident.fault.kind.name());
             let path = args.output.join(format!("{case}.otlp.jsonl.zst"));
-            let world = World::new(&system, Some(incident.fault.clone()));
-            let window = (incident.from, incident.until);
-            let counts = write(&system, Some(incident.fault.clone()), incident.seed, window, &path)
-                .map_err(|e| named(&path, e))?;
+            let world = World::new(&system, Some(incident.fault.clone()), incident.healthy);
+            let counts = write(&world, incident.seed, (incident.from, incident.until), &path);
+            let counts = counts.map_err(|e| named(&path, e))?;
             let label = label(&system, &incident, &world.fleet, case, counts);
             let _ = writeln!(said, "{:<32} {:>6} spans  {}", label.case, counts.spans, label.service);
             labels.push(label);
         }
         for number in 0..args.quiet_windows {
-            let (seed, from, until) = plan::quiet(args.seed, &system, of, number);
+            let calm = plan::quiet(args.seed, &system, of, number);
             let case = format!("{}-quiet-{number:02}", system.name);
             let file = format!("{case}.otlp.jsonl.zst");
             let path = args.output.join(&file);
-            let counts = write(&system, None, seed, (from, until), &path).map_err(|e| named(&path, e))?;
+            let world = World::new(&system, None, calm.healthy);
+            let counts = write(&world, calm.seed, (calm.from, calm.until), &path).map_err(|e| named(&path, e))?;
             windows.push(Quiet {
                 case,
                 file,
                 system: system.name.clone(),
-                start_unix_nano: from.to_string(),
-                end_unix_nano: until.to_string(),
+                start_unix_nano: calm.from.to_string(),
+                end_unix_nano: calm.until.to_string(),
                 spans: counts.spans,
             });
         }
@@ -124,8 +128,25 @@ fn run(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
+/// Planted errors, each a file before and a file with it.
+fn origins(args: &Args) -> Result<(), String> {
+    fs::create_dir_all(&args.output).map_err(|e| format!("{}: {e}", args.output.display()))?;
+    let mut all = Vec::new();
+    for planted in planted(args.seed) {
+        let mut planted = planted.map_err(|e| e.to_string())?;
+        for (which, bytes) in [("base", &mut planted.base), ("head", &mut planted.head)] {
+            let path = args.output.join(format!("{}-{which}.otlp.jsonl.zst", planted.name));
+            let packed = zstd::encode_all(std::mem::take(bytes).as_slice(), 6);
+            packed.and_then(|packed| fs::write(&path, packed)).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        all.push(planted);
+    }
+    list(&args.output.join("origins.json"), &all)
+}
+
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    match if args.origins { origins(&args) } else { run(&args) } {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(io::stderr(), "incidents: {message}");

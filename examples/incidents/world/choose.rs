@@ -13,7 +13,7 @@ use super::wire::rng::Rng;
 
 /// How long faults last.
 pub(crate) const LASTS: u64 = 180_000_000_000;
-/// Expected uses of the place during the fault: fewer would often be none.
+/// Requests that are expected to use the place during the fault: with fewer there would often be none.
 const LEAST: f64 = 12.0;
 
 /// A system and what is expected to happen in it during a fault.
@@ -68,7 +68,9 @@ pub(crate) fn choose(system: &System, load: &Load, kind: Kind, from: u64, rng: &
         }
         Kind::BadVersion => choice.release(rng),
         Kind::Pod => {
-            let mut fault = choice.service(kind, rng, |s| system.services[s].pods > 1)?;
+            #[allow(clippy::cast_precision_loss, reason = "a few pods")]
+            let each = |s: usize| choice.expected(load.of_service(system, s)) / system.services[s].pods as f64;
+            let mut fault = choice.service(kind, rng, |s| system.services[s].pods > 1 && each(s) >= LEAST)?;
             let Place::Service(service) = fault.place else { return None };
             fault.pod = Some(below(system.services[service].pods, rng));
             fault.factor = log_uniform(rng, 5.0, 30.0);
@@ -173,7 +175,7 @@ pub(crate) fn vanishing(system: &System, operation: usize, position: usize) -> f
     let it = &system.operations[operation];
     let client = system.services[it.service].client_spans;
     let mut spans = 0.0;
-    walk(&it.program[position..], 1.0, &mut |step, times| match step {
+    walk(&it.program[position..], 1.0, true, &mut |step, times| match step {
         Step::Call(_) | Step::Inner { .. } => spans += times,
         Step::Query(_) | Step::Outside { .. } | Step::Publish(_) if client => spans += times,
         _ => {}

@@ -5,7 +5,7 @@
 //! Must not: draw who is hit, or touch spans.
 
 use super::maths::{exp, nanos, normal, uniform};
-use super::pods::Pod;
+use super::pods::{Pod, Release};
 use super::wire::rng::Rng;
 
 /// Sorts of faults.
@@ -136,6 +136,13 @@ impl Fault {
 
     pub(crate) fn is_on(&self, at: u64) -> bool {
         (self.from..self.until).contains(&at)
+    }
+
+    /// The release that a bad version is.
+    pub(crate) fn release(&self) -> Option<Release> {
+        let Place::Service(service) = self.place else { return None };
+        let time = self.rollout.then_some((self.from, self.until));
+        (self.kind == Kind::BadVersion).then_some(Release { service, pods: self.fresh_pods, time, bad: true })
     }
 
     fn is_at(&self, service: usize, at: u64) -> bool {

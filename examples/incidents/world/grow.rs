@@ -14,6 +14,8 @@ use super::wire::rng::Rng;
 
 /// Spans per request that a system may have on average.
 const SPANS: std::ops::RangeInclusive<f64> = 6.0..=45.0;
+/// Every system stores something and needs somebody outside, in at least this share of its requests.
+const NEEDED: f64 = 0.02;
 
 /// System number `number` of a seed.
 pub(crate) fn system(seed: u64, number: usize) -> System {
@@ -25,7 +27,9 @@ pub(crate) fn system(seed: u64, number: usize) -> System {
         let load = Load::of(&system);
         attempt += 1;
         // After many attempts whatever comes is taken; none has come so far.
-        if SPANS.contains(&load.spans) || attempt > 500 {
+        let needs = |uses: &[f64]| uses.iter().any(|u| *u >= NEEDED);
+        let whole = SPANS.contains(&load.spans) && needs(&load.queries) && needs(&load.outside);
+        if whole || attempt > 500 {
             let mut rng = Rng::new(seed, u64::MAX);
             let most = (250.0 / load.spans).clamp(5.0, 30.0);
             let least = (19.0 / load.spans).clamp(5.0, most);

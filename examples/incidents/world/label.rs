@@ -31,6 +31,9 @@ pub(crate) struct Label {
     pub(crate) fault_type: &'static str,
     category: &'static str,
     detail: String,
+    /// Another service that was released in this window, and is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    released: Option<String>,
     spans_before_injection: u64,
     spans_during_fault: u64,
     /// Requests that began during the fault, and how many of all met it.
@@ -93,6 +96,7 @@ pub(crate) fn label(system: &System, incident: &Incident, fleet: &Fleet, case: S
         fault_type: fault.kind.name(),
         category: fault.kind.category(),
         detail: detail(fault),
+        released: incident.healthy.map(|r| system.id(r.service)),
         spans_before_injection: counts.before,
         spans_during_fault: counts.during,
         requests_during_fault: counts.requests,

@@ -5,7 +5,8 @@
 
 use super::system::{Step, System, Via, walk};
 
-/// Expected numbers per request.
+/// Expected numbers per request. What a loop does again counts for the spans only: a loop that few requests reach is rare,
+/// however long it is.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     pub(crate) spans: f64,
@@ -27,7 +28,8 @@ impl Load {
         };
         let total: f64 = system.entries.iter().map(|e| e.weight).sum();
         for entry in &system.entries {
-            load.visit(system, entry.operation, entry.weight / total);
+            load.spans(system, entry.operation, entry.weight / total);
+            load.uses(system, entry.operation, entry.weight / total);
         }
         load
     }
@@ -37,35 +39,40 @@ impl Load {
         system.operations_of(service).map(|o| self.calls[o]).sum()
     }
 
-    fn visit(&mut self, system: &System, operation: usize, times: f64) {
+    fn spans(&mut self, system: &System, operation: usize, times: f64) {
         let it = &system.operations[operation];
         let client = f64::from(u8::from(system.services[it.service].client_spans));
-        self.calls[operation] += times;
         self.spans += times * (1.0 + f64::from(u8::from(it.controller.is_some())));
-        let mut below = Vec::new();
-        walk(&it.program, times, &mut |step, times| match *step {
+        walk(&it.program, times, true, &mut |step, times| match *step {
+            Step::Query(_) | Step::Outside { .. } => self.spans += times * client,
+            Step::Inner { .. } => self.spans += times,
             Step::Call(call) => {
                 self.spans += times * client;
-                below.push((call.operation, times));
-            }
-            Step::Query(query) => {
-                self.spans += times * client;
-                self.queries[query.database] += times;
-            }
-            Step::Outside { external, .. } => {
-                self.spans += times * client;
-                self.outside[external] += times;
+                self.spans(system, call.operation, times);
             }
             Step::Publish(topic) => {
                 self.spans += times * client;
-                below.extend(system.topics[topic].consumers.iter().map(|c| (*c, times)));
+                for &consumer in &system.topics[topic].consumers {
+                    self.spans(system, consumer, times);
+                }
             }
-            Step::Inner { .. } => self.spans += times,
             Step::Work(_) | Step::Parallel(_) | Step::Loop { .. } | Step::Branch { .. } => {}
         });
-        for (operation, times) in below {
-            self.visit(system, operation, times);
-        }
+    }
+
+    fn uses(&mut self, system: &System, operation: usize, times: f64) {
+        self.calls[operation] += times;
+        walk(&system.operations[operation].program, times, false, &mut |step, times| match *step {
+            Step::Query(query) => self.queries[query.database] += times,
+            Step::Outside { external, .. } => self.outside[external] += times,
+            Step::Call(call) => self.uses(system, call.operation, times),
+            Step::Publish(topic) => {
+                for &consumer in &system.topics[topic].consumers {
+                    self.uses(system, consumer, times);
+                }
+            }
+            Step::Work(_) | Step::Inner { .. } | Step::Parallel(_) | Step::Loop { .. } | Step::Branch { .. } => {}
+        });
     }
 }
 
@@ -74,7 +81,7 @@ pub(crate) fn callers(system: &System, uses: impl Fn(&Step) -> bool) -> Vec<usiz
     let mut found = Vec::new();
     for operation in &system.operations {
         let mut here = false;
-        walk(&operation.program, 1.0, &mut |step, _| here |= uses(step));
+        walk(&operation.program, 1.0, false, &mut |step, _| here |= uses(step));
         if here && !found.contains(&operation.service) {
             found.push(operation.service);
         }

@@ -25,6 +25,7 @@ pub(crate) mod label;
 pub(crate) mod load;
 pub(crate) mod maths;
 pub(crate) mod names;
+pub(crate) mod origins;
 pub(crate) mod plan;
 pub(crate) mod pods;
 pub(crate) mod program;

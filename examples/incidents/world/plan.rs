@@ -4,10 +4,11 @@
 //! Must not: simulate; an incident is planned by expectations and not by what comes out.
 
 use super::choose::{LASTS, choose};
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, Place};
 use super::load::Load;
 use super::maths::{log_uniform, mix, nanos, uniform};
-use super::names::shuffled;
+use super::names::{below, shuffled};
+use super::pods::Release;
 use super::system::System;
 use super::wire::rng::Rng;
 
@@ -25,6 +26,8 @@ pub(crate) struct Incident {
     pub(crate) from: u64,
     pub(crate) until: u64,
     pub(crate) fault: Fault,
+    /// A release of another service at some time, in which nothing is wrong.
+    pub(crate) healthy: Option<Release>,
 }
 
 /// Incident number `number` of system number `of`, which has `per_system`. Without a wish, sorts of faults are dealt like
@@ -51,7 +54,19 @@ pub(crate) fn incident(
     let fault = others
         .take(if wish.is_some() { 1 } else { Kind::ALL.len() })
         .find_map(|kind| choose(system, &load, kind, begins, &mut rng))?;
-    Some(Incident { seed, from, until: begins + LASTS + after, fault })
+    let until = begins + LASTS + after;
+    let healthy = healthy(system, (from, until), &mut rng).filter(|r| fault.place != Place::Service(r.service));
+    Some(Incident { seed, from, until, fault, healthy })
+}
+
+/// In every fourth window somebody releases something, and all goes well.
+fn healthy(system: &System, (from, until): (u64, u64), rng: &mut Rng) -> Option<Release> {
+    if !rng.chance(0.25) {
+        return None;
+    }
+    let service = below(system.services.len(), rng);
+    let time = Some((rng.between(from, until), u64::MAX));
+    Some(Release { service, pods: system.services[service].pods, time, bad: false })
 }
 
 /// One to ten minutes before the fault, fewer where traces are large.
@@ -63,13 +78,23 @@ fn before(system: &System, load: &Load, rng: &mut Rng) -> u64 {
     nanos(log_uniform(rng, shortest, longest) * 1e9)
 }
 
-/// A capture without a fault: its seed and window.
-pub(crate) fn quiet(seed: u64, system: &System, of: usize, number: usize) -> (u64, u64, u64) {
+/// A capture without a fault.
+#[derive(Debug)]
+pub(crate) struct Calm {
+    pub(crate) seed: u64,
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+    pub(crate) healthy: Option<Release>,
+}
+
+/// Quiet window number `number` of system number `of`.
+pub(crate) fn quiet(seed: u64, system: &System, of: usize, number: usize) -> Calm {
     let load = Load::of(system);
-    let seed = mix(mix(seed, 0x0001e7), ((of as u64) << 32) | number as u64);
+    let seed = mix(mix(seed, 0x0001_c41f), ((of as u64) << 32) | number as u64);
     let mut rng = Rng::new(seed, 0);
-    let from =
-        FIRST_DAY + (of as u64 % 7) * 24 * HOUR + (1 + 2 * (number as u64 % 11)) * HOUR + rng.between(0, HOUR / 2);
+    let hour = 1 + 2 * (number as u64 % 11);
+    let from = FIRST_DAY + (of as u64 % 7) * 24 * HOUR + hour * HOUR + rng.between(0, HOUR / 2);
     let longest = (MOST_SPANS / 2.0 / (load.spans * system.rate)).clamp(120.0, 300.0);
-    (seed, from, from + nanos(uniform(&mut rng, 120.0, longest) * 1e9))
+    let until = from + nanos(uniform(&mut rng, 120.0, longest) * 1e9);
+    Calm { seed, from, until, healthy: healthy(system, (from, until), &mut rng) }
 }

@@ -1,13 +1,24 @@
 //! The pods of a system during one capture: versions, clocks, pauses, and who is there when.
 //!
-//! Purpose: which pod answers, and what its resource says. Input: a system and a fault, which may bring pods of a new
-//! version. Output: [`Fleet`]. Must not: depend on the capture's traffic: pods of one system are the same in each capture.
+//! Purpose: which pod answers, and what its resource says. Input: a system, and releases that bring pods of a new version.
+//! Output: [`Fleet`]. Must not: depend on the capture's traffic: pods of one system are the same in each capture.
 
-use super::fault::{Fault, Kind, Place};
 use super::maths::{mix, nanos, normal};
 use super::system::{Service, System};
 use super::wire::rng::Rng;
 use super::wire::span::{Attributes, Value};
+
+/// Pods of a new version take the place of others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Release {
+    pub(crate) service: usize,
+    /// How many.
+    pub(crate) pods: usize,
+    /// For how long; else they have always been there.
+    pub(crate) time: Option<(u64, u64)>,
+    /// The version that a fault is about.
+    pub(crate) bad: bool,
+}
 
 /// One pod.
 #[derive(Debug)]
@@ -59,7 +70,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(system: &System, fault: Option<&Fault>) -> Self {
+    pub(crate) fn new(system: &System, releases: &[Release]) -> Self {
         let mut fleet = Self { pods: Vec::new(), of: Vec::new() };
         for (position, service) in system.services.iter().enumerate() {
             let mut rng = Rng::new(mix(system.seed, 0x90d5), position as u64);
@@ -70,9 +81,8 @@ impl Fleet {
                 let name = format!("{}-{set:09x}-{:05x}", service.name, rng.bits() >> 44);
                 mine.push(pod(system, &mut rng, position, number, name, versions.0));
             }
-            let release = fault.filter(|f| f.kind == Kind::BadVersion && f.place == Place::Service(position));
-            if let Some(fault) = release {
-                releases(system, fault, &mut mine, versions.1, &mut rng);
+            for release in releases.iter().filter(|r| r.service == position) {
+                roll_out(system, release, &mut mine, versions.1, &mut rng);
             }
             fleet.of.push((fleet.pods.len()..fleet.pods.len() + mine.len()).collect());
             fleet.pods.extend(mine);
@@ -116,22 +126,15 @@ fn pod(system: &System, rng: &mut Rng, service: usize, number: usize, name: Stri
     }
 }
 
-/// Replaces pods by pods of the next version: for the time of the fault, or from the beginning on.
-fn releases(system: &System, fault: &Fault, pods: &mut Vec<Pod>, version: &'static str, rng: &mut Rng) {
+/// Replaces pods by pods of the next version: for a time, or from the beginning on.
+fn roll_out(system: &System, release: &Release, pods: &mut Vec<Pod>, version: &'static str, rng: &mut Rng) {
     let set = rng.bits() >> 28;
-    let time = (fault.from, fault.until);
-    for number in 0..fault.fresh_pods.min(pods.len()) {
-        let service = pods[number].service;
-        let name = format!("{}-{set:09x}-{:05x}", system.services[service].name, rng.bits() >> 44);
-        let old = pods.len();
-        let mut fresh = pod(system, rng, service, old, name, version);
-        fresh.fresh = true;
-        if fault.rollout {
-            fresh.only = Some(time);
-            pods[number].never = Some(time);
-        } else {
-            pods[number].never = Some((0, u64::MAX));
-        }
+    for number in 0..release.pods.min(pods.len()) {
+        let name = format!("{}-{set:09x}-{:05x}", system.services[release.service].name, rng.bits() >> 44);
+        let mut fresh = pod(system, rng, release.service, pods.len(), name, version);
+        fresh.fresh = release.bad;
+        fresh.only = release.time;
+        pods[number].never = Some(release.time.unwrap_or((0, u64::MAX)));
         pods.push(fresh);
     }
 }

@@ -8,7 +8,7 @@ use super::convention::{self as conv, Style};
 use super::failure::{CRASH, Failure, MISSING};
 use super::fault::{Early, Fault};
 use super::maths::{exp, exponential, nanos, normal};
-use super::pods::{Fleet, Pod};
+use super::pods::{Fleet, Pod, Release};
 use super::system::{Latency, Operation, Step, System, Via};
 use super::traffic;
 use super::wire::rng::Rng;
@@ -24,9 +24,12 @@ pub(crate) struct World<'s> {
 }
 
 impl<'s> World<'s> {
-    pub(crate) fn new(system: &'s System, fault: Option<Fault>) -> Self {
+    /// `healthy`: a release of another service, in which nothing is wrong.
+    pub(crate) fn new(system: &'s System, fault: Option<Fault>, healthy: Option<Release>) -> Self {
         let style = Style { old: system.traits.old, marks: system.traits.marks_errors };
-        Self { system, fleet: Fleet::new(system, fault.as_ref()), fault, style }
+        let bad = fault.as_ref().and_then(Fault::release);
+        let releases: Vec<Release> = bad.into_iter().chain(healthy).collect();
+        Self { system, fleet: Fleet::new(system, &releases), fault, style }
     }
 }
 
@@ -152,7 +155,7 @@ impl<'w> Run<'w> {
             return 0;
         }
         let mut work = 0.0;
-        super::system::walk(&operation.program, 1.0, &mut |step, times| {
+        super::system::walk(&operation.program, 1.0, true, &mut |step, times| {
             if let Step::Work(latency) = step {
                 work += latency.mean() * times;
             }

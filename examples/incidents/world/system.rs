@@ -235,15 +235,19 @@ impl System {
     }
 }
 
-/// Calls a function on each step, those inside of others too, with how often it is expected to run.
-pub(crate) fn walk<'a>(steps: &'a [Step], times: f64, visit: &mut impl FnMut(&'a Step, f64)) {
+/// Calls a function on each step, those inside of others too, with how often it is expected to run. `each`: every round of
+/// a loop counts; else a loop is one thing that happens or not.
+pub(crate) fn walk<'a>(steps: &'a [Step], times: f64, each: bool, visit: &mut impl FnMut(&'a Step, f64)) {
     for step in steps {
         visit(step, times);
         match step {
-            Step::Inner { steps, .. } | Step::Parallel(steps) => walk(steps, times, visit),
+            Step::Inner { steps, .. } | Step::Parallel(steps) => walk(steps, times, each, visit),
             #[allow(clippy::cast_precision_loss, reason = "below ten")]
-            Step::Loop { low, high, steps } => walk(steps, times * (low + high) as f64 / 2.0, visit),
-            Step::Branch { chance, steps } => walk(steps, times * chance, visit),
+            Step::Loop { low, high, steps } => {
+                let rounds = if each { (low + high) as f64 / 2.0 } else { 1.0 };
+                walk(steps, times * rounds, each, visit);
+            }
+            Step::Branch { chance, steps } => walk(steps, times * chance, each, visit),
             _ => {}
         }
     }

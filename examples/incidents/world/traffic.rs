@@ -40,19 +40,20 @@ impl<'s> Traffic<'s> {
     pub(crate) fn next(&mut self) -> (u64, usize) {
         let rate = self.system.rate * load(self.system, self.at);
         self.at += nanos(exponential(&mut self.rng) / rate * 1e9);
-        let entries = &self.system.entries;
-        let weight = |position: usize| {
-            let seed = mix(self.system.seed, 0xe000 ^ position as u64);
-            entries[position].weight * (1.0 + 0.2 * drift(seed, self.at, MIX_STEP))
-        };
-        let total: f64 = (0..entries.len()).map(weight).sum();
-        let mut left = self.rng.unit() * total;
-        for position in 0..entries.len() {
-            left -= weight(position);
+        let weights: Vec<(usize, f64)> = (0_u64..)
+            .zip(&self.system.entries)
+            .map(|(position, entry)| {
+                let moves = drift(mix(self.system.seed, 0xe000 ^ position), self.at, MIX_STEP);
+                (entry.operation, entry.weight * (1.0 + 0.2 * moves))
+            })
+            .collect();
+        let mut left = self.rng.unit() * weights.iter().map(|(_, weight)| weight).sum::<f64>();
+        for (operation, weight) in &weights {
+            left -= weight;
             if left < 0.0 {
-                return (self.at, entries[position].operation);
+                return (self.at, *operation);
             }
         }
-        (self.at, entries[0].operation)
+        (self.at, weights[0].0)
     }
 }

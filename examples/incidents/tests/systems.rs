@@ -48,7 +48,7 @@ fn systems_differ() {
     for system in &systems {
         let load = Load::of(system);
         assert!((8..=40).contains(&system.services.len()), "{}", system.services.len());
-        assert!((6.0..=45.0).contains(&load.spans), "{}: {} spans a request", system.name, load.spans);
+        assert!((6.0..=38.0).contains(&load.spans), "{}: {} spans a request", system.name, load.spans);
         assert!((5.0..=30.0).contains(&system.rate), "{}", system.rate);
         let depth = 1 + system.services.iter().map(|s| s.level).max().unwrap();
         assert!((3..=6).contains(&depth));

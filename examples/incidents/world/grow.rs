@@ -13,7 +13,7 @@ use super::system::{Call, Entry, External, Latency, Naming, Operation, Service, 
 use super::wire::rng::Rng;
 
 /// Spans per request that a system may have on average.
-const SPANS: std::ops::RangeInclusive<f64> = 6.0..=45.0;
+const SPANS: std::ops::RangeInclusive<f64> = 6.0..=38.0;
 /// Every system stores something and needs somebody outside, in at least this share of its requests.
 const NEEDED: f64 = 0.02;
 
@@ -31,7 +31,7 @@ pub(crate) fn system(seed: u64, number: usize) -> System {
         let whole = SPANS.contains(&load.spans) && needs(&load.queries) && needs(&load.outside);
         if whole || attempt > 500 {
             let mut rng = Rng::new(seed, u64::MAX);
-            let most = (250.0 / load.spans).clamp(5.0, 30.0);
+            let most = (190.0 / load.spans).clamp(5.0, 30.0);
             let least = (19.0 / load.spans).clamp(5.0, most);
             system.rate = log_uniform(&mut rng, least, most);
             return system;

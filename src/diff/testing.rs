@@ -3,8 +3,8 @@
 use crate::spans::{SpanId, TraceId, UnixNanos};
 pub(crate) use crate::spans::{SpanKind, Weight};
 use crate::topology::{
-    Bucket, Coverage, Edge, EdgeKind, Exemplar, KnownBy, Node, NodeId, NodeKind, Operation, Provenance, SCHEMA, Series,
-    Sketch, Snapshot, SnapshotKind, Stats, Window,
+    Bucket, Coverage, Edge, EdgeKind, Exemplar, Flow, KnownBy, Node, NodeId, NodeKind, Operation, Provenance, SCHEMA,
+    Series, Sketch, Snapshot, SnapshotKind, Spread, Stats, Window,
 };
 
 /// From second to second.
@@ -87,6 +87,8 @@ pub(crate) fn operation(service: &str, name: &str, stats: Stats) -> Operation {
         entry: false,
         stats,
         self_ns: None,
+        self_times: Spread::default(),
+        flow: Flow::default(),
     }
 }
 
@@ -143,6 +145,10 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
         nodes,
         operations,
         edges,
+        requests: Vec::new(),
+        origins: Vec::new(),
+        instances: Vec::new(),
+        traces: Vec::new(),
         shard: None,
     }
 }

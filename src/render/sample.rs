@@ -321,6 +321,10 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
         nodes,
         operations: Vec::new(),
         edges,
+        requests: Vec::new(),
+        origins: Vec::new(),
+        instances: Vec::new(),
+        traces: Vec::new(),
         shard: None,
     }
 }

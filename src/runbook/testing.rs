@@ -6,8 +6,8 @@ use super::document::{Piece, Runbook, Step, Text};
 use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 use crate::topology::{
-    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
-    Operation, Provenance, SCHEMA, Series, Sketch, Snapshot, SnapshotKind, Stats, Window,
+    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, Flow, KnownBy, Node, NodeId,
+    NodeKind, Operation, Provenance, SCHEMA, Series, Sketch, Snapshot, SnapshotKind, Spread, Stats, Window,
 };
 
 /// 2026-03-02T10:00:00Z, a multiple of 300 s.
@@ -135,6 +135,10 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
         nodes,
         operations,
         edges,
+        requests: Vec::new(),
+        origins: Vec::new(),
+        instances: Vec::new(),
+        traces: Vec::new(),
         shard: None,
     }
 }
@@ -147,6 +151,8 @@ pub(super) fn operation(service: &str, name: &str, handled: Stats) -> Operation 
         entry: false,
         stats: handled,
         self_ns: None,
+        self_times: Spread::default(),
+        flow: Flow::default(),
     }
 }
 

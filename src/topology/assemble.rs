@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::Intake;
+use super::contents::Contents;
 use super::dicts::Dicts;
+use super::evidence::Flow;
 use super::identity::{Identity, UNKNOWN_SERVICE};
 use super::snapshot::{
     Coverage, Edge, EdgeOperation, ErrorCount, Node, NodeId, NodeKind, Operation, Provenance, SCHEMA, Snapshot,
@@ -16,7 +18,8 @@ use crate::spans::{SpanKind, UnixNanos, Weight};
 /// The snapshot with every list as long as it was counted and nothing summed over nodes: `publish` does the rest, at once
 /// or when all shards are there.
 pub(super) fn wide(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Intake) -> Snapshot {
-    let Tally { operations, edges, resources, touched, calls, counts, .. } = tally;
+    let Tally { operations, edges, resources, touched, calls, counts, evidence, .. } = tally;
+    let found = evidence.map(|evidence| evidence.finish(identity, dicts)).unwrap_or_default();
     let operations = operations.into_sorted();
     let edges = edges.into_sorted();
     let on_edges: u64 = edges.values().map(|edge| edge.totals.n).sum();
@@ -44,9 +47,13 @@ pub(super) fn wide(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Int
         provenance: provenance(&intake, &counts),
         window: window(&intake, &counts),
         nodes: nodes.collect(),
-        operations: sorted_operations(operations, identity),
+        operations: sorted_operations(operations, found.flows, found.flows_threshold, identity),
         edges: edges.into_iter().filter_map(|(key, tally)| edge(key, tally, identity)).collect(),
         coverage: coverage(intake, &counts, calls.saturating_sub(on_edges)),
+        requests: found.requests,
+        origins: found.origins,
+        instances: found.instances,
+        traces: found.traces,
         shard: None,
     }
 }
@@ -132,14 +139,24 @@ fn error_classes(totals: &Totals, identity: &Identity) -> Vec<ErrorCount> {
     all
 }
 
-fn sorted_operations(all: BTreeMap<(u32, SpanKind), OpTally>, identity: &Identity) -> Vec<Operation> {
-    let mut operations: Vec<Operation> =
-        all.into_iter().filter_map(|(key, tally)| operation(key, tally, identity)).collect();
+fn sorted_operations(
+    all: BTreeMap<(u32, SpanKind), OpTally>,
+    mut flows: BTreeMap<(u32, SpanKind), Flow>,
+    threshold: u32,
+    identity: &Identity,
+) -> Vec<Operation> {
+    let contents = (threshold > 0).then(|| Contents::of(identity));
+    let beyond = |number| contents.as_ref().is_some_and(|c| c.operation(number).leading_zeros() < threshold);
+    let named = |(key, tally): ((u32, SpanKind), OpTally)| {
+        let flow = flows.remove(&key).unwrap_or_else(|| Flow { beyond: beyond(key.0), ..Flow::default() });
+        operation(key, tally, flow, identity)
+    };
+    let mut operations: Vec<Operation> = all.into_iter().filter_map(named).collect();
     operations.sort_by(|a, b| (&a.service, a.kind, &a.name).cmp(&(&b.service, b.kind, &b.name)));
     operations
 }
 
-fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identity) -> Option<Operation> {
+fn operation((number, kind): (u32, SpanKind), tally: OpTally, flow: Flow, identity: &Identity) -> Option<Operation> {
     let (node, name) = identity.op_names.get(number as usize)?;
     let (service, _) = identity.nodes.get(*node as usize)?;
     Some(Operation {
@@ -157,6 +174,8 @@ fn operation((number, kind): (u32, SpanKind), tally: OpTally, identity: &Identit
             series: tally.totals.series.finish(),
         },
         self_ns: Some(tally.self_time),
+        self_times: tally.self_times,
+        flow,
     })
 }
 

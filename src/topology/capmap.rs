@@ -43,6 +43,12 @@ impl Key for (u32, u32) {
     }
 }
 
+impl Key for (u32, u32, u32) {
+    fn spread(&self) -> u64 {
+        hash::mix(hash::mix(13, u64::from(self.2)), u64::from(self.0) << 32 | u64::from(self.1))
+    }
+}
+
 impl Key for (u32, u32, EdgeKind) {
     fn spread(&self) -> u64 {
         hash::mix(self.2 as u64, u64::from(self.0) << 32 | u64::from(self.1))

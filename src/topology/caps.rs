@@ -34,6 +34,10 @@ pub(super) fn services(snapshot: &mut Snapshot, most: usize) {
     snapshot.nodes.retain(|node| !beyond.contains_key(&node.id));
     snapshot.operations.retain(|operation| !beyond.contains_key(&operation.service));
     snapshot.edges.retain(|edge| !beyond.contains_key(&edge.source) && !beyond.contains_key(&edge.target));
+    snapshot.requests.retain(|requests| !beyond.contains_key(&requests.service));
+    snapshot.origins.retain(|origin| !beyond.contains_key(&origin.service));
+    snapshot.instances.retain(|instance| !beyond.contains_key(&instance.service));
+    snapshot.traces.retain(|trace| !beyond.contains_key(&trace.service));
     overflow(snapshot, "services", beyond.values().fold(0, |sum, n| sum.saturating_add(*n)));
 }
 

@@ -34,6 +34,9 @@ pub struct TopologyConfig {
     pub database_identity: Vec<DatabaseIdentity>,
     /// Resource attributes that are part of a node's identity.
     pub identity_dimensions: Vec<Dimension>,
+    /// Whether evidence for a diagnosis is collected besides the topology: critical paths, origins of failures, what
+    /// follows what, instances, traces in short.
+    pub evidence: bool,
     /// Bytes of spans held in memory before they spill to temporary files.
     pub memory_bytes: usize,
 }
@@ -52,6 +55,7 @@ impl Default for TopologyConfig {
             callers: Vec::new(),
             database_identity: Vec::new(),
             identity_dimensions: Vec::new(),
+            evidence: true,
             memory_bytes: 128 << 20,
         }
     }
@@ -156,9 +160,16 @@ pub enum Dimension {
     /// Region.
     #[serde(rename = "cloud.region")]
     Region,
+    /// Version: for comparing versions seen side by side, not for configurations. A node would be another one with every
+    /// release.
+    #[serde(skip_deserializing)]
+    Version,
 }
 
 impl Dimension {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Environment, Self::Cluster, Self::Namespace, Self::Region, Self::Version];
+
     /// The attribute.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -167,6 +178,7 @@ impl Dimension {
             Self::Cluster => "k8s.cluster.name",
             Self::Namespace => "k8s.namespace.name",
             Self::Region => "cloud.region",
+            Self::Version => "service.version",
         }
     }
 }

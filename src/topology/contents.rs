@@ -53,6 +53,11 @@ impl Contents {
         at(&self.nodes, number)
     }
 
+    /// Of an operation.
+    pub(super) fn operation(&self, number: u32) -> u64 {
+        at(&self.operations, number)
+    }
+
     /// Of an error class.
     pub(super) fn class(&self, number: u32) -> u64 {
         at(&self.classes, number)

@@ -1,6 +1,7 @@
 //! What holds for every snapshot this crate writes, checked on those it reads.
 
 use super::dimensions;
+use super::evidence::{instances, origins, requests, summaries};
 use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
@@ -30,7 +31,11 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     let operations = snapshot.operations.iter().enumerate();
     operations.clone().try_for_each(|(at, o)| operation(o, snapshot).map_err(|e| format!("operations[{at}]: {e}")))?;
     let edges = snapshot.edges.iter().enumerate();
-    edges.clone().try_for_each(|(at, e)| edge(e, snapshot).map_err(|e| format!("edges[{at}]: {e}")))
+    edges.clone().try_for_each(|(at, e)| edge(e, snapshot).map_err(|e| format!("edges[{at}]: {e}")))?;
+    requests::check(&snapshot.requests)?;
+    origins::check(&snapshot.origins)?;
+    instances::check(&snapshot.instances)?;
+    summaries::check(&snapshot.traces)
 }
 
 fn ascending<T>(what: &str, list: &[T], less: fn(&T, &T) -> bool) -> Result<(), String> {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::build;
 use super::caps;
 use super::cfg::TopologyConfig;
+use super::evidence::{Instance, Origin, Requests, TraceSummary, instances, origins, requests, summaries};
 use super::publish;
 use super::shard::Parts;
 use super::snapshot::{
@@ -44,6 +45,10 @@ struct Sum {
     nodes: BTreeMap<NodeId, Node>,
     operations: BTreeMap<(NodeId, SpanKind, String), Operation>,
     edges: BTreeMap<(NodeId, NodeId, EdgeKind), Edge>,
+    requests: Vec<Requests>,
+    origins: Vec<Origin>,
+    instances: Vec<Instance>,
+    traces: Vec<TraceSummary>,
     parts: Option<Parts>,
 }
 
@@ -121,6 +126,10 @@ impl Sum {
                 .map(|o| ((o.service.clone(), o.kind, o.name.clone()), o))
                 .collect(),
             edges: first.edges.into_iter().map(|e| ((e.source.clone(), e.target.clone(), e.kind), e)).collect(),
+            requests: first.requests,
+            origins: first.origins,
+            instances: first.instances,
+            traces: first.traces,
             parts: first.shard,
         }
     }
@@ -219,6 +228,10 @@ impl Sum {
                 None => _ = self.edges.insert(key, edge),
             }
         }
+        requests::unite(&mut self.requests, &other.requests);
+        origins::unite(&mut self.origins, &other.origins);
+        instances::unite(&mut self.instances, &other.instances);
+        summaries::unite(&mut self.traces, &other.traces);
     }
 
     /// Spans in two windows could be the same ones.
@@ -252,6 +265,10 @@ impl Sum {
             nodes: self.nodes.into_values().collect(),
             operations: self.operations.into_values().collect(),
             edges: self.edges.into_values().collect(),
+            requests: self.requests,
+            origins: self.origins,
+            instances: self.instances,
+            traces: self.traces,
             shard: None,
         }
     }

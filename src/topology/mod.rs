@@ -18,6 +18,7 @@ mod contents;
 mod dict;
 mod dicts;
 mod dimensions;
+mod evidence;
 #[cfg(test)]
 mod fixture;
 mod glob;
@@ -46,8 +47,11 @@ mod scope;
 mod self_time;
 mod series;
 mod shard;
+mod side_by_side;
+mod sides;
 mod sketch;
 mod snapshot;
+mod spread;
 mod store;
 mod tables;
 mod tally;
@@ -58,11 +62,17 @@ mod unite;
 
 pub use build::{Builder, Intake};
 pub use dimensions::EdgeDimension;
+pub use evidence::{
+    Bands, Flow, FlowItem, FlowState, Instance, Origin, OriginKind, OriginStep, PartKind, RequestPart, Requests,
+    SummaryClass, SummarySpan, TraceSummary, band,
+};
 pub use merge::{Merger, merge};
 pub use shard::{Parts, Shard};
+pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
     Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
+pub use spread::Spread;
 pub use time_sum::TimeSum;

@@ -25,7 +25,9 @@
 
 use hashbrown::HashSet;
 
+use super::cfg::TopologyConfig;
 use super::contents::Contents;
+use super::evidence;
 use super::group::Key;
 use super::hash::{self, Secret};
 use super::identity::{Fate, IGNORED, Identity, NOWHERE, PeerRef};
@@ -57,6 +59,8 @@ pub(super) struct Pairer<'a> {
     touched: Touched,
     self_times: SelfTimes,
     through: Through,
+    /// Whether any span of the trace at hand failed.
+    failed: bool,
 }
 
 /// The nodes of one trace, each once.
@@ -119,11 +123,11 @@ fn event_of_both(client: &Span<'_>, server: &Span<'_>) -> Event {
 }
 
 impl<'a> Pairer<'a> {
-    pub(super) fn new(identity: &'a Identity, contents: &'a Contents, max_edges: usize) -> Self {
+    pub(super) fn new(identity: &'a Identity, contents: &'a Contents, cfg: &TopologyConfig) -> Self {
         Self {
             identity,
             contents,
-            tally: Tally::new(identity, max_edges),
+            tally: Tally::new(identity, cfg),
             spans: Vec::new(),
             index: Index::new(Secret::new()),
             roles: Vec::new(),
@@ -133,6 +137,7 @@ impl<'a> Pairer<'a> {
             touched: Touched { nodes: Vec::new(), last: vec![0; identity.nodes.len()], trace: 0 },
             self_times: SelfTimes::default(),
             through: Through::default(),
+            failed: false,
         }
     }
 
@@ -177,6 +182,10 @@ impl<'a> Pairer<'a> {
         if let Some(weight) = request {
             self.touch(weight);
         }
+        if let Some(evidence) = &mut self.tally.evidence {
+            let trace = evidence::Trace { spans: &spans, nodes: &self.touched.nodes, failed: self.failed };
+            evidence.trace(&trace, self.identity, self.contents);
+        }
         (self.spans, self.roles) = (spans, roles);
     }
 
@@ -205,6 +214,7 @@ impl<'a> Pairer<'a> {
         let (mut first, mut last) = (u64::MAX, 0);
         let mut entry: Option<&Span<'_>> = None;
         let mut sum = 0u128;
+        let mut failed = false;
         let own = self.self_times.of(spans.len(), |at| interval(spans, at));
         for (span, own) in spans.iter().zip(own) {
             sum = sum.wrapping_add(trace::digest(&span.row));
@@ -227,6 +237,7 @@ impl<'a> Pairer<'a> {
                 last = last.max(span.row.end);
             }
             let event = event(span);
+            failed |= event.failed;
             orphans += u64::from(span.parent == Parent::Lost);
             no_duration += u64::from(event.duration.is_none());
             sampled += u64::from(span.row.flags.has(SpanFlags::WEIGHTED));
@@ -247,9 +258,13 @@ impl<'a> Pairer<'a> {
             if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
                 operation.add(&event, self.contents);
                 operation.self_time.add(*own, event.weight);
+                if event.duration.is_some() {
+                    operation.self_times.add(*own, event.weight);
+                }
                 operation.entry |= enters;
             }
         }
+        self.failed = failed;
         counts.digest = counts.digest.wrapping_add(sum);
         counts.spans += kept;
         counts.traces += u64::from(kept > 0);

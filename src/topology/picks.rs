@@ -73,6 +73,11 @@ impl Picks {
         picks
     }
 
+    /// A choice of failed ones only.
+    pub(super) fn of_failed(failed: &[Exemplar]) -> Self {
+        Self::of(&Exemplars { failed: failed.to_vec(), ..Exemplars::default() })
+    }
+
     /// Considers one span: the hash of its trace id, whether it failed, its duration if known.
     #[inline]
     pub(super) fn add(&mut self, luck: u64, failed: bool, duration: Option<u64>, make: impl FnOnce() -> Exemplar) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dict::OTHER;
 use super::dimensions;
+use super::evidence::{instances, origins, requests};
 use super::snapshot::{Edge, NodeId, Snapshot, Stats};
 use super::unite;
 
@@ -69,6 +70,7 @@ pub(super) fn cut_wide(snapshot: &mut Snapshot) {
         node.attributes.values_mut().for_each(|values| cut_values(values, MOST_WIDE_VALUES));
     }
     snapshot.edges.iter_mut().for_each(|edge| dimensions::cut_wide(&mut edge.dimensions));
+    instances::cut_wide(&mut snapshot.instances);
 }
 
 /// Cuts every list to its published length.
@@ -83,6 +85,9 @@ pub(super) fn cut(snapshot: &mut Snapshot) {
         edge.operations.truncate(MOST_PAIRS);
         dimensions::cut(&mut edge.dimensions);
     }
+    requests::cut(&mut snapshot.requests);
+    origins::cut(&mut snapshot.origins);
+    instances::cut(&mut snapshot.instances);
 }
 
 /// Leaves the most frequent values; the rest is summed.

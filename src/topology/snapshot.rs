@@ -9,8 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::dimensions::EdgeDimension;
+use super::evidence::{Flow, Instance, Origin, Requests, TraceSummary};
 use super::shard::Parts;
-use super::{Sketch, TimeSum};
+use super::{Sketch, Spread, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
 
 /// Name and version of the file format.
@@ -33,6 +34,18 @@ pub struct Snapshot {
     pub operations: Vec<Operation>,
     /// Sorted by (source, target, kind).
     pub edges: Vec<Edge>,
+    /// Where requests from outside spend their time. Sorted by (service, kind, operation).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Requests>,
+    /// Where failures begin. Sorted by (service, operation, kind, target).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
+    /// How instances differ. Sorted by (service, attributes).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Instance>,
+    /// Some traces in short. Sorted by (service, class, rank).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<TraceSummary>,
     /// Set while shards of the run are missing: lists are then longer than published ones, and nothing but merging is
     /// meant to read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -408,18 +421,29 @@ pub struct Operation {
     /// nobody knows: the snapshot is of aggregates, or older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_ns: Option<TimeSum>,
+    /// Self times of single spans, coarsely.
+    #[serde(default, skip_serializing_if = "Spread::is_empty")]
+    pub self_times: Spread,
+    /// What it starts one after the other.
+    #[serde(default, skip_serializing_if = "Flow::is_empty")]
+    pub flow: Flow,
 }
 
-mod kind_name {
+pub(super) mod kind_name {
     use super::SpanKind;
     use serde::Deserialize;
 
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: serde::Serializer>(kind: &SpanKind, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::topology) fn serialize<S: serde::Serializer>(
+        kind: &SpanKind,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(kind.name())
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<SpanKind, D::Error> {
+    pub(in crate::topology) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<SpanKind, D::Error> {
         let name = String::deserialize(deserializer)?;
         (0..=5)
             .map(SpanKind::from_otlp)

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::capmap::CapMap;
+use super::cfg::TopologyConfig;
 use super::contents::Contents;
 use super::dimensions::EndTally;
+use super::evidence::Evidence;
 use super::identity::Identity;
 use super::optable::OpTable;
 use super::picks::Picks;
 use super::series::Buckets;
 use super::snapshot::{EdgeKind, Exemplar, KnownBy};
-use super::{Sketch, TimeSum};
+use super::{Sketch, Spread, TimeSum};
 use crate::spans::{SpanId, TraceId, UnixNanos, Weight};
 
 /// Error classes kept while counting.
@@ -34,7 +36,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    fn exemplar(&self) -> Exemplar {
+    pub(super) fn exemplar(&self) -> Exemplar {
         Exemplar {
             trace_id: TraceId(self.trace),
             span_id: SpanId(self.span),
@@ -105,6 +107,7 @@ pub(super) struct OpTally {
     pub(super) totals: Totals,
     pub(super) durations: Sketch,
     pub(super) self_time: TimeSum,
+    pub(super) self_times: Spread,
     pub(super) entry: bool,
 }
 
@@ -121,6 +124,7 @@ impl OpTally {
         self.totals.merge(other.totals);
         self.durations.merge(&other.durations);
         self.self_time.merge(other.self_time);
+        self.self_times.merge(&other.self_times);
         self.entry |= other.entry;
     }
 }
@@ -276,6 +280,8 @@ pub(super) struct Tally {
     /// Calls given to [`Self::call`].
     pub(super) calls: u64,
     pub(super) counts: Counts,
+    /// `None` where it was not asked for.
+    pub(super) evidence: Option<Evidence>,
     recent: Vec<Recent>,
 }
 
@@ -380,10 +386,11 @@ impl Counts {
 }
 
 impl Tally {
-    pub(super) fn new(identity: &Identity, max_edges: usize) -> Self {
+    pub(super) fn new(identity: &Identity, cfg: &TopologyConfig) -> Self {
         Self {
+            evidence: cfg.evidence.then(|| Evidence::new(identity)),
             operations: OpTable::new(identity.op_names.len()),
-            edges: CapMap::new(max_edges),
+            edges: CapMap::new(cfg.max_edges),
             resources: vec![0; identity.resource_hashes.len()],
             touched: vec![Weight::ZERO; identity.nodes.len()],
             calls: 0,
@@ -434,6 +441,9 @@ impl Tally {
         self.resources.iter_mut().zip(other.resources).for_each(|(mine, n)| *mine += n);
         self.touched.iter_mut().zip(other.touched).for_each(|(mine, w)| *mine += w);
         self.calls += other.calls;
+        if let (Some(mine), Some(other)) = (&mut self.evidence, other.evidence) {
+            mine.merge(other);
+        }
         self.counts.merge(&other.counts);
     }
 }

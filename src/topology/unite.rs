@@ -37,6 +37,8 @@ pub(super) fn operation(mine: &mut Operation, other: &Operation) {
         sum.merge(own);
         sum
     });
+    mine.self_times.merge(&other.self_times);
+    mine.flow.merge(&other.flow);
 }
 
 pub(super) fn stats(mine: &mut Stats, other: &Stats) {

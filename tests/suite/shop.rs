@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tracebook::spans::{SpanKind, UnixNanos, Weight};
 use tracebook::topology::{
-    Coverage, Edge, EdgeKind, Exemplars, KnownBy, Node, NodeId, NodeKind, Operation, Provenance, SCHEMA, Series,
-    Sketch, Snapshot, SnapshotKind, Stats, Window, codec,
+    Coverage, Edge, EdgeKind, Exemplars, Flow, KnownBy, Node, NodeId, NodeKind, Operation, Provenance, SCHEMA, Series,
+    Sketch, Snapshot, SnapshotKind, Spread, Stats, Window, codec,
 };
 
 const START: u64 = 1_767_225_600_000_000_000;
@@ -61,6 +61,8 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         entry: service == "frontend",
         stats: stats(100),
         self_ns: None,
+        self_times: Spread::default(),
+        flow: Flow::default(),
     };
     let mut operations = vec![operation("frontend")];
     if with_cart {

@@ -68,9 +68,12 @@ def split(tracebook, path, at, lasts):
     return ask(tracebook, ["--from", path, "--at", rfc3339(at), "--for", duration(lasts)])
 
 
-def of_case(tracebook, case, scratch=None):
-    """Culprits of a case. With `scratch`, a directory, the file is cut here and tracebook sees two files."""
-    at, end = case["inject_unix_nano"], case["fault_end_unix_nano"]
+def of_case(tracebook, case, late=0, scratch=None):
+    """Culprits of a case, asked `late` nanoseconds after the fault began as if it began then.
+
+    With `scratch`, a directory, the file is cut here and tracebook sees two files.
+    """
+    at, end = case["inject_unix_nano"] + late, case["fault_end_unix_nano"]
     if "baseline" in case:
         if case["baseline"] is None:
             raise Failed("nothing before the fault, and no baseline_* file next to it")

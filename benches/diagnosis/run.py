@@ -24,11 +24,11 @@ import cases as known  # noqa: E402
 FIRST = (1, 3, 5)
 
 
-def examine(tracebook, case, scratch):
+def examine(tracebook, case, late, scratch):
     """One case: which distinct services were named, and the place of the right one among them."""
     found = {key: case.get(key) for key in ("case", "set", "system", "fault_type", "category", "service", "operation")}
     try:
-        culprits = known.of_case(tracebook, case, scratch)
+        culprits = known.of_case(tracebook, case, late, scratch)
     except (known.Failed, ValueError) as error:
         return {**found, "failed": str(error), "place": None, "reported": False, "named": []}
     named, right = [], [case["service"], *(case.get("accept") or [])]
@@ -102,7 +102,8 @@ def rank(arguments, cases, pool):
     """All cases; prints what came out and gives it back."""
     with tempfile.TemporaryDirectory() as scratch:
         cutting = pathlib.Path(scratch) if arguments.cut else None
-        results = list(pool.map(lambda case: examine(arguments.tracebook, case, cutting), cases))
+        late = arguments.late * known.SECOND
+        results = list(pool.map(lambda case: examine(arguments.tracebook, case, late, cutting), cases))
     said = {
         "all": figures(results),
         "by_fault_type": grouped(results, "fault_type"),
@@ -238,6 +239,7 @@ def main():
     parser.add_argument("directories", nargs="+", metavar="DIR", help="cases: a directory with a labels.json")
     parser.add_argument("--quiet", action="store_true", help="compare quiet times instead: how often is nobody named?")
     parser.add_argument("--pairs", type=int, default=10, metavar="N", help="with --quiet: pairs of windows of a system, at most [10]")
+    parser.add_argument("--late", type=int, default=0, metavar="SECONDS", help="ask as if the fault had begun that much later: alarms come late")
     parser.add_argument("--only", default="", metavar="TEXT", help="only cases with this text in their name")
     parser.add_argument("--cut", action="store_true", help="cut files here instead of asking tracebook for --at (for programs without it)")
     parser.add_argument("--floor", metavar="FILE", help="exit 1 if a figure is below the one in this JSON file")

@@ -15,7 +15,7 @@ use clap::Parser;
 use serde::Serialize;
 use world::capture::{Counts, capture};
 use world::fault::Kind;
-use world::label::{Label, Quiet, label};
+use world::label::{Label, Quiet, label, unrelated};
 use world::origins::planted;
 use world::run::World;
 use world::{grow, plan};
@@ -97,7 +97,7 @@ fn run(args: &Args) -> Result<(), String> {
             };
             let case = format!("{}-{number:02}-{}", system.name, incident.fault.kind.name());
             let path = args.output.join(format!("{case}.otlp.jsonl.zst"));
-            let world = World::new(&system, Some(incident.fault.clone()), incident.healthy);
+            let world = World::new(&system, Some(incident.fault.clone()), &incident.unrelated);
             let counts = write(&world, incident.seed, (incident.from, incident.until), &path);
             let counts = counts.map_err(|e| named(&path, e))?;
             let label = label(&system, &incident, &world.fleet, case, counts);
@@ -109,7 +109,7 @@ fn run(args: &Args) -> Result<(), String> {
             let case = format!("{}-quiet-{number:02}", system.name);
             let file = format!("{case}.otlp.jsonl.zst");
             let path = args.output.join(&file);
-            let world = World::new(&system, None, calm.healthy);
+            let world = World::new(&system, None, &calm.unrelated);
             let counts = write(&world, calm.seed, (calm.from, calm.until), &path).map_err(|e| named(&path, e))?;
             windows.push(Quiet {
                 case,
@@ -118,6 +118,7 @@ fn run(args: &Args) -> Result<(), String> {
                 start_unix_nano: calm.from.to_string(),
                 end_unix_nano: calm.until.to_string(),
                 spans: counts.spans,
+                unrelated: unrelated(&system, &calm.unrelated),
             });
         }
     }

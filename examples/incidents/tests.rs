@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::world::fault::Fault;
 use crate::world::grow;
-use crate::world::run::{Run, World};
+use crate::world::run::{Run, Unrelated, World};
 use crate::world::system::System;
 use crate::world::wire::span::{Kind, Span};
 
@@ -23,7 +23,7 @@ fn some_systems(count: usize) -> Vec<System> {
 
 /// Requests to one operation after the other, each a second after the one before.
 fn requests(system: &System, fault: Option<Fault>, entry: Option<usize>, count: u64) -> Vec<Vec<Span>> {
-    let world = World::new(system, fault, None);
+    let world = World::new(system, fault, &Unrelated::default());
     (0..count)
         .map(|number| {
             let mut run = Run::new(&world, 3, number);

@@ -38,7 +38,7 @@ fn every_sort_is_dealt() {
             assert!(incident.from + 60 * SECOND <= incident.fault.from);
             assert!(incident.fault.until <= incident.until);
             assert_eq!(incident.fault.until - incident.fault.from, 180 * SECOND);
-            let world = World::new(system, Some(incident.fault.clone()), incident.healthy);
+            let world = World::new(system, Some(incident.fault.clone()), &incident.unrelated);
             let label = label(system, &incident, &world.fleet, "x".to_owned(), Default::default());
             assert_eq!(label.fault_type, incident.fault.kind.name());
             match incident.fault.place {
@@ -103,7 +103,7 @@ fn what_comes_after_an_early_end_vanishes() {
             let Some(mut on) = fault(&system, sort, true) else { continue };
             on.share = 1.0;
             let (operation, position) = (on.operation.unwrap(), on.position);
-            let world = World::new(&system, None, None);
+            let world = World::new(&system, None, &Unrelated::default());
             let program = &system.operations[operation].program;
             let allowed = names(&system, &world, &program[..position]);
             let gone: BTreeSet<_> = names(&system, &world, &program[position..]);
@@ -141,7 +141,7 @@ fn errors_are_marked_where_the_system_marks_them() {
         let Some(mut on) = fault(&system, Sort::Exception, true) else { continue };
         on.share = 1.0;
         let operation = on.operation.unwrap();
-        let world = World::new(&system, None, None);
+        let world = World::new(&system, None, &Unrelated::default());
         for spans in requests(&system, Some(on), entry_to(&system, operation), 60) {
             let hit = handled(&system, &world, &spans, operation);
             if system.traits.marks_errors {
@@ -178,7 +178,7 @@ fn network_delay_lies_between_client_and_server() {
         let Some(on) = fault(&system, Sort::NetworkDelay, true) else { continue };
         let Place::Service(service) = on.place else { panic!("{:?}", on.place) };
         let add = on.add;
-        let world = World::new(&system, None, None);
+        let world = World::new(&system, None, &Unrelated::default());
         let gaps = |fault: Option<Fault>| {
             let (mut gaps, mut own) = (Vec::new(), Vec::new());
             for spans in requests(&system, fault, None, 200) {
@@ -212,7 +212,7 @@ fn a_bad_version_is_told_by_its_pods() {
     let mut seen = 0;
     for system in some_systems(6) {
         let Some(on) = fault(&system, Sort::BadVersion, true) else { continue };
-        let world = World::new(&system, Some(on.clone()), None);
+        let world = World::new(&system, Some(on.clone()), &Unrelated::default());
         let resources = world.fleet.resources(&system);
         let version = |pod: usize| resources[pod].iter().find(|(key, _)| *key == "service.version").unwrap().1.clone();
         let fresh: Vec<usize> = (0..world.fleet.pods.len()).filter(|p| world.fleet.pods[*p].fresh).collect();
@@ -235,7 +235,7 @@ fn retries_multiply_calls_and_a_dead_dependency_answers_at_once() {
     for system in some_systems(8) {
         if let Some(on) = fault(&system, Sort::RetryStorm, true) {
             let operation = on.operation.unwrap();
-            let world = World::new(&system, None, None);
+            let world = World::new(&system, None, &Unrelated::default());
             let calls = |fault: Option<Fault>| {
                 let all = requests(&system, fault, entry_to(&system, operation), 150);
                 all.iter().map(|spans| handled(&system, &world, spans, operation).len()).sum::<usize>()

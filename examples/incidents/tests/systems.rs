@@ -7,6 +7,7 @@ use crate::world::capture::capture;
 use crate::world::load::Load;
 use crate::world::maths::{exp, ln, normal};
 use crate::world::plan;
+use crate::world::pools::Pools;
 use crate::world::wire::rng::Rng;
 
 #[test]
@@ -32,7 +33,7 @@ fn same_seed_same_bytes() {
         let incident = plan::incident(seed, &system, (2, 5, 1), None).unwrap();
         let fault = incident.fault.clone();
         let window = (fault.from - 5 * SECOND, fault.from + 5 * SECOND);
-        let world = World::new(&system, Some(fault), incident.healthy);
+        let world = World::new(&system, Some(fault), &incident.unrelated);
         capture(&world, incident.seed, window, Vec::new()).unwrap().0
     };
     let first = bytes(7);
@@ -69,6 +70,7 @@ fn systems_differ() {
         ("shared stores", share(|s| s.traits.shared_stores)),
         ("callers stop without data", share(|s| s.traits.empty_stops)),
         ("namespaces", share(|s| s.traits.namespace.is_some())),
+        ("limited workers", share(|s| s.services.iter().any(|s| s.workers.is_some()))),
         ("linked consumers", share(|s| s.traits.linked && !s.topics.is_empty())),
         ("instrumentation gaps", share(|s| s.services.iter().any(|s| !s.client_spans))),
         ("duplicates", share(|s| s.traits.duplicates > 0.0)),
@@ -81,7 +83,7 @@ fn systems_differ() {
 #[test]
 fn traces_are_trees() {
     for system in some_systems(6) {
-        let world = World::new(&system, None, None);
+        let world = World::new(&system, None, &Unrelated::default());
         for spans in requests(&system, None, None, 40) {
             let ids = by_id(&spans);
             assert_eq!(ids.len(), spans.len(), "ids are unique");
@@ -116,10 +118,26 @@ fn traces_are_trees() {
 }
 
 #[test]
+fn workers_are_given_in_order_of_time() {
+    let mut pools = Pools::new(1);
+    let mut serve = |at: u64, lasts: u64| {
+        let start = pools.start(0, 2, at, 0);
+        pools.take(0, start, start + lasts);
+        start
+    };
+    assert_eq!([serve(0, 100), serve(10, 100)], [0, 10]);
+    assert_eq!(serve(20, 100), 100, "the first worker is free at 100");
+    assert_eq!(serve(30, 10), 110, "the second at 110");
+    assert_eq!(serve(500, 100), 500);
+    assert_eq!(serve(300, 10), 300, "what is taken later does not block");
+    assert_eq!([serve(510, 10), serve(515, 10)], [510, 520]);
+}
+
+#[test]
 fn expected_loads_come_out() {
     for system in some_systems(3) {
         let load = Load::of(&system);
-        let world = World::new(&system, None, None);
+        let world = World::new(&system, None, &Unrelated::default());
         let window = (NOON, NOON + 60 * SECOND);
         let (bytes, counts) = capture(&world, 9, window, Vec::new()).unwrap();
         assert!(bytes.ends_with(b"\n"));

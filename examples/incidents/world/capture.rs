@@ -55,7 +55,7 @@ pub(crate) fn capture<W: io::Write>(
         lines: Lines::new(world.fleet.resources(world.system), out),
         counts: Counts::default(),
     };
-    let mut traffic = Traffic::new(world.system, seed, from);
+    let mut traffic = Traffic::new(world.system, world.surge, seed, from);
     for number in 0.. {
         let (at, operation) = traffic.next();
         if at >= until {

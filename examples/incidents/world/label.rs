@@ -10,6 +10,7 @@ use super::fault::{Fault, Kind, Place};
 use super::load::callers;
 use super::plan::Incident;
 use super::pods::Fleet;
+use super::run::Unrelated;
 use super::system::{Step, System};
 
 /// One entry of `labels.json`. Times are strings of Unix nanoseconds.
@@ -31,9 +32,9 @@ pub(crate) struct Label {
     pub(crate) fault_type: &'static str,
     category: &'static str,
     detail: String,
-    /// Another service that was released in this window, and is well.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    released: Option<String>,
+    /// What else happened in this window, and has nothing to do with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unrelated: Vec<String>,
     spans_before_injection: u64,
     spans_during_fault: u64,
     /// Requests that began during the fault, and how many of all met it.
@@ -51,6 +52,7 @@ struct Shown {
     marks_errors: bool,
     empty_stops_callers: bool,
     consumers_linked: bool,
+    limited_workers: bool,
     shared_stores: bool,
     without_client_spans: Vec<String>,
 }
@@ -64,6 +66,8 @@ pub(crate) struct Quiet {
     pub(crate) start_unix_nano: String,
     pub(crate) end_unix_nano: String,
     pub(crate) spans: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unrelated: Vec<String>,
 }
 
 /// The label of an incident.
@@ -96,7 +100,7 @@ pub(crate) fn label(system: &System, incident: &Incident, fleet: &Fleet, case: S
         fault_type: fault.kind.name(),
         category: fault.kind.category(),
         detail: detail(fault),
-        released: incident.healthy.map(|r| system.id(r.service)),
+        unrelated: unrelated(system, &incident.unrelated),
         spans_before_injection: counts.before,
         spans_during_fault: counts.during,
         requests_during_fault: counts.requests,
@@ -108,6 +112,7 @@ pub(crate) fn label(system: &System, incident: &Incident, fleet: &Fleet, case: S
             marks_errors: system.traits.marks_errors,
             empty_stops_callers: system.traits.empty_stops,
             consumers_linked: system.traits.linked,
+            limited_workers: system.traits.pooled,
             shared_stores: system.traits.shared_stores,
             without_client_spans: gaps,
         },
@@ -116,6 +121,16 @@ pub(crate) fn label(system: &System, incident: &Incident, fleet: &Fleet, case: S
 
 fn pods(fault: &Fault, fleet: &Fleet) -> Vec<String> {
     fleet.pods.iter().filter(|pod| fault.hits(pod, fault.from)).map(|pod| pod.name.clone()).collect()
+}
+
+/// In words.
+pub(crate) fn unrelated(system: &System, unrelated: &Unrelated) -> Vec<String> {
+    let release = unrelated.release.map(|r| format!("a good release of {}", system.id(r.service)));
+    let surge = unrelated.surge.map(|surge| {
+        let entry = surge.entry.map_or("any entry", |e| system.operations[system.entries[e].operation].name);
+        format!("{:.1} times as many requests to {entry}", surge.factor)
+    });
+    release.into_iter().chain(surge).collect()
 }
 
 fn detail(fault: &Fault) -> String {

@@ -8,7 +8,7 @@
 //! ```text
 //! grow (program, stores, names) -> system    what there is
 //! load -> choose -> plan -> fault            what goes wrong
-//! traffic, pods -> run, call (convention)    what happens
+//! traffic, pods, pools -> run, call          what happens (convention: how it looks)
 //! capture (wire) -> label                    what is told
 //! ```
 //!
@@ -28,6 +28,7 @@ pub(crate) mod names;
 pub(crate) mod origins;
 pub(crate) mod plan;
 pub(crate) mod pods;
+pub(crate) mod pools;
 pub(crate) mod program;
 pub(crate) mod run;
 pub(crate) mod stores;

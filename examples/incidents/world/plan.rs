@@ -9,7 +9,9 @@ use super::load::Load;
 use super::maths::{log_uniform, mix, nanos, uniform};
 use super::names::{below, shuffled};
 use super::pods::Release;
+use super::run::Unrelated;
 use super::system::System;
+use super::traffic::Surge;
 use super::wire::rng::Rng;
 
 /// 2026-11-02T00:00:00Z
@@ -26,8 +28,7 @@ pub(crate) struct Incident {
     pub(crate) from: u64,
     pub(crate) until: u64,
     pub(crate) fault: Fault,
-    /// A release of another service at some time, in which nothing is wrong.
-    pub(crate) healthy: Option<Release>,
+    pub(crate) unrelated: Unrelated,
 }
 
 /// Incident number `number` of system number `of`, which has `per_system`. Without a wish, sorts of faults are dealt like
@@ -55,18 +56,24 @@ pub(crate) fn incident(
         .take(if wish.is_some() { 1 } else { Kind::ALL.len() })
         .find_map(|kind| choose(system, &load, kind, begins, &mut rng))?;
     let until = begins + LASTS + after;
-    let healthy = healthy(system, (from, until), &mut rng).filter(|r| fault.place != Place::Service(r.service));
-    Some(Incident { seed, from, until, fault, healthy })
+    let mut unrelated = unrelated(system, (from, until), &mut rng);
+    unrelated.release = unrelated.release.filter(|r| fault.place != Place::Service(r.service));
+    Some(Incident { seed, from, until, fault, unrelated })
 }
 
-/// In every fourth window somebody releases something, and all goes well.
-fn healthy(system: &System, (from, until): (u64, u64), rng: &mut Rng) -> Option<Release> {
-    if !rng.chance(0.25) {
-        return None;
-    }
-    let service = below(system.services.len(), rng);
-    let time = Some((rng.between(from, until), u64::MAX));
-    Some(Release { service, pods: system.services[service].pods, time, bad: false })
+/// In every fourth window somebody releases something, and all goes well; in every fifth more requests come.
+fn unrelated(system: &System, (from, until): (u64, u64), rng: &mut Rng) -> Unrelated {
+    let release = rng.chance(0.25).then(|| {
+        let service = below(system.services.len(), rng);
+        let time = Some((rng.between(from, until), u64::MAX));
+        Release { service, pods: system.services[service].pods, time, bad: false }
+    });
+    let surge = rng.chance(0.2).then(|| {
+        let entry = rng.chance(0.5).then(|| below(system.entries.len(), rng));
+        let factor = if entry.is_some() { uniform(rng, 1.5, 3.0) } else { uniform(rng, 1.15, 1.5) };
+        Surge { from: rng.between(from, until), factor, entry }
+    });
+    Unrelated { release, surge }
 }
 
 /// One to ten minutes before the fault, fewer where traces are large.
@@ -84,7 +91,7 @@ pub(crate) struct Calm {
     pub(crate) seed: u64,
     pub(crate) from: u64,
     pub(crate) until: u64,
-    pub(crate) healthy: Option<Release>,
+    pub(crate) unrelated: Unrelated,
 }
 
 /// Quiet window number `number` of system number `of`.
@@ -96,5 +103,5 @@ pub(crate) fn quiet(seed: u64, system: &System, of: usize, number: usize) -> Cal
     let from = FIRST_DAY + (of as u64 % 7) * 24 * HOUR + hour * HOUR + rng.between(0, HOUR / 2);
     let longest = (MOST_SPANS / 2.0 / (load.spans * system.rate)).clamp(120.0, 300.0);
     let until = from + nanos(uniform(&mut rng, 120.0, longest) * 1e9);
-    Calm { seed, from, until, healthy: healthy(system, (from, until), &mut rng) }
+    Calm { seed, from, until, unrelated: unrelated(system, (from, until), &mut rng) }
 }

@@ -4,13 +4,16 @@
 //! trace (and of traces that its messages start). Each request has its own random numbers, so nothing that happens in one
 //! moves another. Must not: know of defects of export (`capture` puts them in). Calls are in `call`.
 
+use std::cell::RefCell;
+
 use super::convention::{self as conv, Style};
 use super::failure::{CRASH, Failure, MISSING};
 use super::fault::{Early, Fault};
 use super::maths::{exp, exponential, nanos, normal};
 use super::pods::{Fleet, Pod, Release};
+use super::pools::Pools;
 use super::system::{Latency, Operation, Step, System, Via};
-use super::traffic;
+use super::traffic::{self, Surge};
 use super::wire::rng::Rng;
 use super::wire::span::{Attributes, Exception, Kind, Span};
 
@@ -20,17 +23,29 @@ pub(crate) struct World<'s> {
     pub(crate) system: &'s System,
     pub(crate) fleet: Fleet,
     pub(crate) fault: Option<Fault>,
+    pub(crate) surge: Option<Surge>,
     pub(crate) style: Style,
+    pools: RefCell<Pools>,
 }
 
 impl<'s> World<'s> {
-    /// `healthy`: a release of another service, in which nothing is wrong.
-    pub(crate) fn new(system: &'s System, fault: Option<Fault>, healthy: Option<Release>) -> Self {
+    /// With things that have nothing to do with the fault.
+    pub(crate) fn new(system: &'s System, fault: Option<Fault>, unrelated: &Unrelated) -> Self {
         let style = Style { old: system.traits.old, marks: system.traits.marks_errors };
         let bad = fault.as_ref().and_then(Fault::release);
-        let releases: Vec<Release> = bad.into_iter().chain(healthy).collect();
-        Self { system, fleet: Fleet::new(system, &releases), fault, style }
+        let releases: Vec<Release> = bad.into_iter().chain(unrelated.release).collect();
+        let fleet = Fleet::new(system, &releases);
+        let pools = RefCell::new(Pools::new(fleet.pods.len()));
+        Self { system, fleet, fault, surge: unrelated.surge, style, pools }
     }
+}
+
+/// What happens in a window besides a fault.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unrelated {
+    /// A release of some service, in which nothing is wrong.
+    pub(crate) release: Option<Release>,
+    pub(crate) surge: Option<Surge>,
 }
 
 /// How steps end.
@@ -84,11 +99,13 @@ pub(crate) struct Run<'w> {
     pub(crate) spans: Vec<Span>,
     /// How often the fault bit.
     pub(crate) bites: u64,
+    /// When the request came.
+    began: u64,
 }
 
 impl<'w> Run<'w> {
     pub(crate) fn new(world: &'w World<'w>, seed: u64, number: u64) -> Self {
-        Self { world, rng: Rng::new(seed, number), spans: Vec::new(), bites: 0 }
+        Self { world, rng: Rng::new(seed, number), spans: Vec::new(), bites: 0, began: 0 }
     }
 
     pub(super) fn new_trace(&mut self) -> u128 {
@@ -98,6 +115,7 @@ impl<'w> Run<'w> {
     /// A request from outside.
     pub(crate) fn request(&mut self, operation: usize, at: u64) {
         let trace = self.new_trace();
+        self.began = at;
         self.serve(operation, trace, 0, at, &[]);
     }
 
@@ -115,9 +133,13 @@ impl<'w> Run<'w> {
         let service = operation.service;
         let pod = world.fleet.pick(service, arrival, &mut self.rng);
         let mut here = Here { service, pod, trace, parent };
-        let waits = self.queue(operation, &world.fleet.pods[pod], arrival);
+        // Messages wait in their topic, not for a worker.
+        let message = matches!(operation.via, Via::Message { .. });
+        let workers = world.system.services[service].workers.filter(|_| !message);
+        let begins = workers.map_or(arrival, |w| world.pools.borrow_mut().start(pod, w, arrival, self.began));
+        let waits = begins - arrival + self.queue(operation, &world.fleet.pods[pod], arrival);
         let start = if world.system.services[service].waits_inside { arrival } else { arrival + waits };
-        let kind = if matches!(operation.via, Via::Message { .. }) { Kind::Consumer } else { Kind::Server };
+        let kind = if message { Kind::Consumer } else { Kind::Server };
         let span = self.open(here, operation.name, kind, start);
         self.spans[span].links = links.to_vec();
         here.parent = self.spans[span].span_id;
@@ -143,6 +165,9 @@ impl<'w> Run<'w> {
             via => conv::server(world.style, via, operation.name, id, told),
         };
         flow = self.close(span, end, attributes, flow);
+        if workers.is_some() {
+            world.pools.borrow_mut().take(pod, begins, end);
+        }
         Outcome { end, flow }
     }
 
@@ -150,7 +175,8 @@ impl<'w> Run<'w> {
     fn queue(&mut self, operation: &Operation, pod: &Pod, at: u64) -> u64 {
         let system = self.world.system;
         let slower = self.world.fault.as_ref().map_or(1.0, |f| f.slowdown(pod, at));
-        let busy = (system.services[pod.service].busy * traffic::load(system, at) * slower).min(0.85);
+        let load = traffic::load(system, at) * self.world.surge.map_or(1.0, |s| s.load(at));
+        let busy = (system.services[pod.service].busy * load * slower).min(0.85);
         if !self.rng.chance(busy) {
             return 0;
         }

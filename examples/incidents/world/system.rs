@@ -33,6 +33,8 @@ pub(crate) struct Traits {
     pub(crate) old: bool,
     /// Consumers work in traces of their own, linked to the producer.
     pub(crate) linked: bool,
+    /// Services have a limited number of workers, which waiting for others keeps.
+    pub(crate) pooled: bool,
     /// Several services use one database.
     pub(crate) shared_stores: bool,
     /// Share of spans exported twice, and of spans with children that are lost.
@@ -70,6 +72,8 @@ pub(crate) struct Service {
     pub(crate) pods: usize,
     /// How busy a pod is in quiet times; the share of requests that find it so.
     pub(crate) busy: f64,
+    /// Requests that one pod handles at a time; else as many as come.
+    pub(crate) workers: Option<usize>,
     /// Requests wait after the SERVER span has begun, not before.
     pub(crate) waits_inside: bool,
     /// Makes CLIENT and PRODUCER spans. Without, its callees' spans hang below its SERVER spans.

@@ -227,7 +227,7 @@ pub(super) fn call(context: &Context<'_>, edge: &Edge, title: Text, why: Text, b
     let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
     let query = queries::edge(&caller, &callee, &format!("duration > {}", queries::duration(p99)));
     let mut step = steps::traceql(context, title, query);
-    step.detail = step.detail.append(why).sep(" ").append(steps::both_sides(context, edge));
+    step.detail = step.detail.append(why.sep(" ").append(steps::both_sides(context, edge)));
     let callee = || Text::default().code(callee.label());
     let next = steps::see(context, edge, RUNBOOKS);
     let cause = match steps::gap_share(edge) {

@@ -223,7 +223,8 @@ impl<'a> Tails<'a> {
             // What others ask for of a part that is shared lies elsewhere.
             for (place, portion) in [(place, from_here), (Place::Elsewhere, 1.0 - from_here)] {
                 let own = part.time.scaled(portion);
-                let share = (measure(own) / whole).min(1.0);
+                // What is all but rounding is all.
+                let share = Some(measure(own) / whole).filter(|share| *share < 1.0 - 1e-6).unwrap_or(1.0);
                 here += if place == Place::Elsewhere { 0.0 } else { share.max(0.0) };
                 if share > 0.0 {
                     let (time, operation) = (own.scaled(1.0 / tail), part.top_operation());

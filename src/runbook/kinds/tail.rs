@@ -379,8 +379,10 @@ pub(super) fn unknown(target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> O
             .ratio(tail.elsewhere_share)
             .and(" of what they take longer lies elsewhere"),
         Err(Untold::NotMeasured) => Text::words(
-            "What slow requests waited for: the snapshot holds no critical paths (it is older, or of aggregates)",
-        ),
+            "What slow requests waited for: the snapshot holds no critical paths (it is older, of aggregates, or made with ",
+        )
+        .code("topology.evidence")
+        .and(" off)"),
         Err(Untold::NotTouched) => Text::words("What slow requests waited for: none from outside was seen to touch ")
             .code(name())
             .and(" (jobs, messages, lost parents)"),

@@ -211,3 +211,53 @@ fn what_an_operation_or_an_instance_leaves_out_is_said() {
     assert!(said.iter().any(|t| t.contains("50 % of its calls do not say which handled them")), "{said:?}");
     assert!(said.iter().any(|t| t.starts_with("In which order `GET /cart/{id}` does things, and 1 more")), "{said:?}");
 }
+
+/// A query without what is inside its double quotes.
+fn outside_literals(query: &str) -> String {
+    let (mut out, mut inside, mut escaped) = (String::new(), false, false);
+    for c in query.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if inside => escaped = true,
+            '"' => inside = !inside,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    assert!(!inside, "a literal is not closed: {query}");
+    out
+}
+
+#[test]
+fn hostile_names_in_the_evidence_stay_names() {
+    for name in ["a\" } || { true } | select(\"", "x'; rm -rf / #", "line\nbreak ```\n# heading", "<script>", "{id}*\\"]
+    {
+        let mut shop = known();
+        for part in &mut shop.requests[0].parts {
+            part.operation = name.to_owned();
+        }
+        for origin in &mut shop.origins {
+            origin.operation = name.to_owned();
+            origin.gave_up.iter_mut().chain(&mut origin.coped).for_each(|step| step.operation = name.to_owned());
+        }
+        for instance in &mut shop.instances {
+            instance.attributes.values_mut().for_each(|value| *value = format!("{name}{value}"));
+        }
+        let plan = made(&shop, &objectives());
+        for page in &plan.runbooks {
+            let plain =
+                |text: &super::Text| text.0.iter().all(|p| !matches!(p, super::Piece::Words(w) if w.contains(name)));
+            for step in &page.diagnosis {
+                assert!([&step.title, &step.detail, &step.expect, &step.otherwise].into_iter().all(plain), "{name:?}");
+                if matches!(step.language.as_str(), "traceql" | "promql") {
+                    assert!(!outside_literals(&step.command).contains(name), "{}", step.command);
+                    assert!(!step.command.contains(|c: char| c.is_control() && c != '\n'), "{}", step.command);
+                }
+            }
+            // The one-line messages of findings are escaped as words.
+            let own = page.evidence.tables.iter().filter(|table| table.title != "Findings");
+            let cells = own.flat_map(|table| &table.rows).flat_map(|row| &row.cells);
+            assert!(cells.chain(&page.evidence.unknowns).chain([&page.summary]).all(plain), "{name:?}");
+        }
+    }
+}

@@ -90,6 +90,10 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         nodes,
         operations,
         edges,
+        requests: Vec::new(),
+        origins: Vec::new(),
+        instances: Vec::new(),
+        traces: Vec::new(),
         shard: None,
     }
 }

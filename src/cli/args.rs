@@ -178,12 +178,25 @@ pub(super) struct ConnectionArgs {
 }
 
 /// Seconds of a length of time.
-fn lookback(text: &str) -> Result<u64, String> {
+pub(super) fn lookback(text: &str) -> Result<u64, String> {
     crate::config::duration::seconds(text).ok_or_else(|| "write a length of time like 7d, 36h, 90m or 30s".to_owned())
 }
 
-/// Unix nanoseconds of an RFC 3339 time.
-fn instant(text: &str) -> Result<u64, String> {
+/// Unix nanoseconds of an RFC 3339 time, or of a Unix time in seconds, milliseconds or nanoseconds as alerts carry it.
+pub(super) fn instant(text: &str) -> Result<u64, String> {
+    if text.bytes().all(|b| b.is_ascii_digit())
+        && let Ok(number) = text.parse::<u64>()
+    {
+        let unit = match text.len() {
+            9..=11 => 1_000_000_000,
+            12..=14 => 1_000_000,
+            18..=20 => 1,
+            _ => 0,
+        };
+        return number.checked_mul(unit).filter(|nanos| *nanos > 0).ok_or_else(|| {
+            "write a time like 2026-08-23T17:00:00Z, or Unix seconds, milliseconds or nanoseconds".to_owned()
+        });
+    }
     let time: jiff::Timestamp = text.parse().map_err(|_| "write a time like 2026-08-23T17:00:00Z".to_owned())?;
     u64::try_from(time.as_nanosecond()).map_err(|_| "the time lies before 1970".to_owned())
 }

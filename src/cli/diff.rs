@@ -2,30 +2,50 @@
 
 use clap::Args;
 
-use super::args::{FailOn, FromArgs, Global, ReadArgs, ReportFormat};
+use super::args::{FailOn, FromArgs, Global, ReadArgs, ReportFormat, instant, lookback};
 use super::io::{Io, Stop, fails};
 use super::{Exit, Surroundings, input, stages};
 use crate::config;
 use crate::diag::Diagnostic;
 use crate::diff;
+use crate::spans::UnixNanos;
+use crate::topology::cfg::Dimension;
+use crate::topology::{self, Snapshot};
 
 const AFTER: &str = "\
 Examples:
   tracebook diff release-1.4.snapshot.json release-1.5.snapshot.json
   tracebook diff before.jsonl.zst after.jsonl.zst --format markdown
   tracebook diff docs/runbooks new.snapshot.json --fail-on warning
+  tracebook diff --from incident.jsonl.zst --at 2026-08-23T14:30:10Z --for 3m
+  tracebook diff --from tempo://tempo:9095 --lookback 1h --by service.version
 
 BASE and HEAD are anything --from takes elsewhere; a runbook directory stands for the snapshot in it.
+With --at the traces of one capture that start before the time are BASE, those from then on HEAD.
+With --by the older version of each service that has two is BASE, the newer one HEAD.
+Suspects are ranked by how unlike before they are; docs/diff.md says how.
 Exit 0: nothing at or above --fail-on. 1: something. 2: one of them cannot be read.";
 
-/// Compare two snapshots or sets of traces: what was added, removed, got slower, fails more
+/// Compare two snapshots or sets of traces: what was added, removed, got slower, fails more, and who is to blame
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub(super) struct DiffArgs {
     /// Before
-    base: String,
+    #[arg(requires = "head", conflicts_with_all = ["at", "by", "from"], required_unless_present_any = ["at", "by"])]
+    base: Option<String>,
     /// After
-    head: String,
+    head: Option<String>,
+    #[command(flatten)]
+    from: FromArgs,
+    /// Split one capture at this time: RFC 3339 (`2026-08-23T14:30:10Z`) or a Unix time
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "by", help_heading = "Split")]
+    at: Option<u64>,
+    /// How long after it to look [default: to the end]
+    #[arg(long = "for", value_name = "TIME", value_parser = lookback, requires = "at", help_heading = "Split")]
+    length: Option<u64>,
+    /// Compare the two values of a resource attribute seen side by side: `service.version`
+    #[arg(long, value_name = "KEY", value_parser = dimension, help_heading = "Split")]
+    by: Option<Dimension>,
     #[command(flatten)]
     pub(super) read: ReadArgs,
     /// Format of the report
@@ -36,15 +56,31 @@ pub(super) struct DiffArgs {
     fail_on: FailOn,
 }
 
+fn dimension(text: &str) -> Result<Dimension, String> {
+    let all = Dimension::ALL;
+    let known = || all.map(Dimension::key).join(", ");
+    all.into_iter().find(|d| d.key() == text).ok_or_else(|| format!("write one of {}", known()))
+}
+
 pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
-    let config = config::load(global.config.as_deref(), &around.dir)?;
+    let mut config = config::load(global.config.as_deref(), &around.dir)?;
+    if let Some(by) = args.by {
+        // Versions side by side are nodes of their own, so that each has its figures.
+        config.topology.identity_dimensions = vec![by];
+    }
     let request = input::Request::new(around, global, &config, &args.read);
-    let froms = input::sources(&FromArgs { from: vec![args.base.clone(), args.head.clone()] }, &config, around);
-    // A flag may be meant for one of the two.
-    input::refuse_idle_flags(&froms, &request)?;
-    let mut sides = froms.iter().map(|from| input::read_any(std::slice::from_ref(from), &request, None, io));
-    let (Some(base), Some(head)) = (sides.next(), sides.next()) else { return Err(input::no_source().into()) };
-    let (base, head) = (base?, head?);
+    let (base, head) = match (&args.base, &args.head, args.at) {
+        (Some(base), Some(head), _) => two(&[base, head], &request, io)?,
+        (_, _, Some(at)) => {
+            let froms = input::sources(&args.from, &config, around);
+            let until = args.length.map_or(u64::MAX, |s| at.saturating_add(s.saturating_mul(1_000_000_000)));
+            input::read_split(&froms, &request, (UnixNanos(at), UnixNanos(until)), io)?
+        }
+        _ => {
+            let froms = input::sources(&args.from, &config, around);
+            topology::side_by_side(&input::read(&froms, &request, io)?)?
+        }
+    };
     let (before, after) = (&base.provenance, &head.provenance);
     if before.kind == after.kind && before.rules != after.rules {
         io.diagnostics(&[Diagnostic::warning("diff-rules", "the two were captured under different `topology` rules")
@@ -53,4 +89,14 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
     let diff = diff::diff(&base, &head);
     io.data(&stages::diff_report(&diff, args.format, io.color_data))?;
     Ok(Exit::findings_if(diff.changes.iter().any(|c| fails(c.severity, args.fail_on))))
+}
+
+fn two(sides: &[&String; 2], request: &input::Request<'_>, io: &mut Io<'_>) -> Result<(Snapshot, Snapshot), Stop> {
+    let from = sides.iter().map(|side| (*side).clone()).collect();
+    let froms = input::sources(&FromArgs { from }, request.config, request.around);
+    // A flag may be meant for one of the two.
+    input::refuse_idle_flags(&froms, request)?;
+    let mut sides = froms.iter().map(|from| input::read_any(std::slice::from_ref(from), request, None, io));
+    let (Some(base), Some(head)) = (sides.next(), sides.next()) else { return Err(input::no_source().into()) };
+    Ok((base?, head?))
 }

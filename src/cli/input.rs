@@ -252,13 +252,52 @@ impl SpanSink for Sink<'_> {
     }
 }
 
+/// Reads every source of spans into two snapshots: of the traces that start before `at`, and from then on until `until`.
+pub(super) fn read_split(
+    froms: &[String],
+    request: &Request<'_>,
+    (at, until): (UnixNanos, UnixNanos),
+    io: &mut Io<'_>,
+) -> Result<(Snapshot, Snapshot), Stop> {
+    refuse_idle_flags(froms, request)?;
+    if froms.is_empty() {
+        return Err(no_source().into());
+    }
+    let snapshot = || {
+        Diagnostic::error("split-snapshot", "a snapshot cannot be split at a time: it holds no traces")
+            .help("give --from the traces themselves, or compare two snapshots: tracebook diff BASE HEAD")
+    };
+    if froms.iter().any(|from| snapshot_file(from).is_some()) {
+        return Err(snapshot().into());
+    }
+    let piped = match froms.iter().any(|from| from == "-").then(|| piped::open(io)).transpose()? {
+        Some(Piped::Snapshot(_)) => return Err(snapshot().into()),
+        Some(Piped::Spans(reader)) => Some(reader),
+        None => None,
+    };
+    let (builder, intake) = collect(froms, piped, request, None, io)?;
+    Ok(builder.finish_split(intake, threads(request.global), at, until).map_err(no_spans)?)
+}
+
 fn capture(
+    froms: &[String],
+    stdin: Option<Box<dyn Read + '_>>,
+    request: &Request<'_>,
+    recorder: Option<&Recorder>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
+    let (builder, intake) = collect(froms, stdin, request, recorder, io)?;
+    Ok(builder.finish(intake, threads(request.global)).map_err(no_spans)?)
+}
+
+/// Reads every source into a builder.
+fn collect(
     froms: &[String],
     mut stdin: Option<Box<dyn Read + '_>>,
     request: &Request<'_>,
     recorder: Option<&Recorder>,
     io: &mut Io<'_>,
-) -> Result<Snapshot, Stop> {
+) -> Result<(Builder, Intake), Stop> {
     let threads = threads(request.global);
     let builder = Builder::sharded(request.config.topology.clone(), request.shard);
     let connection = request.connection;
@@ -294,7 +333,7 @@ fn capture(
     intake.rejected = rejected;
     intake.sources.sort();
     intake.sources.dedup();
-    Ok(builder.finish(intake, threads).map_err(no_spans)?)
+    Ok((builder, intake))
 }
 
 fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {

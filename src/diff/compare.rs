@@ -91,6 +91,13 @@ impl<'a> Comparison<'a> {
         comparison
     }
 
+    /// Operations seen on both sides: before, after.
+    pub(super) fn operations_of_both(&self) -> impl Iterator<Item = (&'a Operation, &'a Operation)> {
+        let key = |o: &'a Operation| (o.service.clone(), o.kind, o.name.clone());
+        let pairs = paired(&self.base.snapshot.operations, &self.head.snapshot.operations, key);
+        pairs.into_values().filter_map(|(before, after)| before.zip(after))
+    }
+
     fn nodes(&mut self) {
         let key = |n: &'a Node| n.id.clone();
         for (id, (b, h)) in paired(&self.base.snapshot.nodes, &self.head.snapshot.nodes, key) {

@@ -36,6 +36,3 @@ pub(super) const ERROR_POINTS: f64 = 0.005;
 
 /// … and by 30 %.
 pub(super) const ERROR_FACTOR: f64 = 1.3;
-
-/// A suspect must explain at least this share of an entry request (of its time, or of its failures).
-pub(super) const CULPRIT_SCORE: f64 = 0.05;

@@ -7,7 +7,7 @@ mod compare;
 mod culprits;
 mod limits;
 mod shape;
-mod significance;
+pub(crate) mod significance;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use significance::discovery_limit;
 use traffic::Traffic;
 
 use crate::diag::Severity;
-use crate::topology::{Coverage, NodeId, Snapshot};
+use crate::topology::{Coverage, Exemplar, NodeId, Snapshot};
 
 /// What a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -128,8 +128,54 @@ pub struct Culprit {
     pub reason: &'static str,
     /// The score.
     pub score: f64,
-    /// The numbers behind it.
+    /// Whether it is strange enough to be told without being asked.
+    pub reported: bool,
+    /// Spans of HEAD behind the largest part.
+    pub n: u64,
+    /// 95 % interval of the effect of the largest part: the share of calls that are not as before.
+    pub interval: Option<(f64, f64)>,
+    /// The score by kind of symptom; the score is the root of the sum of squares.
     pub evidence: std::collections::BTreeMap<&'static str, f64>,
+    /// The largest parts of the score, largest first.
+    pub parts: Vec<CulpritPart>,
+    /// Traces of HEAD to open.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// One part of a score: a figure that is not as it was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CulpritPart {
+    /// Stable kebab-case reason.
+    pub reason: &'static str,
+    /// What it adds: strength × impact^¼ × the share charged.
+    pub score: f64,
+    /// Whose operation; of an edge the caller.
+    pub service: NodeId,
+    /// Which operation. Untrusted text.
+    pub operation: Option<String>,
+    /// The callee of an edge.
+    pub target: Option<NodeId>,
+    /// After which operation something else comes next (`service name`). Untrusted text.
+    pub after: Option<String>,
+    /// How unlike before, in nats per call.
+    pub strength: f64,
+    /// How much of an entry request it concerns, 0..=1.
+    pub impact: f64,
+    /// The figure in BASE: mean seconds, failing share, or 0 for a change of structure.
+    pub before: f64,
+    /// The figure in HEAD; for a change of structure the share of times something else comes next.
+    #[serde(rename = "now")]
+    pub after_value: f64,
+    /// Spans in BASE.
+    pub n_before: u64,
+    /// Spans in HEAD.
+    pub n_after: u64,
+    /// The share of calls that are not as before, −1..=1.
+    pub effect: f64,
+    /// Its 95 % interval.
+    pub interval: (f64, f64),
+    /// Of this one figure, not guarded against many tests.
+    pub p_value: f64,
 }
 
 /// Compares two snapshots. Nothing is reported of a snapshot against itself.
@@ -152,7 +198,7 @@ pub fn diff(base: &Snapshot, head: &Snapshot) -> Diff {
             .then_with(|| a.change.code.cmp(b.change.code))
     });
     let mut changes: Vec<Change> = kept.into_iter().map(|c| c.change).collect();
-    let culprits = culprits::rank(&comparison, &changes);
+    let culprits = culprits::rank(&comparison);
     let shape = shape::compare(snapshots.0, snapshots.1, &changes);
     changes.extend(shape);
     changes.sort_by_key(|change| std::cmp::Reverse(change.severity));

@@ -69,8 +69,6 @@ pub(super) struct Traffic<'a> {
     pub(super) handled: BTreeMap<&'a NodeId, f64>,
     /// Edges by source.
     pub(super) out: BTreeMap<&'a NodeId, Vec<&'a Edge>>,
-    /// Edges by target.
-    pub(super) into: BTreeMap<&'a NodeId, Vec<&'a Edge>>,
     /// Calls from entries.
     entries: f64,
     /// Calls of entry operations.
@@ -82,10 +80,8 @@ pub(super) struct Traffic<'a> {
 impl<'a> Traffic<'a> {
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         let mut out: BTreeMap<&NodeId, Vec<&Edge>> = BTreeMap::new();
-        let mut into: BTreeMap<&NodeId, Vec<&Edge>> = BTreeMap::new();
         for edge in &snapshot.edges {
             out.entry(&edge.source).or_default().push(edge);
-            into.entry(&edge.target).or_default().push(edge);
         }
         let calls = |edges: Option<&Vec<&Edge>>| edges.into_iter().flatten().map(|e| e.calls.as_f64()).sum::<f64>();
         let handled: BTreeMap<&NodeId, f64> = snapshot
@@ -104,7 +100,6 @@ impl<'a> Traffic<'a> {
             snapshot,
             handled,
             out,
-            into,
         }
     }
 
@@ -114,10 +109,6 @@ impl<'a> Traffic<'a> {
 
     pub(super) fn out_of(&self, id: &NodeId) -> impl Iterator<Item = &'a Edge> {
         self.out.get(id).into_iter().flatten().copied()
-    }
-
-    pub(super) fn edges_into(&self, id: &NodeId) -> impl Iterator<Item = &'a Edge> {
-        self.into.get(id).into_iter().flatten().copied()
     }
 
     /// The same edge here, found in the logarithm of the number of edges.

@@ -19,6 +19,7 @@ use super::publish;
 use super::row::{StoredLink, StoredSpan};
 use super::scope::Usage;
 use super::shard::{Parts, Shard};
+use super::sides::{Period, Sides};
 use super::store::{PARTITIONS, Sealed, Store, Stored};
 use super::tally::Tally;
 use crate::diag::Diagnostic;
@@ -87,38 +88,11 @@ impl Builder {
     /// # Errors
     /// `no-spans` when nothing was pushed; `spill-failed` when spilled spans cannot be read back.
     pub fn finish(self, intake: Intake, threads: usize) -> Result<Snapshot, Diagnostic> {
-        let (dicts, sealed) = self.store.seal();
-        let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
-        let contents = Contents::of(&identity);
-        let next = AtomicUsize::new(0);
-        let work = || -> Result<Tally, Diagnostic> {
-            let mut pairer = Pairer::new(&identity, &contents, &self.cfg);
-            let mut partition = Partition::new(&sealed);
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= PARTITIONS {
-                    return Ok(pairer.into_tally());
-                }
-                partition.pair(number, &mut pairer)?;
-            }
-        };
-        let threads = NonZero::new(threads.min(PARTITIONS)).map_or(1, NonZero::get);
-        let parts: Vec<Result<Tally, Diagnostic>> = std::thread::scope(|scope| {
-            let handles: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            let joined = handles.into_iter().map(|handle| {
-                handle
-                    .join()
-                    .unwrap_or_else(|_| Err(Diagnostic::error("internal", "a worker of the pairing stage failed")))
-            });
-            std::iter::once(own).chain(joined).collect()
-        });
-        let mut tally = Tally::new(&identity, &self.cfg);
-        for part in parts {
-            tally.merge(part?);
-        }
+        let (shard, cfg) = (self.shard, self.cfg.clone());
+        let Counted { dicts, identity, mut tallies } = self.count(threads, &[Period::ALL])?;
+        let tally = tallies.pop().unwrap_or_else(|| Tally::new(&identity, &cfg));
         let (counts, edges) = (tally.counts.clone(), tally.edges.threshold());
-        let parts = self.shard.map(|shard| Parts::of_one(shard, &dicts, &self.cfg, &intake, edges));
+        let parts = shard.map(|shard| Parts::of_one(shard, &dicts, &cfg, &intake, edges));
         match &parts {
             // Few traces may well leave a shard without any.
             Some(parts) if parts.spans_read > 0 => {}
@@ -126,7 +100,7 @@ impl Builder {
             _ => return Err(no_spans(counts.ignored)),
         }
         let mut wide = assemble::wide(tally, &identity, &dicts, intake);
-        wide.provenance.rules = self.cfg.fingerprint();
+        wide.provenance.rules = cfg.fingerprint();
         Ok(match parts {
             Some(parts) => {
                 let mut wide = Snapshot { shard: Some(parts), ..wide };
@@ -136,6 +110,94 @@ impl Builder {
             None => publish::publish(wide),
         })
     }
+
+    /// The same in two: the traces that start before `at`, and those from then on until `until`. Names and caps are those of
+    /// both together; a trace belongs whole to one side or to none.
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; `no-spans-before` and `no-spans-after` when one side is empty.
+    pub fn finish_split(
+        self,
+        intake: Intake,
+        threads: usize,
+        at: UnixNanos,
+        until: UnixNanos,
+    ) -> Result<(Snapshot, Snapshot), Diagnostic> {
+        let cfg = self.cfg.clone();
+        let periods = [Period { from: 0, to: at.0 }, Period { from: at.0, to: until.0 }, Period::ALL];
+        let Counted { dicts, identity, tallies } = self.count(threads, &periods)?;
+        let seen = tallies.iter().map(|tally| (tally.counts.first, tally.counts.last)).filter(|(first, _)| *first > 0);
+        let seen = seen.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let mut sides = tallies.into_iter().zip(periods).map(|(tally, period)| {
+            let mut intake = intake.clone();
+            let within =
+                |(from, to): (UnixNanos, UnixNanos)| (from.max(UnixNanos(period.from)), to.min(UnixNanos(period.to)));
+            intake.window = intake.window.map(within).filter(|(from, to)| from < to);
+            let spans = tally.counts.spans;
+            let mut wide = assemble::wide(tally, &identity, &dicts, intake);
+            wide.provenance.rules = cfg.fingerprint();
+            (spans > 0).then(|| publish::publish(wide))
+        });
+        match (sides.next().flatten(), sides.next().flatten()) {
+            (Some(before), Some(after)) => Ok((before, after)),
+            (before, _) => Err(match seen {
+                None => no_spans(0),
+                Some(seen) => empty_side(before.is_none(), at, seen),
+            }),
+        }
+    }
+
+    /// Pairs and counts everything, the traces of each period apart.
+    fn count(self, threads: usize, periods: &[Period]) -> Result<Counted, Diagnostic> {
+        let (dicts, sealed) = self.store.seal();
+        let identity = Identity::new(&dicts, &self.cfg, &peer_usage(&self.cfg, &dicts, &sealed)?);
+        let contents = Contents::of(&identity);
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<Tally>, Diagnostic> {
+            let mut sides = Sides::new(periods, || Pairer::new(&identity, &contents, &self.cfg));
+            let mut partition = Partition::new(&sealed);
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= PARTITIONS {
+                    return Ok(sides.into_tallies());
+                }
+                partition.pair(number, &mut sides)?;
+            }
+        };
+        let threads = NonZero::new(threads.min(PARTITIONS)).map_or(1, NonZero::get);
+        let parts: Vec<Result<Vec<Tally>, Diagnostic>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let joined = handles.into_iter().map(|handle| {
+                handle
+                    .join()
+                    .unwrap_or_else(|_| Err(Diagnostic::error("internal", "a worker of the pairing stage failed")))
+            });
+            std::iter::once(own).chain(joined).collect()
+        });
+        let mut tallies: Vec<Tally> = periods.iter().map(|_| Tally::new(&identity, &self.cfg)).collect();
+        for part in parts {
+            tallies.iter_mut().zip(part?).for_each(|(tally, part)| tally.merge(part));
+        }
+        Ok(Counted { dicts, identity, tallies })
+    }
+}
+
+/// What was counted, and what its numbers stand for.
+struct Counted {
+    dicts: Dicts,
+    identity: Identity,
+    /// One for each period.
+    tallies: Vec<Tally>,
+}
+
+/// One side of a split is empty.
+fn empty_side(before: bool, at: UnixNanos, (first, last): (u64, u64)) -> Diagnostic {
+    let (first, last) = (UnixNanos(first), UnixNanos(last));
+    let (code, side) = if before { ("no-spans-before", "before") } else { ("no-spans-after", "at or after") };
+    Diagnostic::error(code, format!("no trace starts {side} {at}: those read are from {first} to {last}")).help(
+        "check the time, which is UTC unless it says otherwise; or compare with another capture: tracebook diff BASE HEAD",
+    )
 }
 
 /// Nothing to make a snapshot of.
@@ -184,7 +246,7 @@ impl<'s> Partition<'s> {
         Self { sealed, rows: Vec::new(), links: Vec::new(), groups: Groups::new(sealed.secret()) }
     }
 
-    fn pair(&mut self, number: usize, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+    fn pair(&mut self, number: usize, pairer: &mut Sides<'_>) -> Result<(), Diagnostic> {
         let stored = self.sealed.take(number);
         if stored.len() > MOST_LOADED {
             return self.pair_in_passes(&stored, pairer);
@@ -201,7 +263,7 @@ impl<'s> Partition<'s> {
 
     /// Reads a large partition once for each [`MOST_LOADED`] spans of it that are used: one trace id for everything must
     /// not cost a pass for each million spans of which one million is kept.
-    fn pair_in_passes(&mut self, stored: &Stored, pairer: &mut Pairer<'_>) -> Result<(), Diagnostic> {
+    fn pair_in_passes(&mut self, stored: &Stored, pairer: &mut Sides<'_>) -> Result<(), Diagnostic> {
         let sealed = self.sealed;
         let (giants, used) = find_giants(sealed, stored)?;
         let passes = used.div_ceil(MOST_LOADED).max(1);
@@ -231,7 +293,7 @@ impl<'s> Partition<'s> {
     }
 }
 
-fn pair_traces(rows: &[&[StoredSpan]], links: &mut [StoredLink], groups: &mut Groups, pairer: &mut Pairer<'_>) {
+fn pair_traces(rows: &[&[StoredSpan]], links: &mut [StoredLink], groups: &mut Groups, pairer: &mut Sides<'_>) {
     links.sort_unstable_by_key(|link| link.linked_trace);
     let mut links: Vec<(u128, &mut [StoredLink])> = links
         .chunk_by_mut(|a, b| a.linked_trace == b.linked_trace)

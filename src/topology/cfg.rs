@@ -160,9 +160,16 @@ pub enum Dimension {
     /// Region.
     #[serde(rename = "cloud.region")]
     Region,
+    /// Version: for comparing versions seen side by side, not for configurations. A node would be another one with every
+    /// release.
+    #[serde(skip_deserializing)]
+    Version,
 }
 
 impl Dimension {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Environment, Self::Cluster, Self::Namespace, Self::Region, Self::Version];
+
     /// The attribute.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -171,6 +178,7 @@ impl Dimension {
             Self::Cluster => "k8s.cluster.name",
             Self::Namespace => "k8s.namespace.name",
             Self::Region => "cloud.region",
+            Self::Version => "service.version",
         }
     }
 }

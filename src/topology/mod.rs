@@ -47,6 +47,8 @@ mod scope;
 mod self_time;
 mod series;
 mod shard;
+mod side_by_side;
+mod sides;
 mod sketch;
 mod snapshot;
 mod spread;
@@ -66,6 +68,7 @@ pub use evidence::{
 };
 pub use merge::{Merger, merge};
 pub use shard::{Parts, Shard};
+pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,

@@ -59,6 +59,9 @@ pub struct Flow {
     pub beyond: bool,
 }
 
+/// A step by name: before, whether that failed, after, whether that failed, how often.
+type NamedStep = (Option<FlowItem>, bool, Option<FlowItem>, bool, Weight);
+
 impl Flow {
     /// Whether the operation starts nothing that is known.
     #[must_use]
@@ -92,15 +95,23 @@ impl Flow {
         if other.steps.is_empty() {
             return;
         }
-        let named = |flow: &Self| -> Vec<(Option<FlowItem>, bool, Option<FlowItem>, bool, Weight)> {
-            let steps = flow.steps.iter();
-            steps.map(|((a, b), w)| (flow.item(*a).cloned(), a.failed, flow.item(*b).cloned(), b.failed, *w)).collect()
-        };
-        *self = Self::of(named(self).into_iter().chain(named(other)));
+        let both: Vec<NamedStep> = self.named().chain(other.named()).collect();
+        *self = Self::of(both.into_iter());
+    }
+
+    /// The same with other items.
+    pub(in crate::topology) fn renamed(&self, rename: impl Fn(&FlowItem) -> FlowItem) -> Self {
+        let steps = self.named().map(|(a, x, b, y, w)| (a.as_ref().map(&rename), x, b.as_ref().map(&rename), y, w));
+        Self { beyond: self.beyond, ..Self::of(steps) }
+    }
+
+    fn named(&self) -> impl Iterator<Item = NamedStep> + '_ {
+        let steps = self.steps.iter();
+        steps.map(|((a, b), w)| (self.item(*a).cloned(), a.failed, self.item(*b).cloned(), b.failed, *w))
     }
 
     /// A table of steps by name, of which several may be the same.
-    fn of(steps: impl Iterator<Item = (Option<FlowItem>, bool, Option<FlowItem>, bool, Weight)>) -> Self {
+    fn of(steps: impl Iterator<Item = NamedStep>) -> Self {
         let mut all: BTreeMap<_, Weight> = BTreeMap::new();
         for (from, from_failed, to, to_failed, weight) in steps {
             *all.entry((from, from_failed, to, to_failed)).or_default() += weight;

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::facts::Facts;
 use super::page::{Page, Place};
 use super::pattern::Hole;
-use super::spans;
+use super::{spans, staged};
 use crate::harness::Case;
 use crate::schemas::model;
 
@@ -19,6 +19,8 @@ pub struct Capture {
     pub facts: Facts,
     pub pages: Vec<Page>,
     names: BTreeSet<String>,
+    /// Of spans.
+    ids: BTreeSet<String>,
     /// Sentences of the configuration that pages repeat.
     texts: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Capture {
             vec![
                 Self::shop("a shop whose payment provider is down, some spans lost", defective),
                 Self::shop("a sampled shop whose messages wait", sampled),
+                Self::of("a staged system", staged::CONFIG, staged::lines().as_bytes()),
                 Self::example("onlineboutique", "after.otlp.jsonl.zst"),
                 Self::example("aisoc", "traces.otlp.jsonl.zst"),
             ]
@@ -86,9 +89,12 @@ impl Capture {
         for record in generator.by_ref() {
             writer.write(&record).unwrap();
         }
-        let lines = writer.into_inner();
-        let case = Case::empty().file("spans.jsonl", &lines).file("tracebook.yaml", SHOP);
-        Self::made(name, case.run("generate --from spans.jsonl --output out"), SHOP, &lines)
+        Self::of(name, SHOP, &writer.into_inner())
+    }
+
+    fn of(name: &'static str, config: &str, lines: &[u8]) -> Self {
+        let case = Case::empty().file("spans.jsonl", lines).file("tracebook.yaml", config);
+        Self::made(name, case.run("generate --from spans.jsonl --output out"), config, lines)
     }
 
     fn example(name: &'static str, spans: &str) -> Self {
@@ -107,7 +113,8 @@ impl Capture {
         let markdown = files.iter().filter(|(file, _)| file.starts_with("out/") && file.ends_with(".md"));
         let pages = markdown
             .map(|(file, bytes)| Page::new(file.trim_start_matches("out/"), String::from_utf8(bytes.clone()).unwrap()));
-        Self { name, names: facts.names(), pages: pages.collect(), texts, facts }
+        let ids = facts.spans.iter().map(|s| s.id.clone()).collect();
+        Self { name, names: facts.names(), ids, pages: pages.collect(), texts, facts }
     }
 
     pub fn claim<'a>(
@@ -129,7 +136,7 @@ impl Capture {
         let listed =
             |words: &String| text.match_indices(words.as_str()).any(|(at, _)| at <= from && to <= at + words.len());
         let digest = text.starts_with("Digest of the spans: ") && hex(32);
-        let trace = |id: &str| self.facts.spans.iter().any(|s| s.trace == id || s.id == id);
+        let trace = |id: &str| !self.facts.trace(id).is_empty() || self.ids.contains(id);
         (code && (self.names.contains(shown) || digest || ((hex(32) || hex(16)) && trace(shown))))
             || (code && page.key == shown)
             || self.texts.iter().any(listed)

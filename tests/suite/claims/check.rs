@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::captures::Capture;
-use super::numbers::Kind;
 use super::page::{Page, Place};
 use super::pattern::{Found, Pattern};
 use super::proofs::{self, FIXED};
@@ -83,7 +82,7 @@ impl Checker {
     pub fn prove(&self, capture: &Capture, page: &Page, place: &Place, i: usize, found: &Found) -> Result<(), String> {
         let pattern = &self.patterns[i];
         let claim = capture.claim(page, place, &found.holes, found.from, found.to);
-        let shown: Vec<_> = found.holes.iter().filter(|h| h.kind != Kind::Name).collect();
+        let shown: Vec<_> = found.holes.iter().filter(|h| h.kind.is_number()).collect();
         let Some(values) = (pattern.proof)(&claim) else {
             return Err(format!("{} speaks of something the spans do not have", pattern.name()));
         };

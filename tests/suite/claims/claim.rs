@@ -91,7 +91,7 @@ impl<'a> Claim<'a> {
 
     /// The span an id belongs to.
     pub fn span(&self, trace: &str, id: &str) -> Option<&'a Span> {
-        self.facts.spans.iter().find(|s| s.trace == trace && s.id == id)
+        self.facts.trace(trace).iter().find(|s| s.id == id)
     }
 
     /// The first cell of the row, without backticks.

@@ -3,18 +3,21 @@
 
 /// Positions of the digits of each line that are not in a comment, a tag, a URL, an entity, or a fence but a diagram's.
 pub fn visible(source: &str) -> Vec<Vec<usize>> {
-    let (mut comment, mut fence) = (false, None::<&str>);
+    let (mut comment, mut fence) = (false, None::<(&str, bool)>);
     let mut all = Vec::new();
     for line in source.lines() {
         let text = line.trim();
         let mut hidden = comment || text.starts_with("<!--") || text.starts_with("<a ") || text.starts_with("<details");
         comment = (comment || text.starts_with("<!--")) && !text.contains("-->");
         if let Some(language) = text.strip_prefix("```") {
-            fence = if fence.is_some() { None } else { Some(language) };
+            fence = if fence.is_some() { None } else { Some((language, line.starts_with(' '))) };
             hidden = true;
         }
-        hidden |= fence.is_some_and(|language| language != "mermaid");
-        all.push(if hidden { Vec::new() } else { of_line(line, fence.is_some()) });
+        let diagram = fence.is_some_and(|(language, _)| language == "mermaid");
+        // A trace that is drawn; what belongs to a step is a command.
+        let drawn = fence.is_some_and(|(language, indented)| language == "text" && !indented);
+        hidden |= fence.is_some() && !diagram && !drawn;
+        all.push(if hidden { Vec::new() } else { of_line(line, diagram) });
     }
     all
 }

@@ -1,10 +1,14 @@
 //! What the spans of a capture say: nodes, edges and operations, summed up from spans and calls.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use super::calls::{self, Call, Forest};
 use super::config::Config;
+use super::origins;
+use super::paths::{self, Request};
 use super::spans::{Kind, Span};
+use super::tails::{self, Tail};
 use super::times::Times;
 
 /// Spans or calls, summed up.
@@ -104,12 +108,19 @@ pub struct Coverage {
 
 pub struct Facts {
     pub config: Config,
+    /// In order of trace and id, without copies.
     pub spans: Vec<Span>,
     pub nodes: BTreeMap<String, Node>,
     pub edges: BTreeMap<(String, String), Edge>,
     pub coverage: Coverage,
     /// First start and last end.
     pub window: (u64, u64),
+    /// Requests from outside, and where failures begin.
+    pub requests: Vec<Request>,
+    pub origins: BTreeMap<origins::Key, origins::Sums>,
+    /// Slow against normal requests, by the operation they enter by; and as nodes see them, once asked for.
+    pub entries: Vec<tails::Entry>,
+    tails: Mutex<BTreeMap<(String, bool), Option<Arc<Tail>>>>,
 }
 
 /// One of each span: of copies the one that ends last.
@@ -133,9 +144,27 @@ impl Facts {
         let coverage = Coverage { duplicates: (before - spans.len()) as u64, ..coverage(&forest) };
         let (edges, mut nodes) = (edges(&calls), nodes(&spans));
         inferred(&edges, &mut nodes);
-        touched(&forest, &calls, &mut nodes);
+        let of_trace = nodes_of_traces(&forest, &calls);
+        for root in spans.iter().filter(|s| s.kind == Kind::Server && s.parent.is_empty()) {
+            of_trace[&root.trace].iter().for_each(|id| nodes.get_mut(id).unwrap().touched += root.weight);
+        }
+        let (requests, origins) = (paths::requests(&forest, &of_trace), origins::origins(&forest));
+        let (entries, tails) = (tails::entries(&requests), Mutex::default());
         let window = (spans.iter().map(|s| s.start).min().unwrap(), spans.iter().map(|s| s.end).max().unwrap());
-        Self { config, nodes, edges, coverage, window, spans }
+        Self { config, nodes, edges, coverage, window, requests, origins, entries, tails, spans }
+    }
+
+    /// Slow against normal requests, as a node sees them.
+    pub fn tail(&self, node: &str, by_time: bool) -> Option<Arc<Tail>> {
+        let made = || Tail::new(self, node, by_time).map(Arc::new);
+        self.tails.lock().unwrap().entry((node.to_owned(), by_time)).or_insert_with(made).clone()
+    }
+
+    /// The spans of a trace: spans are in order of trace and id.
+    pub fn trace(&self, id: &str) -> &[Span] {
+        let from = self.spans.partition_point(|s| s.trace.as_str() < id);
+        let of_it = self.spans[from..].partition_point(|s| s.trace == id);
+        &self.spans[from..from + of_it]
     }
 
     pub fn seconds(&self) -> f64 {
@@ -320,18 +349,14 @@ fn inferred(edges: &BTreeMap<(String, String), Edge>, nodes: &mut BTreeMap<Strin
     }
 }
 
-/// Requests from outside, counted trace by trace.
-fn touched(forest: &Forest<'_>, calls: &[Call], nodes: &mut BTreeMap<String, Node>) {
-    let mut of_trace: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+/// Nodes that each trace touches: those of its spans, and both ends of the calls it tells.
+fn nodes_of_traces(forest: &Forest<'_>, calls: &[Call]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut of_trace: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for span in forest.spans {
-        of_trace.entry(&span.trace).or_default().insert(&span.service);
+        of_trace.entry(span.trace.clone()).or_default().insert(span.service.clone());
     }
     for call in calls {
-        of_trace.entry(&call.trace).or_default().extend([call.source.as_str(), call.target.as_str()]);
+        of_trace.entry(call.trace.clone()).or_default().extend([call.source.clone(), call.target.clone()]);
     }
-    for root in forest.spans.iter().filter(|s| s.kind == Kind::Server && s.parent.is_empty()) {
-        for node in of_trace.remove(root.trace.as_str()).unwrap_or_default() {
-            nodes.get_mut(node).unwrap().touched += root.weight;
-        }
-    }
+    of_trace
 }

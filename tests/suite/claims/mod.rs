@@ -8,6 +8,7 @@
 //! Not claims: fences of commands and queries, URLs, and names in code, which must be names of the spans or of the
 //! configuration. Fixed words of ours that hold digits are listed in [`proofs::FIXED`] with the reason.
 
+mod bins;
 mod calls;
 mod captures;
 mod check;
@@ -17,11 +18,15 @@ mod digits;
 mod facts;
 mod numbers;
 mod objectives;
+mod origins;
 mod page;
+mod paths;
 mod pattern;
 mod peers;
 mod proofs;
 mod spans;
+mod staged;
+mod tails;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -38,6 +38,17 @@ pub enum Kind {
     TerminalRatio,
     /// A name in backticks.
     Name,
+    /// The name of an attribute as a word.
+    Word,
+    /// All of a row that is drawn.
+    Line,
+}
+
+impl Kind {
+    /// Whether it is proved by its value; names are looked up.
+    pub fn is_number(self) -> bool {
+        !matches!(self, Self::Name | Self::Word)
+    }
 }
 
 /// A quantile is within this of the true one (README, "Limits").
@@ -126,7 +137,7 @@ pub fn say(kind: Kind, x: f64) -> String {
         Kind::Spelled => spelled(x),
         Kind::Length => length(x),
         Kind::Digits => format!("{x}"),
-        Kind::Time | Kind::Name => String::new(),
+        Kind::Time | Kind::Name | Kind::Word | Kind::Line => String::new(),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Languages of fences that are commands and queries, not claims.
-const COMMANDS: &[&str] = &["bash", "sql", "promql", "traceql", "javascript", "text"];
+const COMMANDS: &[&str] = &["bash", "sql", "promql", "traceql", "javascript"];
 
 /// One rendered file.
 #[derive(Debug)]
@@ -24,11 +24,12 @@ pub struct Place {
     pub line: usize,
     /// Title of the step it belongs to.
     pub step: String,
-    /// Title of the table it is in, `diagram` for the labels of edges, `number` for the number of a step.
+    /// Title of the table it is in, `diagram` for the labels of edges, `waterfall` for the rows of a trace that is drawn,
+    /// `number` for the number of a step.
     pub table: String,
     /// Heading of its column.
     pub column: String,
-    /// All cells of its row; of an edge both ends.
+    /// All cells of its row; of an edge both ends; of a row that is drawn the heading above it.
     pub row: Vec<String>,
     /// Without emphasis, escapes and URLs; code stays in backticks.
     pub text: String,
@@ -55,6 +56,7 @@ struct Reader {
     comment: bool,
     /// Language of the fence being read.
     fence: Option<String>,
+    indented: bool,
     /// Labels of the nodes of a diagram.
     nodes: BTreeMap<String, String>,
 }
@@ -75,13 +77,17 @@ impl Reader {
             return;
         }
         if let Some(language) = text.strip_prefix("```") {
+            self.indented = line.starts_with(' ');
             self.fence = if self.fence.is_none() { Some(language.to_owned()) } else { None };
-            let known = language.is_empty() || language == "mermaid" || COMMANDS.contains(&language);
+            let drawn = ["", "mermaid", "text"].contains(&language);
+            let known = drawn || COMMANDS.contains(&language);
             assert!(known, "line {}: a fence in {language}: does it hold claims?", self.here.line);
             return;
         }
         match self.fence.as_deref() {
             Some("mermaid") => return self.edge(text),
+            // A command of no language is part of a step.
+            Some("text") if !self.indented => return self.drawn(line),
             Some(_) => return,
             None => {}
         }
@@ -134,6 +140,14 @@ impl Reader {
                 self.places.push(Place { column, text, row: cells.clone(), ..self.here.clone() });
             }
         }
+    }
+
+    /// A row of a trace that is drawn.
+    fn drawn(&mut self, line: &str) {
+        let is_heading = |p: &&Place| p.table != "waterfall" && !p.text.is_empty();
+        let heading = self.places.iter().rev().find(is_heading).map(|p| p.text.clone());
+        let row = heading.into_iter().collect();
+        self.places.push(Place { table: "waterfall".into(), row, text: line.to_owned(), ..self.here.clone() });
     }
 
     /// `n0 -->|"7.27/s"| n5`, or a node `n0["frontend"]`.

@@ -27,6 +27,8 @@ enum Part {
     Words(String),
     Hole(Kind),
     Either(Vec<Vec<Part>>),
+    /// The end of a phrase.
+    End,
 }
 
 /// What fills a hole.
@@ -153,6 +155,8 @@ impl Pattern {
 fn fit(parts: &[&Part], text: &str, at: usize, holes: &mut Vec<Hole>) -> Option<usize> {
     let Some((first, rest)) = parts.split_first() else { return Some(at) };
     match first {
+        Part::End if text[at..].starts_with(|c: char| c != '.' && c != ',') && !text[at..].starts_with(" (") => None,
+        Part::End => fit(rest, text, at, holes),
         Part::Words(words) => text[at..].starts_with(words).then(|| fit(rest, text, at + words.len(), holes))?,
         Part::Hole(kind) => {
             let length = length(*kind, &text[at..])?;
@@ -209,6 +213,8 @@ fn length(kind: Kind, text: &str) -> Option<usize> {
             let second = text[first..].strip_prefix(' ').and_then(|rest| length(Kind::Duration, rest));
             Some(second.map_or(first, |n| first + 1 + n))
         }
+        Kind::Line => Some(text.len()),
+        Kind::Word => Some(text.find(' ').unwrap_or(text.len())).filter(|n| *n > 0),
         Kind::Name => text.strip_prefix('`')?.find('`').map(|at| at + 2),
     }
 }
@@ -269,6 +275,10 @@ impl Parser<'_> {
             "td" => Kind::TerminalDuration,
             "t%" => Kind::TerminalRatio,
             "x" => Kind::Name,
+            "k" => Kind::Word,
+            "line" => Kind::Line,
+            // Nothing that would make more of what was said.
+            "!" => return Part::End,
             other => panic!("a hole called {other}"),
         })
     }

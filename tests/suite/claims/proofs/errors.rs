@@ -8,27 +8,14 @@ use crate::claims::pattern::{Pattern, listed, says};
 use crate::claims::spans::Kind;
 
 use super::impact::rate;
+use super::origins;
 
 pub fn patterns() -> Vec<Pattern> {
     vec![
-        says(
-            "Look first at the calls to {x}: {%} of them fail, <enough to explain {%} of the errors here|enough to explain all errors here>",
-            explains,
-        ),
-        says(
-            "Check the <calls to|publishing to> {x}: {%} fail, <enough to explain {%} of the errors here|enough to explain all errors here>",
-            explains,
-        ),
-        says(
-            "Look first at the service itself: {%} of its errors do not come from a failed call<; {%} of all are {x}|>.",
-            |c| {
-                let mut out = own_errors(c)?;
-                out.extend(class(c.handled()?, c.x(0)));
-                Some(out)
-            },
-        ),
-        says("Check the service itself: {%} of its errors start here", own_errors),
-        says("Far fewer than the {r} of the window", |c| Some(vec![rate(c, meant(c)?.errors)])),
+        says("Far fewer than the {r} of the window", |c| {
+            let begun = || Some(origins::meant(c, &c.place.step)?.1.calls);
+            Some(vec![rate(c, if c.place.step.starts_with("Confirm") { meant(c)?.errors } else { begun()? })])
+        }),
         says("About {r}, as in the window< (n {c})|>.", |c| {
             let sums = meant(c)?;
             let n = c.text().contains("(n ").then(|| count(sums.n));
@@ -42,7 +29,6 @@ pub fn patterns() -> Vec<Pattern> {
             let share = own.errors / c.handled()?.errors;
             Some(vec![Value::Exactly(share), Value::Exactly(own.error_ratio()), count(own.n)])
         }),
-        listed("They fail with ", "{x} ({c})", |c| Some(vec![Value::Exactly(*c.call()?.sums.classes.get(c.x(0))?)])),
         listed("Failed calls by caller: ", "{x} {%}", |c| {
             Some(vec![Value::Exactly(c.facts.edge(c.node_id(0)?, c.focus()?)?.sums.error_ratio())])
         }),
@@ -56,22 +42,6 @@ pub fn patterns() -> Vec<Pattern> {
 /// The share of a class among what failed.
 pub fn class(sums: &Sums, name: &str) -> Option<Value> {
     Some(Value::Exactly(sums.classes.get(name)? / sums.errors))
-}
-
-/// Failed calls to a dependency: their share, and how many of the errors here they could be the cause of.
-fn explains(c: &Claim<'_>) -> Option<Vec<Value>> {
-    let edge = c.call_to(c.node_id(0)?)?;
-    let share = edge.sums.errors / c.handled()?.errors;
-    let all = c.text().contains("all errors");
-    let mut out = vec![Value::Exactly(edge.sums.error_ratio())];
-    out.extend((!all).then_some(Value::Exactly(share)));
-    (all == (share >= 1.0)).then_some(out)
-}
-
-/// Errors that no failed call explains.
-fn own_errors(c: &Claim<'_>) -> Option<Vec<Value>> {
-    let below: f64 = c.facts.out_of(c.focus()?).iter().map(|(_, e)| e.sums.errors).sum();
-    Some(vec![Value::Exactly((1.0 - below / c.handled()?.errors).max(0.0))])
 }
 
 /// Whose failures a step speaks of: the node's, those of a call of it, or those of a call to it.

@@ -3,7 +3,11 @@
 use crate::claims::claim::{Claim, count, said};
 use crate::claims::facts::{Edge, Sums};
 use crate::claims::numbers::Value;
+use crate::claims::origins::{self, How};
+use crate::claims::paths::Doing;
 use crate::claims::pattern::{Pattern, cell, says};
+
+use super::apart::Split;
 
 const FINDINGS: &[&str] = &["Findings"];
 
@@ -82,14 +86,79 @@ fn findings() -> Vec<Pattern> {
             },
         ),
     ];
+    all.push(cell(
+        FINDINGS,
+        "What",
+        "the slowest {q} of {q} requests to {x} of {x} take {td} longer than normal ones; {t%} of that is <work of {x} itself|the way to {x}, not its work|calls from {x} to {x}|calls of {x} that nobody answers with a span><, mostly in {x}|>",
+        holder,
+    ));
+    all.push(cell(
+        FINDINGS,
+        "What",
+        "{t%} of the failures that reach a request from outside begin at {x} of {x} (n = {q}): <it fails by itself|its call to {x} fails, and no span answers it|its call to {x} fails although it is answered without a failure|it is still at work when {x} of {x} gives up>",
+        |c| {
+            let (_, sums) = begun(c)?;
+            let all: f64 = c.facts.origins.values().map(|s| s.reached).sum();
+            Some(vec![Value::Exactly(sums.reached / all), n(sums.n)])
+        },
+    ));
     all.push(cell(FINDINGS, "n", "{c}", found));
     all
+}
+
+/// The origin a finding names.
+fn begun<'a>(c: &Claim<'a>) -> Option<(&'a origins::Key, &'a origins::Sums)> {
+    let what = &c.place.row[2];
+    let names: Vec<&str> = what.split('`').skip(1).step_by(2).collect();
+    let how = match what {
+        w if w.contains("by itself") => How::Failed,
+        w if w.contains("no span answers") => How::Unanswered,
+        w if w.contains("still at work") => How::TimedOut,
+        _ => How::Rejected,
+    };
+    let service = c.facts.node(names.get(1)?)?;
+    let fits =
+        |(operation, key_how, _): &origins::Key| *key_how == how && operation.0 == service && operation.1 == names[0];
+    c.facts.origins.iter().find(|(key, _)| fits(key))
+}
+
+/// `the slowest 29 of 200 requests to …`: one part holds most of what they take longer.
+fn holder(c: &Claim<'_>) -> Option<Vec<Value>> {
+    let (operation, service) = (c.x(0), c.node_id(1)?);
+    let entry = c.facts.entries.iter().find(|e| e.name.0 == service && e.name.2 == operation)?;
+    let longer = |time: (f64, f64)| time.0 - time.1;
+    let doing = match c.text() {
+        t if t.contains("is work of") => Doing::Work,
+        t if t.contains("the way to") => Doing::Between,
+        _ => Doing::Call,
+    };
+    let holds = c.node_id(2)?;
+    let target = if c.text().contains("calls from") { Some(c.node_id(3)?.to_owned()) } else { None };
+    let of_part = entry.parts.iter().filter(|((part, _), _)| {
+        part.doing == doing && part.service == holds && (doing != Doing::Call || part.target == target)
+    });
+    let share = of_part.map(|(_, time)| longer(*time)).sum::<f64>() / longer(entry.time);
+    let whole = |x: f64| said(format!("{x:.0}"));
+    let each = Value::Exactly(longer(entry.time) / entry.slow);
+    Some(vec![whole(entry.slow), whole(entry.calls), each, Value::Exactly(share.min(1.0))])
 }
 
 /// Of how many spans or calls a finding is: of the edge between the two nodes it names, else of the node or operation.
 fn found(c: &Claim<'_>) -> Option<Vec<Value>> {
     let names: Vec<&str> = c.place.row[2].split('`').skip(1).step_by(2).collect();
     let node = |i: usize| c.facts.node(names.get(i)?);
+    match c.row(1) {
+        "error-origin" => return Some(vec![count(begun(c)?.1.n)]),
+        "instance-apart" => {
+            let key = c.place.row[2].split(" with ").nth(1)?.split(' ').next()?;
+            return Some(vec![count(Split::new(c, node(0)?, key, names[1])?.n[0])]);
+        }
+        "tail-holder" => {
+            let entry = c.facts.entries.iter().find(|e| Some(e.name.0.as_str()) == node(1) && e.name.2 == names[0])?;
+            return Some(vec![count(entry.calls as u64)]);
+        }
+        _ => {}
+    }
     if let Some(edge) = node(0).zip(node(1)).and_then(|(a, b)| c.facts.edge(a, b)) {
         return Some(vec![count(edge.sums.n)]);
     }

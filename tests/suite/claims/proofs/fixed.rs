@@ -10,6 +10,8 @@ pub const FIXED: &[(&str, &str)] = &[
     ("5xx and UNAVAILABLE", "a class of HTTP status codes"),
     ("4xx: what its callers send", "a class of HTTP status codes"),
     ("for 15 minutes", "how long a figure must hold before an incident is over: a constant"),
+    ("k8s.namespace.name", "an attribute to set where the spans do not say it"),
+    ("k8s.deployment.name", "an attribute to set where the spans do not say it"),
     ("0 means the previous release", "explains an argument of `helm rollback`"),
     ("with - 1 instead of + 1", "says how to undo a command"),
     ("all health 1", "what a healthy MongoDB replica set shows"),

@@ -1,6 +1,7 @@
 //! A slow service: where its time goes.
 
 use crate::claims::claim::{Claim, count, p50_p99, said};
+use crate::claims::facts::Edge;
 use crate::claims::numbers::Value;
 use crate::claims::objectives;
 use crate::claims::pattern::{Pattern, listed, says};
@@ -87,24 +88,24 @@ fn steps() -> Vec<Pattern> {
 
 fn calls() -> Vec<Pattern> {
     vec![
-        says("Check the <calls to|publishing to> {x}: {%} of the time", |c| {
+        says("Check the <calls to|publishing to> {x}: {%} of the time{!}", |c| {
             Some(vec![share_of_time(c, c.node_id(0)?)?])
         }),
-        says("The caller waits p50 {d}, p99 {d} (n {c}).", |c| {
-            let client = &c.call()?.client;
+        says("{x} waits p50 {d}, p99 {d} (n {c}).", |c| {
+            let client = &step_edge(c).filter(|(from, _)| Some(*from) == c.node_id(0))?.1.client;
             let mut out: Vec<Value> = p50_p99(client)?.into();
             out.push(count(client.n()));
             Some(out)
         }),
-        says("{x} itself takes p50 {d}, p99 {d}.", |c| {
-            (c.node_id(0) == c.titled()).then(|| Some(p50_p99(&c.call()?.server)?.into()))?
-        }),
-        says("Between the two pass p50 {d}, p99 {d}.", |c| Some(p50_p99(&c.call()?.gap)?.into())),
+        says("{x} itself takes p50 {d}, p99 {d}.", |c| Some(p50_p99(&step_edge(c)?.1.server)?.into())),
+        says("Between the two pass p50 {d}, p99 {d}.", |c| Some(p50_p99(&step_edge(c)?.1.gap)?.into())),
         says("slower than the p99 of <the window|this page>, {d}.", |c| {
-            Some(vec![c.call()?.latency().quantile("99")?])
+            Some(vec![step_edge(c)?.1.latency().quantile("99")?])
         }),
-        says("most of the waiting ({%}) passes between the two", |c| Some(vec![Value::Exactly(c.call()?.gap_share())])),
-        says("only {%} between the two", |c| Some(vec![Value::Exactly(c.call()?.gap_share())])),
+        says("most of the waiting ({%}) passes between the two", |c| {
+            Some(vec![Value::Exactly(step_edge(c)?.1.gap_share())])
+        }),
+        says("only {%} between the two", |c| Some(vec![Value::Exactly(step_edge(c)?.1.gap_share())])),
     ]
 }
 
@@ -114,6 +115,19 @@ fn traces() -> Vec<Pattern> {
         says("Failed trace: {x} ({d}", |c| trace(c, |_, _| Some(true))),
         says("typical trace: {x} ({d}", |c| trace(c, |_, _| Some(true))),
     ]
+}
+
+/// The calls a step is about, and who makes them: those of its title; of the way to a service those of the page's node, else
+/// of its largest caller.
+fn step_edge<'a>(c: &Claim<'a>) -> Option<(&'a str, &'a Edge)> {
+    let names: Vec<&str> = c.place.step.split('`').skip(1).step_by(2).collect();
+    let to = c.facts.node(names.last()?)?;
+    let from = if names.len() > 1 { c.facts.node(names[0])? } else { c.focus()? };
+    let own = c.facts.edge(from, to).map(|edge| (from, edge));
+    let mut callers = c.facts.into(to);
+    callers.retain(|(_, e)| !matches!(e.kind, "entry" | "messaging"));
+    callers.sort_by(|a, b| b.1.sums.calls.total_cmp(&a.1.sums.calls).then(a.0.cmp(b.0)));
+    own.or(callers.into_iter().next())
 }
 
 fn share_of_time(c: &Claim<'_>, callee: &str) -> Option<Value> {
@@ -129,7 +143,7 @@ fn trace(c: &Claim<'_>, holds: fn(&Claim<'_>, &crate::claims::times::Times) -> O
     let focus = c.focus()?;
     let failed = c.text().starts_with("Failed");
     let mut times = crate::claims::times::Times::default();
-    let spans = c.facts.spans.iter().filter(|s| s.trace == c.x(0) && s.service == focus && s.is_called());
+    let spans = c.facts.trace(c.x(0)).iter().filter(|s| s.service == focus && s.is_called());
     let mut all = Vec::new();
     for span in spans.filter(|s| s.failed() == failed || c.text().starts_with("Slowest")) {
         times.add(span.duration(), 1.0);

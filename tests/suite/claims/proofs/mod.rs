@@ -2,6 +2,7 @@
 //!
 //! Who adds a sentence with a number to a page adds a line here: the pattern, and a value for each hole but names.
 
+mod apart;
 mod dependency;
 mod diagram;
 mod errors;
@@ -9,11 +10,14 @@ mod evidence;
 mod fixed;
 mod impact;
 mod latency;
+mod origins;
 mod pipeline;
 mod scenario;
 mod summary;
 mod tables;
+mod tail;
 mod trigger;
+mod waterfall;
 
 pub use fixed::FIXED;
 
@@ -33,6 +37,10 @@ pub fn all() -> Vec<Pattern> {
         tables::patterns(),
         diagram::patterns(),
         evidence::patterns(),
+        tail::patterns(),
+        origins::patterns(),
+        apart::patterns(),
+        waterfall::patterns(),
     ]
     .into_iter()
     .flatten()

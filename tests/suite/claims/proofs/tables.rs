@@ -113,8 +113,8 @@ fn span<'a>(c: &Claim<'a>) -> Option<&'a Span> {
     let mut of_node = Times::default();
     let focus = c.focus()?;
     let own = c.of(focus)?.instrumented && !c.of(focus)?.handled.times.is_empty();
-    let alike = c.facts.spans.iter().filter(|s| !own || s.service == focus && s.is_called());
-    alike.filter(|s| s.trace == span.trace).for_each(|s| of_node.add(s.duration(), 1.0));
+    let alike = c.facts.trace(&span.trace).iter().filter(|s| !own || s.service == focus && s.is_called());
+    alike.for_each(|s| of_node.add(s.duration(), 1.0));
     of_node.sorted();
     let right = match c.row(0) {
         "slow" => !own || of_node.max() == span.duration()? as f64 / 1e9,

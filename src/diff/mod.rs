@@ -198,7 +198,7 @@ pub fn diff(base: &Snapshot, head: &Snapshot) -> Diff {
             .then_with(|| a.change.code.cmp(b.change.code))
     });
     let mut changes: Vec<Change> = kept.into_iter().map(|c| c.change).collect();
-    let culprits = culprits::rank(&comparison);
+    let culprits = culprits::rank(&comparison, &changes);
     let shape = shape::compare(snapshots.0, snapshots.1, &changes);
     changes.extend(shape);
     changes.sort_by_key(|change| std::cmp::Reverse(change.severity));

@@ -60,7 +60,7 @@ fn a_delay_in_the_network_is_charged_to_the_callee_and_its_edge_comes_first() {
     let culprit = &found.culprits[0];
     assert_eq!((culprit.rank, culprit.service.0.as_str(), culprit.reason), (1, "api", "network-gap"));
     assert_eq!(culprit.edge.as_ref().map(|(s, t)| (s.0.as_str(), t.0.as_str())), Some(("web", "api")));
-    assert_eq!(found.culprits.len(), 1);
+    assert_eq!(found.culprits.iter().filter(|c| c.reported).count(), 1);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
         summary = summary.and(" ").append(body.first);
     }
     let mut unknowns = body.unknowns;
-    unknowns.extend(item.nodes.iter().flat_map(unknowns::of_node));
+    unknowns.extend(item.nodes.iter().flat_map(|node| unknowns::of_node(context, node)));
     let escalation = escalation(context, item, team);
     if escalation.is_empty() {
         unknowns.push(

@@ -25,6 +25,8 @@ mod unknowns;
 mod waterfall;
 
 #[cfg(test)]
+mod suspects_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod wording_tests;

@@ -6,6 +6,7 @@
 //! - What an operation does next after a call changes when the call no longer gives what it used to. If the operation called
 //!   shows a change of its own, the charge lies deeper. If it shows none, but operations of several services stop after
 //!   calls to the same service, it lies with that service; else with the operation itself.
+//! - An operation that starts something that fails waits between attempts: its self time counts for little.
 //! - An operation that is asked for in another mix than before (its calls per request changed) does other things for that
 //!   reason alone: such a change of flow counts for little.
 
@@ -33,7 +34,7 @@ pub(super) fn charges<'a>(comparison: &Comparison<'a>, symptoms: &[Symptom<'a>])
     for (at, symptom) in symptoms.iter().enumerate() {
         let mut charge = |node: &'a NodeId, share: f64| charges.push(Charge { node, symptom: at, share });
         match symptom.kind {
-            Kind::SelfTime => charge(symptom.service, 1.0),
+            Kind::SelfTime => charge(symptom.service, if known.retries(symptom) { limits::RESIDUE } else { 1.0 }),
             Kind::Failure => match symptom.target {
                 Some(target) => {
                     charge(target, 1.0);
@@ -60,8 +61,10 @@ struct Known<'a> {
     own: BTreeMap<&'a NodeId, f64>,
     /// Strength on every edge that was compared, 0 where it shows nothing: by node, with the other end.
     edges: BTreeMap<&'a NodeId, Vec<(&'a NodeId, f64)>>,
-    /// Strongest change of flow or failures of an operation that is asked for what it was asked for before.
-    changed: BTreeMap<Op<'a>, f64>,
+    /// Strongest change of failures of an operation.
+    failing: BTreeMap<Op<'a>, f64>,
+    /// Strongest change of flow of an operation that is asked for what it was asked for before.
+    turning: BTreeMap<Op<'a>, f64>,
     /// What each operation starts, on either side.
     starts: BTreeMap<Op<'a>, BTreeSet<Op<'a>>>,
     /// By service: services that change course after calls to it, without a deeper reason.
@@ -80,7 +83,8 @@ impl<'a> Known<'a> {
         let mut known = Self {
             own: BTreeMap::new(),
             edges: BTreeMap::new(),
-            changed: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            turning: BTreeMap::new(),
             starts: starts(comparison),
             turned: BTreeMap::new(),
             exposed: exposed(comparison),
@@ -93,10 +97,11 @@ impl<'a> Known<'a> {
                 (Kind::Gap | Kind::Call, Some(target), _) => {
                     strongest(on_edges.entry((symptom.service, target)).or_default(), symptom.strength);
                 }
-                (Kind::Flow | Kind::Failure, _, Some(operation))
-                    if !known.exposed.contains(&(symptom.service, operation)) =>
-                {
-                    strongest(known.changed.entry((symptom.service, operation)).or_default(), symptom.strength);
+                (Kind::Failure, _, Some(operation)) => {
+                    strongest(known.failing.entry((symptom.service, operation)).or_default(), symptom.strength);
+                }
+                (Kind::Flow, _, Some(operation)) if !known.exposed.contains(&(symptom.service, operation)) => {
+                    strongest(known.turning.entry((symptom.service, operation)).or_default(), symptom.strength);
                 }
                 _ => {}
             }
@@ -130,6 +135,13 @@ impl<'a> Known<'a> {
         self.own.get(node).copied().unwrap_or(0.0).max(middle)
     }
 
+    /// Whether an operation starts something that fails clearly more often: it waits between attempts, or works on a
+    /// substitute.
+    fn retries(&self, symptom: &Symptom<'a>) -> bool {
+        let own = symptom.operation.and_then(|operation| self.starts.get(&(symptom.service, operation)));
+        own.into_iter().flatten().any(|op| self.failing.get(op).is_some_and(|strength| *strength >= limits::CLEAR))
+    }
+
     /// Whether an operation further down shows a change of its own that says as much: for a flow below what it changed after,
     /// for a failure below the operation that failed.
     fn deeper(&self, symptom: &Symptom<'a>) -> bool {
@@ -145,7 +157,8 @@ impl<'a> Known<'a> {
             if !seen.insert(op) {
                 continue;
             }
-            if self.changed.get(&op).is_some_and(|strength| *strength >= symptom.strength / 2.0) {
+            let enough = (symptom.strength / 2.0).min(limits::CLEAR);
+            if [&self.failing, &self.turning].iter().any(|of| of.get(&op).is_some_and(|strength| *strength >= enough)) {
                 return true;
             }
             stack.extend(self.starts.get(&op).into_iter().flatten());

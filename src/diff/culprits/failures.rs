@@ -50,25 +50,17 @@ fn failing<'a>(
     ((b, nb), (h, nh)): ((f64, u64), (f64, u64)),
     was: f64,
 ) -> Option<Symptom<'a>> {
-    if (nb.min(nh) as f64) < limits::FEWEST || h <= 0.0 {
-        return None;
-    }
-    let (p, q) = (((was + 0.5) / (b + 1.0)).min(1.0), (origin.calls.as_f64() / h).min(1.0));
-    if q <= p {
-        return None;
-    }
-    let side = |q: f64, p: f64| if q > 0.0 { q * (q / p).ln() } else { 0.0 };
-    let divergence = side(q, p) + side(1.0 - q, 1.0 - p);
+    let q = (origin.calls.as_f64() / h.max(1e-9)).min(1.0);
+    let strength = divergence(was, b, q, (nb, nh))?;
     let p_value = proportions((was / b.max(1.0), q), (nb as f64, nh as f64));
     let error = (q * (1.0 - q) / h).sqrt();
-    let noise = limits::SURE * (1.0 / nb as f64 + 1.0 / nh as f64);
     Some(Symptom {
         kind: Kind::Failure,
         service: &origin.service,
         operation: Some(&origin.operation),
         target: origin.target.as_ref().filter(|_| origin.kind == OriginKind::Unanswered),
         after: None,
-        strength: (divergence - noise).clamp(0.0, limits::MOST_STRENGTH),
+        strength,
         impact: ((q - was / b.max(1.0)) * comparison.per_entry(h)).clamp(0.0, 1.0),
         figures: (was / b.max(1.0), q),
         n: (nb, nh),
@@ -77,4 +69,17 @@ fn failing<'a>(
         p_value,
         exemplars: &origin.exemplars,
     })
+}
+
+/// How unlike before a failing share is, in nats per call: `was` failures of `calls` calls before, the share `is` after, of
+/// so many spans. `None` where there are fewer failures than before, or too few spans to tell.
+#[allow(clippy::cast_precision_loss, reason = "sample sizes")]
+pub(super) fn divergence(was: f64, calls: f64, is: f64, (before, after): (u64, u64)) -> Option<f64> {
+    let p = ((was + 0.5) / (calls + 1.0)).min(1.0);
+    if before.min(after) < 1 || is <= p {
+        return None;
+    }
+    let side = |q: f64, p: f64| if q > 0.0 { q * (q / p).ln() } else { 0.0 };
+    let noise = limits::SURE * (1.0 / before as f64 + 1.0 / after as f64);
+    Some((side(is, p) + side(1.0 - is, 1.0 - p) - noise).clamp(0.0, limits::MOST_STRENGTH))
 }

@@ -83,7 +83,7 @@ fn table(operation: &Operation) -> BTreeMap<State<'_>, Row<'_>> {
 #[allow(clippy::cast_precision_loss, reason = "counts")]
 fn compare<'a>(comparison: &Comparison<'a>, service: &'a NodeId, was: &Row<'a>, is: &Row<'a>) -> Option<Symptom<'a>> {
     let (b, h) = (was.all, is.all);
-    if b < limits::FEWEST_BEFORE || h < limits::FEWEST {
+    if b.min(h) < 1.0 {
         return None;
     }
     let keys: BTreeSet<&Next<'a>> = was.next.keys().chain(is.next.keys()).collect();

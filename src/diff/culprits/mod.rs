@@ -7,15 +7,17 @@
 
 mod charge;
 mod failures;
+mod fallback;
 mod flow;
 mod latency;
 mod limits;
+mod shift;
 mod symptom;
 
 use std::collections::BTreeMap;
 
 use super::compare::Comparison;
-use super::{Culprit, CulpritPart};
+use super::{Change, Culprit, CulpritPart, Subject};
 use crate::topology::{Exemplar, NodeId, NodeKind};
 use charge::Charge;
 use symptom::{Kind, Symptom};
@@ -26,10 +28,15 @@ const MOST_PARTS: usize = 5;
 const MOST_EXEMPLARS: usize = 3;
 
 /// Ranks the suspects.
-pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
+#[allow(clippy::cast_precision_loss, reason = "a count of figures")]
+pub(super) fn rank(comparison: &Comparison<'_>, changes: &[Change]) -> Vec<Culprit> {
     let mut symptoms = latency::symptoms(comparison);
     symptoms.extend(flow::symptoms(comparison));
     symptoms.extend(failures::symptoms(comparison));
+    if ![comparison.base, comparison.head].iter().all(|side| fallback::has_evidence(side.snapshot)) {
+        symptoms.extend(fallback::symptoms(comparison, latency::usual(comparison)));
+    }
+    let chance = limits::CHANCE / symptoms.len().max(1) as f64;
     symptoms.retain(|symptom| symptom.score() > 0.0);
     let mut by_node: BTreeMap<&NodeId, Vec<(f64, Charge<'_>)>> = BTreeMap::new();
     for charge in charge::charges(comparison, &symptoms) {
@@ -38,17 +45,25 @@ pub(super) fn rank(comparison: &Comparison<'_>) -> Vec<Culprit> {
         by_node.entry(charge.node).or_default().push((symptom.score() * charge.share, charge));
     }
     let mut suspects: Vec<Culprit> =
-        by_node.into_iter().filter_map(|(node, charges)| culprit(node, charges, &symptoms)).collect();
+        by_node.into_iter().filter_map(|(node, charges)| culprit(node, charges, &symptoms, chance)).collect();
     suspects.retain(|culprit| culprit.score >= limits::LISTED);
     suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.service.cmp(&b.service)));
     suspects.truncate(limits::MOST);
     for (index, culprit) in suspects.iter_mut().enumerate() {
         culprit.rank = index + 1;
+        if culprit.operation.is_none() {
+            culprit.operation = changes.iter().find_map(|change| worse_operation(change, &culprit.service));
+        }
     }
     suspects
 }
 
-fn culprit(node: &NodeId, mut charges: Vec<(f64, Charge<'_>)>, symptoms: &[Symptom<'_>]) -> Option<Culprit> {
+fn culprit(
+    node: &NodeId,
+    mut charges: Vec<(f64, Charge<'_>)>,
+    symptoms: &[Symptom<'_>],
+    chance: f64,
+) -> Option<Culprit> {
     charges.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.symptom.cmp(&b.1.symptom)));
     let score = charges.iter().map(|(score, _)| score * score).sum::<f64>().sqrt();
     let parts: Vec<CulpritPart> = charges
@@ -57,6 +72,10 @@ fn culprit(node: &NodeId, mut charges: Vec<(f64, Charge<'_>)>, symptoms: &[Sympt
         .filter_map(|(score, charge)| Some(part(symptoms.get(charge.symptom)?, *score)))
         .collect();
     let first = symptoms.get(charges.first()?.1.symptom)?;
+    // A mere residue of what another one explains accuses nobody.
+    let plain = |charge: &Charge<'_>| {
+        charge.share > limits::RESIDUE && symptoms.get(charge.symptom).is_some_and(|s| s.p_value <= chance)
+    };
     let own = charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)).find(|s| s.service == node);
     let mut exemplars: Vec<Exemplar> = Vec::new();
     for symptom in charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)) {
@@ -82,13 +101,25 @@ fn culprit(node: &NodeId, mut charges: Vec<(f64, Charge<'_>)>, symptoms: &[Sympt
         edge: first.target.filter(|_| first.kind != Kind::SelfTime).map(|t| (first.service.clone(), t.clone())),
         reason: first.kind.reason(),
         score: tidy(score),
-        reported: score >= limits::REPORTED,
+        reported: score >= limits::REPORTED && charges.iter().any(|(_, charge)| plain(charge)),
         n: first.n.1,
         interval: Some((tidy(first.interval.0), tidy(first.interval.1))),
         evidence,
         parts,
         exemplars,
     })
+}
+
+/// The operation of the first (worst) change about one of this service's operations.
+fn worse_operation(change: &Change, id: &NodeId) -> Option<String> {
+    match &change.subject {
+        Subject::Operation { service, operation, .. }
+            if service == id && matches!(change.code, "slower" | "failing-more") =>
+        {
+            Some(operation.clone())
+        }
+        _ => None,
+    }
 }
 
 fn part(symptom: &Symptom<'_>, score: f64) -> CulpritPart {

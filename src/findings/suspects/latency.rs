@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::below::Below;
 use super::{Place, Untold, place_of};
-use crate::topology::{Bands, NodeId, PartKind, Requests, Snapshot, SnapshotKind, TimeSum};
+use crate::topology::{Bands, EdgeKind, NodeId, PartKind, Requests, Snapshot, SnapshotKind, TimeSum};
 
 /// Fewest requests of which some are slow and some are not: of twenty the 95th percentile is the slowest.
 const FEWEST: f64 = 20.0;
@@ -187,8 +187,9 @@ impl<'a> Tails<'a> {
         let touch = |requests: &Requests| requests.nodes.get(node).map_or(0.0, |calls| calls.as_f64());
         let touched: f64 = self.snapshot.requests.iter().map(touch).sum();
         if touched <= 0.0 {
-            let asked = !self.snapshot.coverage.entry_traces.is_zero();
-            let missing = self.snapshot.requests.is_empty() && asked;
+            // Requests that nothing is known of: an older snapshot.
+            let missing =
+                self.snapshot.requests.is_empty() && self.snapshot.edges.iter().any(|e| e.kind == EdgeKind::Entry);
             let aggregate = self.snapshot.provenance.kind == SnapshotKind::Aggregate;
             return Err(if missing || aggregate { Untold::NotMeasured } else { Untold::NotTouched });
         }
@@ -222,7 +223,8 @@ impl<'a> Tails<'a> {
             // What others ask for of a part that is shared lies elsewhere.
             for (place, portion) in [(place, from_here), (Place::Elsewhere, 1.0 - from_here)] {
                 let own = part.time.scaled(portion);
-                let share = (measure(own) / whole).min(1.0);
+                // What is all but rounding is all.
+                let share = Some(measure(own) / whole).filter(|share| *share < 1.0 - 1e-6).unwrap_or(1.0);
                 here += if place == Place::Elsewhere { 0.0 } else { share.max(0.0) };
                 if share > 0.0 {
                     let (time, operation) = (own.scaled(1.0 / tail), part.top_operation());

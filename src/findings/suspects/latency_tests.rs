@@ -42,7 +42,6 @@ fn shop() -> Snapshot {
         "nodes": {"api": "100", "stock": "60", "ads": "100", "database:pg:x": "60", "entry:user": "100"},
     });
     shop.requests = vec![serde_json::from_value(requests).unwrap()];
-    shop.coverage.entry_traces = Weight::whole(100);
     shop
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-/// Where something of a service lies, seen from `node`. `own` is what the snapshot counts as the node's own.
+/// Where something of a service lies, seen from `node`.
 pub(crate) fn place_of(node: &NodeId, below: &below::Below, service: &NodeId) -> Place {
     if service == node {
         Place::Own

@@ -15,7 +15,7 @@ use crate::slo::{ObjectiveStatus, Sli};
 use crate::topology::{EdgeKind, Operation, SummaryClass};
 
 /// Most suspects with a step of their own.
-const SUSPECTS: usize = 4;
+const SUSPECTS: usize = 3;
 const RUNBOOKS: &[&str] = &["errors", "dependency", "pipeline", "latency"];
 
 pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
@@ -51,7 +51,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         // That it fails is known; how, or where, is what helps.
         diagnosis.extend(if how_first || suspects.is_empty() { how.take() } else { Some(suspects.remove(0)) });
     }
-    let spread = match apart {
+    let mut spread = match apart {
         Some(step) if breached => {
             diagnosis.push(step);
             None
@@ -61,13 +61,17 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     };
     diagnosis.extend([confirm(context, item, breached), metrics(item), steps::what_changed(target)]);
     diagnosis.extend(packs.changed);
-    diagnosis.extend(how);
-    diagnosis.extend(operations(context, target));
+    // Where it is known where failures begin, how they look further up is good to know but no more.
+    let mut looks = [how, operations(context, target)];
+    if begin.is_none() {
+        diagnosis.extend(looks.iter_mut().filter_map(Option::take));
+    }
     diagnosis.append(&mut suspects);
     diagnosis.extend(calls(context, target).filter(|_| own.is_none()));
     diagnosis.extend(failures.as_ref().ok().and_then(|f| origins::unseen(context, target, f)));
     let coped = failures.as_ref().ok().and_then(|f| origins::coped(context, f));
-    steps::fill_up(&mut diagnosis, [spread, callers(context, target), coped]);
+    diagnosis.extend(spread.take_if(|_| begin.is_none()));
+    steps::fill_up(&mut diagnosis, looks.into_iter().chain([spread, callers(context, target), coped]));
     let waterfalls = waterfall::pair(context, target, SummaryClass::Failed);
     diagnosis.extend(steps::open_trace(context, target, "failed", &waterfalls));
 

@@ -43,7 +43,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         let way_first = known_first.is_some_and(|s| s.place == Place::Way) && !suspects.is_empty();
         diagnosis.extend(if way_first { Some(suspects.remove(0)) } else { way.take() });
     }
-    let spread = match apart {
+    let mut spread = match apart {
         Some(step) if breached => {
             diagnosis.push(step);
             None
@@ -57,11 +57,13 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     }
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
-    diagnosis.extend(operations(context, target));
+    let mut operations = operations(context, target);
+    diagnosis.extend(operations.take_if(|_| known_first.is_none()));
     diagnosis.extend(way);
     diagnosis.append(&mut suspects);
+    diagnosis.extend(spread.take_if(|_| known_first.is_none()));
     let elsewhere = seen.and_then(|tail| tail::elsewhere(context, target, tail));
-    steps::fill_up(&mut diagnosis, [elsewhere, spread]);
+    steps::fill_up(&mut diagnosis, [operations, elsewhere, spread]);
     let waterfalls = waterfall::pair(context, target, SummaryClass::Slow);
     diagnosis.extend(steps::open_trace(context, target, "slow", &waterfalls));
 
@@ -76,7 +78,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     unknowns.extend(tail::unknown(target, &tail).filter(|_| target.handled().is_some()));
     if context.callees(&target.id).iter().any(|e| e.kind == EdgeKind::Messaging) {
         unknowns.push(Text::words(
-            "Work handed over to topics goes on after the request: it is not part of the time shares above.",
+            "Work handed over to topics goes on after the request: it is not part of the times above.",
         ));
     }
     unknowns.extend(packs.unknowns);

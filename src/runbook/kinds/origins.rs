@@ -272,7 +272,9 @@ pub(super) fn table(context: &Context<'_>, target: &Target<'_>, failures: &Failu
 pub(super) fn unknown(untold: Untold) -> Option<Text> {
     matches!(untold, Untold::NotMeasured).then(|| {
         Text::words(
-            "Where failures begin: the snapshot does not hold it (an older one, or aggregates), so the shares of errors above compare counts, and a failed call that was retried or caught counts as a cause.",
+            "Where failures begin: the snapshot does not hold it (it is older, of aggregates, or made with ",
         )
+        .code("topology.evidence")
+        .and(" off). So the shares of errors above compare counts, and a failed call that was retried or caught counts as a cause.")
     })
 }

@@ -106,7 +106,7 @@ pub(super) fn step<'a>(
 fn why(tail: &Tail<'_>, suspect: &Suspect<'_>) -> Text {
     let text = Text::words("The ").count(tail.tail).and(" slowest of ").count(tail.calls);
     let text = text.and(" requests from outside spend ").duration(suspect.time.tail.max(0.0)).and(" there each, the ");
-    let text = text.count(tail.normal).and(" up to the median ").duration(suspect.time.normal.max(0.0));
+    let text = text.count(tail.normal).and(" at or below the median ").duration(suspect.time.normal.max(0.0));
     let text = match suspect.operation.filter(|(name, share)| *share >= NAMED && !name.is_empty()) {
         Some((name, share)) if share < 0.995 => text.and("; ").ratio(share).and(" of that in ").code(label(name)),
         Some((name, _)) => text.and(", in ").code(label(name)),
@@ -227,7 +227,7 @@ pub(super) fn call(context: &Context<'_>, edge: &Edge, title: Text, why: Text, b
     let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
     let query = queries::edge(&caller, &callee, &format!("duration > {}", queries::duration(p99)));
     let mut step = steps::traceql(context, title, query);
-    step.detail = step.detail.append(why).sep(" ").append(steps::both_sides(context, edge));
+    step.detail = step.detail.append(why.sep(" ").append(steps::both_sides(context, edge)));
     let callee = || Text::default().code(callee.label());
     let next = steps::see(context, edge, RUNBOOKS);
     let cause = match steps::gap_share(edge) {
@@ -318,7 +318,7 @@ pub(super) fn table(context: &Context<'_>, target: &Target<'_>, tail: &Tail<'_>)
     let note = Text::words("Time on the critical path of a request: at each moment the one thing it waited for. The ");
     let note = note.count(tail.tail).and(" slowest of ").count(tail.calls);
     let note = note.and(" requests from outside took ").duration(tail.time.tail).and(" each, the ");
-    let note = note.count(tail.normal).and(" up to the median ").duration(tail.time.normal);
+    let note = note.count(tail.normal).and(" at or below the median ").duration(tail.time.normal);
     let note = if tail.touching < 0.995 {
         note.and("; ").ratio(tail.touching).and(" of all touch ").code(target.label()).and(".")
     } else {
@@ -379,8 +379,10 @@ pub(super) fn unknown(target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> O
             .ratio(tail.elsewhere_share)
             .and(" of what they take longer lies elsewhere"),
         Err(Untold::NotMeasured) => Text::words(
-            "What slow requests waited for: the snapshot holds no critical paths (it is older, or of aggregates)",
-        ),
+            "What slow requests waited for: the snapshot holds no critical paths (it is older, of aggregates, or made with ",
+        )
+        .code("topology.evidence")
+        .and(" off)"),
         Err(Untold::NotTouched) => Text::words("What slow requests waited for: none from outside was seen to touch ")
             .code(name())
             .and(" (jobs, messages, lost parents)"),

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::check::is_fixed;
+use super::check::{self, Match, is_fixed};
 use super::claim::Claim;
 use super::config::Config;
 use super::facts::Facts;
 use super::page::{Page, Place};
-use super::pattern::Hole;
+use super::pattern::Found;
 use super::{spans, staged};
 use crate::harness::Case;
 use crate::schemas::model;
@@ -18,6 +18,8 @@ pub struct Capture {
     pub name: &'static str,
     pub facts: Facts,
     pub pages: Vec<Page>,
+    /// By page and place: the patterns that fit there.
+    found: Vec<Vec<Vec<Match>>>,
     names: BTreeSet<String>,
     /// Of spans.
     ids: BTreeSet<String>,
@@ -37,6 +39,7 @@ objectives:
   - { id: frontend-p95, service: frontend, sli: latency_p95, target: "< 50ms" }
   - { id: place-order, service: checkout, operation: "shop.CheckoutService/*", sli: latency_p95, target: "< 400ms", severity: page }
   - { id: frontend-flow, service: frontend, sli: throughput, target: "> 2/min" }
+  - { service: accounting, sli: latency_p99, target: "< 2ms" }
   - { id: accounting-lag, service: accounting, sli: messaging_lag_p99, target: "< 2s", window: 30d, severity: page }
   - { id: fraud-lag, service: fraud-detection, sli: messaging_lag_p50, target: "< 30s" }
 services:
@@ -73,13 +76,20 @@ impl Capture {
                 fault: Some(fault("orders-lag", options.start + 3_600_000_000_000)),
                 ..options
             };
-            vec![
-                Self::shop("a shop whose payment provider is down, some spans lost", defective),
-                Self::shop("a sampled shop whose messages wait", sampled),
-                Self::of("a staged system", staged::CONFIG, staged::lines().as_bytes()),
-                Self::example("onlineboutique", "after.otlp.jsonl.zst"),
-                Self::example("aisoc", "traces.otlp.jsonl.zst"),
-            ]
+            let make: [fn(model::Options, model::Options) -> Self; 5] = [
+                |defective, _| Self::shop("a shop whose payment provider is down, some spans lost", defective),
+                |_, sampled| Self::shop("a sampled shop whose messages wait", sampled),
+                |_, _| Self::of("a staged system", staged::CONFIG, staged::lines().as_bytes()),
+                |_, _| Self::example("onlineboutique", "after.otlp.jsonl.zst"),
+                |_, _| Self::example("aisoc", "traces.otlp.jsonl.zst"),
+            ];
+            std::thread::scope(|scope| {
+                let made = make.map(|one| {
+                    let (defective, sampled) = (defective.clone(), sampled.clone());
+                    scope.spawn(move || one(defective, sampled))
+                });
+                made.into_iter().map(|one| one.join().unwrap()).collect()
+            })
         })
     }
 
@@ -111,21 +121,24 @@ impl Capture {
         let texts = config.texts().into_iter().filter(|t| t.contains(' ')).collect();
         let facts = Facts::new(spans::read(std::str::from_utf8(lines).unwrap()), config);
         let markdown = files.iter().filter(|(file, _)| file.starts_with("out/") && file.ends_with(".md"));
-        let pages = markdown
-            .map(|(file, bytes)| Page::new(file.trim_start_matches("out/"), String::from_utf8(bytes.clone()).unwrap()));
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let pages: Vec<Page> =
+            markdown.map(|(file, bytes)| Page::new(file.trim_start_matches("out/"), text(bytes))).collect();
+        let found = pages.iter().map(|page| page.places.iter().map(check::matches).collect()).collect();
         let ids = facts.spans.iter().map(|s| s.id.clone()).collect();
-        Self { name, names: facts.names(), ids, pages: pages.collect(), texts, facts }
+        Self { name, names: facts.names(), ids, pages, found, texts, facts }
     }
 
-    pub fn claim<'a>(
-        &'a self,
-        page: &'a Page,
-        place: &'a Place,
-        holes: &'a [Hole],
-        from: usize,
-        to: usize,
-    ) -> Claim<'a> {
-        Claim { facts: &self.facts, pages: &self.pages, page, place, holes, from, to }
+    pub fn claim<'a>(&'a self, page: &'a Page, place: &'a Place, found: &'a Found) -> Claim<'a> {
+        let Found { from, to, holes } = found;
+        Claim { facts: &self.facts, pages: &self.pages, page, place, holes, from: *from, to: *to }
+    }
+
+    /// Places with numbers of every page, and the patterns that fit there.
+    pub fn places(&self) -> impl Iterator<Item = (&Page, &Place, &[Match])> {
+        self.pages.iter().zip(&self.found).flat_map(|(page, found)| {
+            page.places.iter().zip(found).map(move |(place, found)| (page, place, found.as_slice()))
+        })
     }
 
     /// Whether a number that no pattern claims is none: a name, a text of the configuration, a fixed word of ours.

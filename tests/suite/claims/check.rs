@@ -1,22 +1,19 @@
 //! Holds the places of a page against the patterns.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::captures::Capture;
 use super::page::{Page, Place};
 use super::pattern::{Found, Pattern};
 use super::proofs::{self, FIXED};
 
-pub struct Checker {
-    pub patterns: Vec<Pattern>,
-}
-
 /// What was found on a page.
 #[derive(Default)]
 pub struct Findings {
     pub numbers: usize,
     /// Patterns that claimed something.
-    pub used: Vec<usize>,
+    pub used: BTreeSet<usize>,
     /// Line, and what is wrong with it.
     pub wrong: Vec<String>,
 }
@@ -24,80 +21,63 @@ pub struct Findings {
 /// A number, or a piece of code with digits, by position in its text.
 type Number = (usize, usize);
 
-impl Checker {
-    pub fn new() -> Self {
-        Self { patterns: proofs::all() }
-    }
+/// A pattern by its position, and where it fits.
+pub type Match = (usize, Found);
 
-    /// Patterns that are not among these.
-    pub fn unused(&self, used: &[usize]) -> Vec<String> {
-        let unused = self.patterns.iter().enumerate().filter(|(i, _)| !used.contains(i));
-        unused.map(|(_, p)| p.name()).collect()
-    }
+/// Every pattern there is.
+pub fn patterns() -> &'static [Pattern] {
+    static ALL: OnceLock<Vec<Pattern>> = OnceLock::new();
+    ALL.get_or_init(proofs::all)
+}
 
-    pub fn page(&self, capture: &Capture, page: &Page) -> Findings {
-        let mut all = Findings::default();
-        page.places.iter().for_each(|place| self.place(capture, page, place, &mut all));
-        all
+/// Patterns that fit somewhere in a place.
+pub fn matches(place: &Place) -> Vec<Match> {
+    if numbers(&place.text).is_empty() {
+        return Vec::new();
     }
+    let all = patterns().iter().enumerate();
+    all.flat_map(|(i, p)| p.find(place).into_iter().map(move |f| (i, f))).collect()
+}
 
-    /// Every number of one place.
-    pub fn place(&self, capture: &Capture, page: &Page, place: &Place, all: &mut Findings) {
-        let numbers = numbers(&place.text);
-        if numbers.is_empty() {
-            return;
-        }
-        all.numbers += numbers.len();
-        let found = self.claims(capture, page, place);
-        let mut wrong = |what: String| all.wrong.push(format!("{} {what}\n    in: {}", place.line, place.text));
-        for (i, found) in &found {
-            if let Err(why) = self.prove(capture, page, place, *i, found) {
-                wrong(why);
-            }
-        }
-        for (from, to) in numbers {
-            let shown = &place.text[from..to];
-            let by: BTreeSet<usize> =
-                found.iter().filter(|(_, f)| f.from <= from && to <= f.to).map(|(i, _)| *i).collect();
-            match by.len() {
-                0 if capture.is_known(page, &place.text, from, to) => {}
-                0 => wrong(format!("nothing claims `{shown}`: add a pattern with its proof")),
-                1 => {}
-                _ => {
-                    let names: Vec<String> = by.iter().map(|i| self.patterns[*i].name()).collect();
-                    wrong(format!("`{shown}` is claimed more than once: {}", names.join(", ")));
-                }
-            }
-        }
-        all.used.extend(found.into_iter().map(|(i, _)| i));
+/// Holds every number of a place against what was found in it.
+pub fn place(capture: &Capture, page: &Page, place: &Place, found: &[Match], all: &mut Findings) {
+    let numbers = numbers(&place.text);
+    all.numbers += numbers.len();
+    let mut wrong = |what: String| all.wrong.push(format!("{} {what}\n    in: {}", place.line, place.text));
+    for found in found {
+        prove(capture, page, place, found).unwrap_or_else(&mut wrong);
     }
-
-    /// Patterns that fit somewhere in a place.
-    pub fn claims(&self, capture: &Capture, page: &Page, place: &Place) -> Vec<(usize, Found)> {
-        let claim = capture.claim(page, place, &[], 0, 0);
-        self.patterns.iter().enumerate().flat_map(|(i, p)| p.find(&claim).into_iter().map(move |f| (i, f))).collect()
-    }
-
-    /// What a pattern recomputes must be what is shown.
-    pub fn prove(&self, capture: &Capture, page: &Page, place: &Place, i: usize, found: &Found) -> Result<(), String> {
-        let pattern = &self.patterns[i];
-        let claim = capture.claim(page, place, &found.holes, found.from, found.to);
-        let shown: Vec<_> = found.holes.iter().filter(|h| h.kind.is_number()).collect();
-        let Some(values) = (pattern.proof)(&claim) else {
-            return Err(format!("{} speaks of something the spans do not have", pattern.name()));
-        };
-        if values.len() != shown.len() {
-            return Err(format!("{} has {} numbers and {} values", pattern.name(), shown.len(), values.len()));
-        }
-        let wrong = shown.iter().zip(&values).find(|(hole, value)| !value.is_said_by(hole.kind, &hole.text));
-        match wrong {
-            None => Ok(()),
-            Some((hole, value)) => {
-                let told = value.told(hole.kind);
-                Err(format!("`{}` should be {told}, by {} {value:?}", hole.text, pattern.name()))
+    for (from, to) in numbers {
+        let shown = &place.text[from..to];
+        let by: BTreeSet<usize> = found.iter().filter(|(_, f)| f.from <= from && to <= f.to).map(|(i, _)| *i).collect();
+        match by.len() {
+            0 if capture.is_known(page, &place.text, from, to) => {}
+            0 => wrong(format!("nothing claims `{shown}`: add a pattern with its proof")),
+            1 => {}
+            _ => {
+                let names: Vec<String> = by.iter().map(|i| patterns()[*i].name()).collect();
+                wrong(format!("`{shown}` is claimed more than once: {}", names.join(", ")));
             }
         }
     }
+    all.used.extend(found.iter().map(|(i, _)| i));
+}
+
+/// What a pattern recomputes must be what is shown.
+fn prove(capture: &Capture, page: &Page, place: &Place, (i, found): &Match) -> Result<(), String> {
+    let pattern = &patterns()[*i];
+    let claim = capture.claim(page, place, found);
+    let shown: Vec<_> = found.holes.iter().filter(|h| h.kind.is_number()).collect();
+    let Some(values) = (pattern.proof)(&claim) else {
+        return Err(format!("{} speaks of something the spans do not have", pattern.name()));
+    };
+    if values.len() != shown.len() {
+        return Err(format!("{} has {} numbers and {} values", pattern.name(), shown.len(), values.len()));
+    }
+    let wrong = shown.iter().zip(&values).find(|(hole, value)| !value.is_said_by(hole.kind, &hole.text));
+    wrong.map_or(Ok(()), |(hole, value)| {
+        Err(format!("`{}` should be {}, by {} {value:?}", hole.text, value.told(hole.kind), pattern.name()))
+    })
 }
 
 /// Numbers outside of code, and code with digits.

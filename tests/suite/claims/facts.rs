@@ -106,6 +106,9 @@ pub struct Coverage {
     pub entries: f64,
 }
 
+/// A node, and whether its suspects are ordered by their time.
+type ByTime = (String, bool);
+
 pub struct Facts {
     pub config: Config,
     /// In order of trace and id, without copies.
@@ -120,7 +123,7 @@ pub struct Facts {
     pub origins: BTreeMap<origins::Key, origins::Sums>,
     /// Slow against normal requests, by the operation they enter by; and as nodes see them, once asked for.
     pub entries: Vec<tails::Entry>,
-    tails: Mutex<BTreeMap<(String, bool), Option<Arc<Tail>>>>,
+    tails: Mutex<BTreeMap<ByTime, Option<Arc<Tail>>>>,
 }
 
 /// One of each span: of copies the one that ends last.

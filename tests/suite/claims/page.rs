@@ -193,9 +193,13 @@ fn words(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("](") {
-        out.push_str(before);
-        out.push(']');
-        rest = after.split_once(')').map_or("", |(_, rest)| rest);
+        let (url, after) = after.split_once(')').unwrap_or((after, ""));
+        let (words, link) = before.rsplit_once('[').unwrap_or((before, ""));
+        // The number of a page that leads to another page is none.
+        let wrong = link.starts_with("RB-") && !url.starts_with(&format!("{link}-"));
+        let link = if wrong { link.replace('-', "?") } else { link.to_owned() };
+        out.push_str(&format!("{words}[{link}]"));
+        rest = after;
     }
     out.push_str(rest);
     let unescaped = out.replace("**", "").replace("\\\\", "\u{1}").replace('\\', "").replace('\u{1}', "\\");

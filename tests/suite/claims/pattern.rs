@@ -4,6 +4,7 @@
 
 use super::claim::Claim;
 use super::numbers::{Kind, Value};
+use super::page::Place;
 
 /// What is recomputed of a claim: a value for each hole but names. `None`: it speaks of something that is not there.
 pub type Proof = fn(&Claim<'_>) -> Option<Vec<Value>>;
@@ -82,8 +83,7 @@ impl Pattern {
     }
 
     /// Everywhere it fits.
-    pub fn find(&self, claim: &Claim<'_>) -> Vec<Found> {
-        let place = claim.place;
+    pub fn find(&self, place: &Place) -> Vec<Found> {
         let mut whole = false;
         if !self.tables.is_empty() {
             let title = place.table.split_once(" of ").map_or(place.table.as_str(), |(title, _)| title);

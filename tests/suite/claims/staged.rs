@@ -41,7 +41,7 @@ impl Trace {
             let pair = |(k, v): &(&str, &str)| format!(r#"{{"key":"{k}","value":{{"stringValue":"{v}"}}}}"#);
             all.iter().map(pair).collect::<Vec<_>>().join(",")
         };
-        let version = if at.of == "api" && self.id % 2 == 1 { "2.0.0" } else { "1.9.0" };
+        let version = if at.of == "api" && !self.id.is_multiple_of(2) { "2.0.0" } else { "1.9.0" };
         let pod = format!("{}-{}", at.of, self.id % 3);
         let resource = pairs(&[("service.name", at.of), ("service.version", version), ("service.instance.id", &pod)]);
         let time = |ms: u64| START + self.id * 20_000_000_000 + ms * 1_000_000 + self.id * 1_003;
@@ -62,9 +62,9 @@ impl Trace {
     }
 }
 
-/// 400 requests as OTLP JSON lines, a span a line.
+/// 360 requests as OTLP JSON lines, a span a line.
 pub fn lines() -> String {
-    (1..=400).map(request).collect()
+    (1..=360).map(request).collect()
 }
 
 fn request(id: u64) -> String {
@@ -83,7 +83,8 @@ fn request(id: u64) -> String {
     let root = trace.span(&root, failed, &[]);
     let call = At { of: way_in, name: "GET", kind: 3, parent: root, from: 1, to: end + 8 };
     let call = trace.span(&call, failed, &[("server.address", "api")]);
-    let api = At { of: "api", name: "GET /items", kind: 2, parent: call, from: 3, to: end + 5 };
+    let name = if id.is_multiple_of(3) { "GET /item" } else { "GET /items" };
+    let api = At { of: "api", name, kind: 2, parent: call, from: 3, to: end + 5 };
     let status: &[_] = if failed { &[("http.response.status_code", "500")] } else { &[] };
     let api = trace.span(&api, failed, status);
     let database = [("db.system.name", "postgresql"), ("db.namespace", "items")];

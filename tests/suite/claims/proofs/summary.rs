@@ -7,9 +7,12 @@ use crate::claims::pattern::{Pattern, cell, says};
 
 pub fn patterns() -> Vec<Pattern> {
     vec![
+        // In a title that of this page, in a link that of a page: where a link leads elsewhere it is not read as one.
         says("RB-{q}", |c| {
             let id = c.text();
-            c.pages.iter().any(|p| p.file.starts_with(&format!("{id}-"))).then(|| vec![said(&id[3..])])
+            let own = c.place.text.starts_with(id) && !c.place.text.starts_with('[');
+            let mut pages = c.pages.iter().filter(|p| !own || p.file == c.page.file);
+            pages.any(|p| p.file.starts_with(&format!("{id}-"))).then(|| vec![said(&id[3..])])
         }),
         cell(&["number"], "", "{c}", |c| Some(vec![said(c.row(0))])),
         says(

@@ -37,7 +37,7 @@ fn steps() -> Vec<Pattern> {
         says(concat!("Look first at ", part!(), ": {%}", of_what!()), |c| share(c, c.text(), true)),
         says(concat!("Check ", part!(), ": {%}", of_what!()), |c| share(c, c.text(), true)),
         says(
-            "The {c} slowest of {c} requests from outside spend {d} there each, the {c} up to the median {d}<; {%} of that in {x}|, in {x}|>.< About {%} of the calls to it stem from here; only that part is counted.|>",
+            "The {c} slowest of {c} requests from outside spend {d} there each, the {c} at or below the median {d}<; {%} of the difference in {x}|, in {x}|>.< About {%} of the calls to it stem from here; only that part is counted.|>",
             |c| {
                 let tail = tail(c)?;
                 let suspect = tail.meant(c.facts, c.focus()?, &c.place.step, true)?;
@@ -46,9 +46,10 @@ fn steps() -> Vec<Pattern> {
                 out.extend([Value::Exactly(tail.normal), each(suspect.time.1)]);
                 let (name, of_it) = &suspect.operation;
                 let named = if *of_it >= 0.5 { name } else { "" };
-                out.extend(c.text().contains("of that in").then_some(Value::Exactly(*of_it)));
+                out.extend(c.text().contains("of the difference in").then_some(Value::Exactly(*of_it)));
                 out.extend((suspect.from_here < 0.95).then_some(Value::Exactly(suspect.from_here)));
-                (c.x(0) == named && (c.text().contains("of that in") == (0.5..0.995).contains(of_it))).then_some(out)
+                (c.x(0) == named && (c.text().contains("of the difference in") == (0.5..0.995).contains(of_it)))
+                    .then_some(out)
             },
         ),
         says("As in the window: p50 {d}, p99 {d} (n {c}), calls it makes included.", |c| {
@@ -92,10 +93,10 @@ fn elsewhere() -> Vec<Pattern> {
             }])
         }),
         says(
-            "What makes {x} itself slow: slow requests from outside hardly wait for it, {%} of what they take longer lies elsewhere",
+            "What makes {x} itself slow: slow requests from outside hardly wait for it, {%} of <what they take longer|their time> lies elsewhere",
             |c| {
                 let tail = tail(c)?;
-                (!tail.by_time).then(|| vec![Value::Exactly(tail.elsewhere)])
+                (tail.by_time == c.text().contains("their time")).then(|| vec![Value::Exactly(tail.elsewhere)])
             },
         ),
         says(
@@ -108,7 +109,7 @@ fn elsewhere() -> Vec<Pattern> {
 fn table() -> Vec<Pattern> {
     vec![
         says(
-            "The {c} slowest of {c} requests from outside took {d} each, the {c} up to the median {d}<; {%} of all touch {x}|>.",
+            "The {c} slowest of {c} requests from outside took {d} each, the {c} at or below the median {d}<; {%} of all touch {x}|>.",
             |c| {
                 let tail = tail(c)?;
                 let exactly = [tail.slow, tail.calls, tail.time.0, tail.normal, tail.time.1];

@@ -26,6 +26,7 @@ mod group;
 mod hash;
 mod identity;
 mod invariants;
+mod kind_name;
 mod lane;
 #[cfg(test)]
 mod laws;
@@ -57,6 +58,7 @@ mod tables;
 mod tally;
 mod through;
 mod time_sum;
+mod touched;
 mod trace;
 mod unite;
 

@@ -37,6 +37,7 @@ use super::self_time::{Interval, SelfTimes, is_awaited};
 use super::snapshot::{EdgeKind, KnownBy};
 use super::tally::{Call, Event, Tally};
 use super::through::Through;
+use super::touched::Touched;
 use super::trace::{self, Index, Parent, Span};
 use crate::spans::{PeerKind, SpanFlags, SpanKind, Weight};
 
@@ -61,36 +62,6 @@ pub(super) struct Pairer<'a> {
     through: Through,
     /// Whether any span of the trace at hand failed.
     failed: bool,
-}
-
-/// The nodes of one trace, each once.
-#[derive(Debug)]
-struct Touched {
-    nodes: Vec<u32>,
-    /// By node: the last trace that touched it.
-    last: Vec<u32>,
-    trace: u32,
-}
-
-impl Touched {
-    fn next_trace(&mut self) {
-        self.nodes.clear();
-        self.trace = self.trace.wrapping_add(1);
-        if self.trace == 0 {
-            self.last.fill(0);
-            self.trace = 1;
-        }
-    }
-
-    #[inline]
-    fn add(&mut self, node: u32) {
-        if let Some(last) = self.last.get_mut(node as usize)
-            && *last != self.trace
-        {
-            *last = self.trace;
-            self.nodes.push(node);
-        }
-    }
 }
 
 /// A call as one of its ends tells it.
@@ -134,7 +105,7 @@ impl<'a> Pairer<'a> {
             strangers: Vec::new(),
             explained: Vec::new(),
             delivered: HashSet::default(),
-            touched: Touched { nodes: Vec::new(), last: vec![0; identity.nodes.len()], trace: 0 },
+            touched: Touched::of(identity.nodes.len()),
             self_times: SelfTimes::default(),
             through: Through::default(),
             failed: false,
@@ -183,7 +154,7 @@ impl<'a> Pairer<'a> {
             self.touch(weight);
         }
         if let Some(evidence) = &mut self.tally.evidence {
-            let trace = evidence::Trace { spans: &spans, nodes: &self.touched.nodes, failed: self.failed };
+            let trace = evidence::Trace { spans: &spans, nodes: self.touched.nodes(), failed: self.failed };
             evidence.trace(&trace, self.identity, self.contents);
         }
         (self.spans, self.roles) = (spans, roles);
@@ -546,7 +517,7 @@ impl<'a> Pairer<'a> {
     /// Which nodes a request from outside touches: everything in a trace whose root is a SERVER span.
     fn touch(&mut self, request: Weight) {
         self.tally.counts.entry_traces += request;
-        for node in &self.touched.nodes {
+        for node in self.touched.nodes() {
             if let Some(weight) = self.tally.touched.get_mut(*node as usize) {
                 *weight += request;
             }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dimensions::EdgeDimension;
 use super::evidence::{Flow, Instance, Origin, Requests, TraceSummary};
+use super::kind_name;
 use super::shard::Parts;
 use super::{Sketch, Spread, TimeSum};
 use crate::spans::{ErrorClass, SpanId, SpanKind, TraceId, UnixNanos, Weight};
@@ -427,29 +428,6 @@ pub struct Operation {
     /// What it starts one after the other.
     #[serde(default, skip_serializing_if = "Flow::is_empty")]
     pub flow: Flow,
-}
-
-pub(super) mod kind_name {
-    use super::SpanKind;
-    use serde::Deserialize;
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(in crate::topology) fn serialize<S: serde::Serializer>(
-        kind: &SpanKind,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(kind.name())
-    }
-
-    pub(in crate::topology) fn deserialize<'de, D: serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<SpanKind, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        (0..=5)
-            .map(SpanKind::from_otlp)
-            .find(|k| k.name() == name)
-            .ok_or_else(|| serde::de::Error::custom(format!("`{name}` is not a span kind")))
-    }
 }
 
 /// What kind of call an edge is.

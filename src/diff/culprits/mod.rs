@@ -76,6 +76,7 @@ fn culprit(
     let plain = |charge: &Charge<'_>| {
         charge.share > limits::RESIDUE && symptoms.get(charge.symptom).is_some_and(|s| s.p_value <= chance)
     };
+    let accused: f64 = charges.iter().filter(|(_, charge)| plain(charge)).map(|(score, _)| score * score).sum();
     let own = charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)).find(|s| s.service == node);
     let mut exemplars: Vec<Exemplar> = Vec::new();
     for symptom in charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)) {
@@ -101,7 +102,7 @@ fn culprit(
         edge: first.target.filter(|_| first.kind != Kind::SelfTime).map(|t| (first.service.clone(), t.clone())),
         reason: first.kind.reason(),
         score: tidy(score),
-        reported: score >= limits::REPORTED && charges.iter().any(|(_, charge)| plain(charge)),
+        reported: accused.sqrt() >= limits::REPORTED,
         n: first.n.1,
         interval: Some((tidy(first.interval.0), tidy(first.interval.1))),
         evidence,

@@ -15,7 +15,8 @@ use crate::spans::{SpanKind, Weight};
 use crate::topology::capmap::CapMap;
 use crate::topology::contents::Contents;
 use crate::topology::hash;
-use crate::topology::snapshot::{NodeId, kind_name};
+use crate::topology::kind_name;
+use crate::topology::snapshot::NodeId;
 use crate::topology::{Spread, TimeSum};
 
 /// Operations that requests enter by.

@@ -99,15 +99,15 @@ fn part(forest: &Forest<'_>, span: &Span) -> (Part, String) {
     let below = forest.children(span);
     let answer = below.iter().filter(|c| c.is_called()).min_by_key(|c| (c.start, c.end, c.id.clone()));
     let part = |doing, service: &str, target| Part { doing, service: service.to_owned(), target };
-    match answer {
-        Some(callee) if span.calls() && callee.service != span.service => {
-            (part(Doing::Between, &callee.service, None), callee.name.clone())
-        }
-        None if span.calls() && below.is_empty() => {
+    // Who sends a message waits for the topic, not for whoever receives it.
+    let unanswered = span.kind == Kind::Producer || (span.kind == Kind::Client && below.is_empty());
+    match answer.filter(|callee| span.kind == Kind::Client && callee.service != span.service) {
+        Some(callee) => (part(Doing::Between, &callee.service, None), callee.name.clone()),
+        None if unanswered => {
             let target = peers::named(span).map(|(id, _)| id);
             (part(Doing::Call, &span.service, target), span.name.clone())
         }
-        _ => (part(Doing::Work, &span.service, None), span.name.clone()),
+        None => (part(Doing::Work, &span.service, None), span.name.clone()),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod check;
+mod claims;
 mod commands;
 mod docs;
 mod expected;

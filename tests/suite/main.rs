@@ -21,6 +21,7 @@ mod harness;
 mod help;
 mod jaeger;
 mod messages;
+mod origins;
 mod rules;
 mod sample;
 mod schemas;

@@ -7,7 +7,7 @@ mod compare;
 mod culprits;
 mod limits;
 mod shape;
-mod significance;
+pub(crate) mod significance;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(super) fn rates(calls: (f64, f64), exposure: (f64, f64), n: (f64, f64), disp
 
 /// Two proportions of `n.0` and `n.1` trials: Fisher's exact test where few succeeded, else the pooled z-test with
 /// continuity correction.
-pub(super) fn proportions(share: (f64, f64), n: (f64, f64)) -> f64 {
+pub(crate) fn proportions(share: (f64, f64), n: (f64, f64)) -> f64 {
     if n.0 < 1.0 || n.1 < 1.0 {
         return 1.0;
     }
@@ -120,7 +120,7 @@ pub(super) fn mann_whitney(base: &Sketch, head: &Sketch, together: f64) -> (f64,
 /// Benjamini and Hochberg (1995): the largest p-value still significant when all of `p_values` were tested and at most
 /// a share `rate` of what is reported may be chance. Zero when none is.
 #[allow(clippy::cast_precision_loss, reason = "counts of tests")]
-pub(super) fn discovery_limit(mut p_values: Vec<f64>, rate: f64) -> f64 {
+pub(crate) fn discovery_limit(mut p_values: Vec<f64>, rate: f64) -> f64 {
     p_values.sort_by(f64::total_cmp);
     let all = p_values.len() as f64;
     let significant = |(i, p): &(usize, f64)| *p <= rate * (*i as f64 + 1.0) / all;

@@ -47,3 +47,29 @@ pub(super) const CENTRAL_SHARE: f64 = 0.5;
 
 /// Most exemplars a finding carries.
 pub(super) const EXEMPLARS: usize = 3;
+
+/// Origins that begin at least this share of the failures of requests from outside are where to look.
+pub(super) const ORIGIN_SHARE: f64 = 0.5;
+
+/// A part of the requests that holds this share of what slow ones take longer is where to look …
+pub(super) const HOLDER_SHARE: f64 = 0.5;
+/// … of at least so many requests that five lie beyond the 95th percentile …
+pub(super) const HOLDER_REQUESTS: f64 = 100.0;
+/// … if slow requests take a millisecond longer: below, nobody notices.
+pub(super) const HOLDER_SECONDS: f64 = 1e-3;
+
+/// Slow is what takes longer than all but this share of a service's calls.
+pub(super) const TAIL_SHARE: f64 = 0.05;
+
+/// A value of an attribute stands apart when its calls fail or are slow twice as often as all others …
+pub(super) const APART_FACTOR: f64 = 2.0;
+/// … and at least 1 % of them fail …
+pub(super) const APART_FAILED: f64 = 0.01;
+/// … or 10 % are among the slowest 5 % of the service.
+pub(super) const APART_SLOW: f64 = 0.1;
+/// Attributes with more values than this tell calls apart and not places.
+pub(super) const APART_VALUES: usize = 20;
+/// Fewer failed or slow calls of a service than this are not worth a test.
+pub(super) const APART_HITS: f64 = 5.0;
+/// Share of reported contrasts that may be chance (Benjamini and Hochberg). Strict, because calls close in time are alike.
+pub(super) const APART_RATE: f64 = 0.01;

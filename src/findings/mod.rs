@@ -5,6 +5,7 @@
 
 mod limits;
 pub mod rules;
+pub(crate) mod suspects;
 mod words;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ mod text;
 mod tidy;
 pub mod toc;
 mod view;
+mod waterfall;
 
 pub use renderer::{IndexContext, Renderer};
 pub use view::Shelf;

@@ -3,7 +3,7 @@
 use crate::diag::Severity;
 use crate::runbook::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,
-    RunbookKind, RunbookState, Step, Text, TraceRef,
+    RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall, WaterfallSpan,
 };
 use crate::spans::{UnixNanos, Weight};
 use crate::topology::{
@@ -163,18 +163,53 @@ fn evidence() -> Evidence {
             omitted: 2,
         },
         tables: vec![table("Calls it makes"), table("Operations it handles")],
-        traces: vec![TraceRef {
-            class: "slow".into(),
-            trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
-            span_id: "b7ad6b7169203331".into(),
-            start: UnixNanos(1_661_274_123_456_000_000),
-            duration_seconds: 1.932,
-            links: vec![("Grafana".into(), "https://grafana.example.com/explore?left={\"q\":1}".into())],
-        }],
+        traces: vec![trace("slow", 1.932)],
+        waterfalls: waterfalls(),
         unknowns: vec![Text::words("17 spans have a parent that is not in the traces.")],
         sources: vec!["tempo://tempo:3200".into()],
         spans_digest: "00112233445566778899aabbccddeeff".into(),
     }
+}
+
+fn trace(class: &str, duration_seconds: f64) -> TraceRef {
+    TraceRef {
+        class: class.into(),
+        trace_id: "0af7651916cd43dd8448eb211c80319c".into(),
+        span_id: "b7ad6b7169203331".into(),
+        start: UnixNanos(1_661_274_123_456_000_000),
+        duration_seconds,
+        links: vec![("Grafana".into(), "https://grafana.example.com/explore?left={\"q\":1}".into())],
+    }
+}
+
+/// A slow request and a normal one: (depth, service, operation, start, duration, on the critical path, failed) in milliseconds.
+fn waterfalls() -> Vec<Waterfall> {
+    type Row = (usize, &'static str, &'static str, f64, f64, f64, bool);
+    let span = |(depth, service, operation, start, duration, critical, failed): Row| WaterfallSpan {
+        depth,
+        service: service.into(),
+        operation: operation.into(),
+        start_seconds: start / 1e3,
+        duration_seconds: duration / 1e3,
+        critical_seconds: critical / 1e3,
+        failed,
+    };
+    let slow: &[Row] = &[
+        (0, "checkoutservice", "hipstershop.CheckoutService/PlaceOrder", 0.0, 1_932.0, 120.0, false),
+        (1, "checkoutservice", "hipstershop.CartService/GetCart", 10.0, 12.0, 12.0, false),
+        (1, "checkoutservice", "hipstershop.ProductCatalogService/GetProduct", 30.0, 1_800.0, 20.0, false),
+        (2, "productcatalogservice", "hipstershop.ProductCatalogService/GetProduct", 40.0, 1_780.0, 1_780.0, false),
+        (1, "checkoutservice", "hipstershop.EmailService/SendOrderConfirmation", 35.0, 900.0, 0.0, true),
+    ];
+    let normal: &[Row] = &[
+        (0, "checkoutservice", "hipstershop.CheckoutService/PlaceOrder", 0.0, 32.0, 20.0, false),
+        (1, "checkoutservice", "hipstershop.CartService/GetCart", 10.0, 12.0, 12.0, false),
+    ];
+    let all = |rows: &[Row]| rows.iter().copied().map(span).collect();
+    vec![
+        Waterfall { trace: trace("slow", 1.932), omitted: 16, spans: all(slow) },
+        Waterfall { trace: trace("typical", 0.032), omitted: 0, spans: all(normal) },
+    ]
 }
 
 /// A second runbook, to link to.
@@ -235,7 +270,13 @@ pub(super) fn hostile(text: &str) -> Runbook {
     evidence.sources = vec![text.into()];
     evidence.spans_digest = text.into();
     evidence.coverage.rejected.insert(text.into(), 1);
-    for trace in &mut evidence.traces {
+    let drawn = evidence.waterfalls.iter_mut().map(|w| {
+        for span in &mut w.spans {
+            (span.service, span.operation) = (text.into(), text.into());
+        }
+        &mut w.trace
+    });
+    for trace in evidence.traces.iter_mut().chain(drawn) {
         trace.class = text.into();
         trace.trace_id = text.into();
         trace.span_id = text.into();

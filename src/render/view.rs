@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::graph;
 use super::text::{Files, ViewText};
-use crate::runbook::{EvidenceTable, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef};
+use super::{graph, waterfall};
+use crate::runbook::{EvidenceTable, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
 use crate::topology::{Coverage, NodeId, Snapshot, Window, query};
 
 /// Root of a page's context.
@@ -163,6 +163,7 @@ struct EvidenceView {
     tables: Vec<TableView>,
     traces: Vec<TraceView>,
     traces_have_links: bool,
+    waterfalls: Vec<WaterfallView>,
     unknowns: Vec<ViewText>,
     sources: Vec<String>,
     spans_digest: String,
@@ -214,6 +215,15 @@ struct TraceView {
     start: String,
     duration_seconds: f64,
     links: Vec<ViewText>,
+}
+
+/// A request drawn as text.
+#[derive(Debug, Serialize)]
+struct WaterfallView {
+    trace: TraceView,
+    column_seconds: f64,
+    text: String,
+    omitted: u64,
 }
 
 /// Ids → file names.
@@ -385,6 +395,7 @@ impl EvidenceView {
             tables: evidence.tables.iter().map(|t| TableView::new(t, files)).collect(),
             traces: evidence.traces.iter().map(TraceView::new).collect(),
             traces_have_links: evidence.traces.iter().any(|t| !t.links.is_empty()),
+            waterfalls: WaterfallView::all(&evidence.waterfalls),
             unknowns: evidence.unknowns.iter().map(|t| ViewText::new(t, files)).collect(),
             sources: evidence.sources.clone(),
             spans_digest: evidence.spans_digest.clone(),
@@ -441,6 +452,18 @@ impl TableView {
             columns: table.columns.clone(),
             rows: table.rows.iter().map(|r| row(&r.cells)).collect(),
         }
+    }
+}
+
+impl WaterfallView {
+    fn all(waterfalls: &[Waterfall]) -> Vec<Self> {
+        let view = |(waterfall, column_seconds): (&Waterfall, f64)| Self {
+            trace: TraceView::new(&waterfall.trace),
+            column_seconds,
+            text: waterfall::draw(waterfall, column_seconds),
+            omitted: waterfall.omitted,
+        };
+        waterfalls.iter().zip(waterfall::scales(waterfalls)).map(view).collect()
     }
 }
 

@@ -7,6 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::cfg::{ServiceConfig, Settings};
 use crate::findings::Finding;
+use crate::findings::suspects::Untold;
+use crate::findings::suspects::below::{Below, Calls};
+use crate::findings::suspects::contrast::{self, Contrast, Respect};
+use crate::findings::suspects::errors::{self, Failures};
+use crate::findings::suspects::latency::{By, Tail, Tails};
 use crate::slo::ObjectiveStatus;
 use crate::spans::SpanKind;
 use crate::topology::query::Graph;
@@ -33,6 +38,9 @@ pub(super) struct Context<'a> {
     /// By node: what every request from outside passes on the way, nearest first.
     passed: BTreeMap<&'a NodeId, Vec<NodeId>>,
     reached: BTreeMap<&'a NodeId, Reached>,
+    calls: Calls<'a>,
+    tails: Tails<'a>,
+    contrasts: Vec<Contrast<'a>>,
 }
 
 /// A service at which requests enter.
@@ -78,6 +86,9 @@ impl<'a> Context<'a> {
             passed,
             graph,
             reached: BTreeMap::new(),
+            calls: Calls::of(snapshot),
+            tails: Tails::of(snapshot),
+            contrasts: contrast::all(snapshot),
         };
         for edge in snapshot.edges.iter().filter(|e| e.source != e.target) {
             context.callers.entry(&edge.target).or_default().push(edge);
@@ -170,6 +181,29 @@ impl<'a> Context<'a> {
     pub(super) fn passed_on_the_way(&self, id: &NodeId) -> Vec<&NodeId> {
         let is_service = |id: &&NodeId| self.snapshot.node(id).is_some_and(|n| n.kind == NodeKind::Service);
         self.passed.get(id).into_iter().flatten().rev().filter(is_service).collect()
+    }
+
+    /// What lies below a node, not going up again.
+    fn below(&self, id: &NodeId) -> Below {
+        self.calls.below(id, self.passed.get(id).map_or(&[], Vec::as_slice))
+    }
+
+    /// Who holds the time of slow requests that touch a node; or why nobody knows.
+    pub(super) fn tail(&self, id: &NodeId, by: By) -> Result<Tail<'a>, Untold> {
+        // Walking the calls is for nothing where there is no evidence.
+        let below = if self.snapshot.requests.is_empty() { Below::default() } else { self.below(id) };
+        self.tails.about(id, &below, by)
+    }
+
+    /// Where the failures of a node begin; or why nobody knows.
+    pub(super) fn failures(&self, id: &NodeId) -> Result<Failures<'a>, Untold> {
+        let below = if self.snapshot.origins.is_empty() { Below::default() } else { self.below(id) };
+        errors::about(self.snapshot, id, &below)
+    }
+
+    /// Versions, places and instances of a service that do worse than the rest, worst first.
+    pub(super) fn contrasts(&self, id: &NodeId, respect: Respect) -> Vec<&Contrast<'a>> {
+        self.contrasts.iter().filter(|c| c.service == id && c.respect == respect).collect()
     }
 
     /// The share of the requests from outside that touch a node, 0..=1, counted trace by trace; `None` where the snapshot

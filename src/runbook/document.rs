@@ -294,6 +294,36 @@ pub struct Diagram {
     pub omitted: usize,
 }
 
+/// One span of a request in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaterfallSpan {
+    /// How deep below the first span.
+    pub depth: usize,
+    /// Which service. Untrusted text.
+    pub service: String,
+    /// Its name. Untrusted text.
+    pub operation: String,
+    /// Seconds after the start of the first span; negative where clocks differ.
+    pub start_seconds: f64,
+    /// Seconds.
+    pub duration_seconds: f64,
+    /// Of which the request waited for this very span, not for one below it.
+    pub critical_seconds: f64,
+    /// Whether it failed.
+    pub failed: bool,
+}
+
+/// What one request looked like: still there when the trace has expired.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waterfall {
+    /// The trace, and why this one.
+    pub trace: TraceRef,
+    /// Spans that are left out, the least important ones.
+    pub omitted: u64,
+    /// Parents first.
+    pub spans: Vec<WaterfallSpan>,
+}
+
 /// What the page's claims rest on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -307,6 +337,8 @@ pub struct Evidence {
     pub tables: Vec<EvidenceTable>,
     /// Traces to open.
     pub traces: Vec<TraceRef>,
+    /// A slow or failed request and a normal one, span by span.
+    pub waterfalls: Vec<Waterfall>,
     /// What this page does not know, one sentence each.
     pub unknowns: Vec<Text>,
     /// Sources of the snapshot, from its provenance.

@@ -31,7 +31,7 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
         summary = summary.and(" ").append(body.first);
     }
     let mut unknowns = body.unknowns;
-    unknowns.extend(item.nodes.iter().flat_map(unknowns::of_node));
+    unknowns.extend(item.nodes.iter().flat_map(|node| unknowns::of_node(context, node)));
     let escalation = escalation(context, item, team);
     if escalation.is_empty() {
         unknowns.push(
@@ -92,6 +92,7 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
             diagram: evidence::diagram(context, &focus),
             tables,
             traces: body.traces,
+            waterfalls: body.waterfalls,
             unknowns,
             ..blank_evidence(context)
         },
@@ -130,6 +131,7 @@ fn blank_evidence(context: &Context<'_>) -> Evidence {
         diagram: Diagram::default(),
         tables: Vec::new(),
         traces: Vec::new(),
+        waterfalls: Vec::new(),
         unknowns: Vec::new(),
         sources: snapshot.provenance.sources.clone(),
         spans_digest: snapshot.provenance.spans_digest.clone(),
@@ -271,6 +273,7 @@ pub(super) fn signposts(page: &Runbook, entry: &Entry) -> Vec<Runbook> {
             diagram: Diagram::default(),
             tables: Vec::new(),
             traces: Vec::new(),
+            waterfalls: Vec::new(),
             unknowns: Vec::new(),
             ..page.evidence.clone()
         },

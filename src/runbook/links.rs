@@ -73,7 +73,7 @@ pub(super) fn explore(links: &LinksConfig, query: &str) -> Option<String> {
 }
 
 /// One exemplar as a trace to open. Half an hour on both sides finds it whatever the trace's length.
-fn trace_ref(links: &LinksConfig, class: &str, exemplar: &Exemplar) -> TraceRef {
+pub(super) fn trace_ref(links: &LinksConfig, class: &str, exemplar: &Exemplar) -> TraceRef {
     const HALF_HOUR_MS: u64 = 30 * 60 * 1000;
     let id = exemplar.trace_id.to_string();
     let start = exemplar.start.0 / 1_000_000;

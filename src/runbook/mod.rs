@@ -4,6 +4,7 @@
 //! Input: snapshot, objective statuses, findings, configuration, ledger. Output: [`Runbook`]s and the new [`Ledger`].
 //! Must not: format numbers, escape, write Markdown, or do IO.
 
+mod apart;
 mod catalogue;
 pub mod cfg;
 mod context;
@@ -21,7 +22,10 @@ mod queries;
 mod quote;
 mod steps;
 mod unknowns;
+mod waterfall;
 
+#[cfg(test)]
+mod suspects_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -29,7 +33,7 @@ mod wording_tests;
 
 pub use document::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,
-    RunbookKind, RunbookState, Section, Step, Text, TraceRef,
+    RunbookKind, RunbookState, Section, Step, Text, TraceRef, Waterfall, WaterfallSpan,
 };
 pub use ledger::{Entry, EntryState, Ledger, LedgerError, VERSION as LEDGER_VERSION};
 pub use plan::{Plan, plan};

@@ -125,6 +125,16 @@ pub(super) fn made(caller: &Target<'_>, more: &str) -> String {
     select(&format!("{} && (kind = client || kind = producer) && {more}", resource(caller)))
 }
 
+/// Conditions that select the spans of one operation, whatever their kind. Names were normalised: where an id stood in one,
+/// anything fits; what collects the rest has no name.
+pub(super) fn named(target: &Target<'_>, operation: &str) -> String {
+    let pattern = operation.replace("{id}", "*").replace("{secret}", "*");
+    match operation {
+        "(other)" => resource(target),
+        _ => format!("{} && {}", resource(target), fits("name", &pattern, EQ)),
+    }
+}
+
 /// `{ … }`
 pub(super) fn select(conditions: &str) -> String {
     format!("{{ {conditions} }}")

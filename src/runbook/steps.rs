@@ -5,17 +5,25 @@
 
 use super::cfg::StepConfig;
 use super::context::{Context, Target};
-use super::document::{Piece, Step, Text};
+use super::document::{Piece, Step, Text, TraceRef, Waterfall};
 use super::impact::name_of;
-use super::phrase::{count, nanos, quantiles, window};
-use super::quote::label;
+use super::phrase::{count, quantiles, window};
 use super::{links, queries};
-use crate::topology::{Edge, Exemplar, Node, Sketch};
+use crate::topology::Edge;
 
 /// Edges with less than this share of the time or the errors get no step of their own.
 pub(super) const WORTH_A_STEP: f64 = 0.05;
 /// Most edges with a step of their own.
 const EDGES: usize = 5;
+
+/// Most steps of a diagnosis before those the team wrote: who reads more in the night?
+const MOST: usize = 12;
+
+/// Adds what is good to have, most useful first, as long as there is room for it and for one more.
+pub(super) fn fill_up(diagnosis: &mut Vec<Step>, more: impl IntoIterator<Item = Option<Step>>) {
+    let room = (MOST - 1).saturating_sub(diagnosis.len());
+    diagnosis.extend(more.into_iter().flatten().take(room));
+}
 
 /// A TraceQL query to paste, with a link that runs it where Grafana is configured.
 pub(super) fn traceql(context: &Context<'_>, title: Text, query: String) -> Step {
@@ -49,61 +57,24 @@ pub(super) fn what_changed(target: &Target<'_>) -> Step {
     }
 }
 
-/// Attributes by which a node may be split, most telling first, and what it means when one value stands out.
-const SPREAD: &[(&str, &str)] = &[
-    ("service.version", "One version apart: the release is the cause, roll it back."),
-    ("cloud.region", "One region apart: take it out of rotation before looking further."),
-    ("cloud.availability_zone", "One zone apart: look at that zone's network and nodes."),
-    ("deployment.environment.name", "Several environments send under one name: make sure you look at the right one."),
-    ("k8s.pod.name", "One pod apart: it or its node is ill, the service is not."),
-    ("host.name", "One host apart: look at that host."),
-    ("service.instance.id", "One instance apart: it is ill, the service is not."),
-];
-
-/// Whether one version, region or instance stands out, where more than one was seen. `measure` is the TraceQL function.
-pub(super) fn spread(context: &Context<'_>, target: &Target<'_>, measure: &str) -> Option<Step> {
-    const VALUES: usize = 4;
-    let node = target.node?;
-    let split: Vec<_> = SPREAD.iter().filter(|(key, _)| distinct(node, key) > 1).take(3).collect();
-    let (first, _) = split.first()?;
-    let query = format!("{} | {measure} by (resource.{first})", queries::select(&queries::handled(context, target)));
-    let mut step = traceql(context, Text::words("See whether one version, place or instance stands out"), query);
-    let (mut seen, mut meanings) = (Text::words("Spans seen by "), Text::default());
-    for (i, (key, meaning)) in split.iter().enumerate() {
-        seen = seen.and(if i == 0 { "" } else { "; by " }).code(*key).and(": ");
-        let mut values: Vec<_> = node.attributes.get(*key).into_iter().flatten().collect();
-        values.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let total: u64 = values.iter().fold(0, |sum, (_, n)| sum.saturating_add(**n));
-        for (j, (value, n)) in values.iter().take(VALUES).enumerate() {
-            #[allow(clippy::cast_precision_loss, reason = "a share for display")]
-            let share = **n as f64 / total.max(1) as f64;
-            seen = seen.and(if j == 0 { "" } else { ", " }).code(label(value)).and(" ").ratio(share);
-        }
-        if values.len() > VALUES {
-            seen = seen.and(" and more");
-        }
-        meanings = meanings.and(if i == 0 { "" } else { " " }).and(*meaning);
-    }
-    step.detail = step.detail.append(seen).and(".");
-    step.expect = Text::words("About the same for every value.");
-    step.otherwise = meanings;
-    Some(step)
-}
-
-fn distinct(node: &Node, key: &str) -> usize {
-    node.attributes.get(key).map_or(0, std::collections::BTreeMap::len)
-}
-
-/// Open an ill trace beside a typical one.
-pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str) -> Option<Step> {
+/// Open an ill trace beside a typical one: those that the page shows span by span, where it shows any.
+pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str, shown: &[Waterfall]) -> Option<Step> {
     let exemplars = &target.node?.handled.exemplars;
+    let links = &context.settings.links;
     let ill = if class == "failed" { exemplars.failed.first() } else { exemplars.slow.first() };
-    let ill = ill?;
-    let word = if class == "failed" { "Failed" } else { "Slowest" };
-    let detail = one(context, Text::default(), word, ill);
+    let ill = match shown.first() {
+        Some(waterfall) => waterfall.trace.clone(),
+        None => links::trace_ref(links, class, ill?),
+    };
     let median = target.node?.handled.durations.quantile(0.5).unwrap_or(0.0);
-    let detail = match exemplars.nearest_typical(median) {
-        Some(typical) => one(context, detail.and("; "), "typical", typical),
+    let typical = match shown.get(1) {
+        Some(waterfall) => Some(waterfall.trace.clone()),
+        None => exemplars.nearest_typical(median).map(|e| links::trace_ref(links, "typical", e)),
+    };
+    let word = if class == "failed" { "Failed" } else { "Slowest" };
+    let detail = one(Text::default(), word, &ill);
+    let detail = match &typical {
+        Some(typical) => one(detail.and("; "), "typical", typical),
         None => detail,
     };
     let expect = match class {
@@ -112,12 +83,17 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
             "The same calls in both. The span that is much longer than in the typical trace, and whose own calls are not, is where the time goes."
         }
     };
+    let expired = if shown.is_empty() {
+        ". Traces expire; more are listed under Evidence."
+    } else {
+        ". Traces expire; what these looked like is shown under Evidence."
+    };
     Some(Step {
         title: Text::words(format!(
             "Open {} trace and a typical one side by side",
             if class == "failed" { "a failed" } else { "the slowest" }
         )),
-        detail: detail.and(". Traces expire; more are listed under Evidence."),
+        detail: detail.and(expired),
         expect: Text::words(expect),
         otherwise: Text::words(
             "Calls that only one of them has: retries, a cache miss, or another path through the code. Compare their attributes.",
@@ -126,19 +102,11 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
     })
 }
 
-fn one(context: &Context<'_>, text: Text, word: &str, exemplar: &Exemplar) -> Text {
-    let exemplars = crate::topology::Exemplars { typical: vec![exemplar.clone()], ..Default::default() };
-    let refs = links::traces(&context.settings.links, &exemplars, &Sketch::default(), &["typical"]);
-    #[allow(clippy::cast_precision_loss, reason = "for display")]
-    let mut text = text
-        .and(format!("{word} trace: "))
-        .code(exemplar.trace_id.to_string())
-        .and(" (")
-        .piece(nanos(exemplar.duration_ns as f64));
-    for (name, url) in refs.into_iter().flat_map(|r| r.links) {
-        text = text.and(", ").piece(Piece::Link(name, url));
-    }
-    text.and(")")
+fn one(text: Text, word: &str, trace: &TraceRef) -> Text {
+    let text = text.and(format!("{word} trace: ")).code(&trace.trace_id).and(" (").duration(trace.duration_seconds);
+    let link =
+        |text: Text, (name, url): &(String, String)| text.and(", ").piece(Piece::Link(name.clone(), url.clone()));
+    trace.links.iter().fold(text, link).and(")")
 }
 
 /// One outgoing call with its share of what the service spends or fails.
@@ -199,7 +167,13 @@ pub(super) fn see(context: &Context<'_>, edge: &Edge, kinds: &[&str]) -> Text {
 pub(super) fn both_sides(context: &Context<'_>, edge: &Edge) -> Text {
     let mut text = Text::default();
     if let Some(client) = quantiles(&edge.client) {
-        text = text.and("The caller waits ").append(client).and(" (n ").piece(count(edge.client.n())).and(").");
+        text = text
+            .code(name_of(context, &edge.source))
+            .and(" waits ")
+            .append(client)
+            .and(" (n ")
+            .piece(count(edge.client.n()))
+            .and(").");
     }
     let callee = name_of(context, &edge.target);
     match quantiles(&edge.server) {

@@ -340,6 +340,13 @@ pub(super) fn dump(page: &Runbook) -> String {
     for t in &page.evidence.traces {
         out.push_str(&format!("trace {} {} {}s\n", t.class, t.trace_id, t.duration_seconds));
     }
+    for w in &page.evidence.waterfalls {
+        out.push_str(&format!("waterfall {} {} omitted {}\n", w.trace.class, w.trace.trace_id, w.omitted));
+        for span in &w.spans {
+            let indent = "  ".repeat(span.depth + 1);
+            out.push_str(&format!("{indent}{span:?}\n"));
+        }
+    }
     for text in &page.evidence.unknowns {
         out.push_str(&format!("unknown: {}\n", words(text)));
     }

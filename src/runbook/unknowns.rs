@@ -2,8 +2,10 @@
 
 use super::context::{Context, Target};
 use super::document::{Piece, Text};
-use super::phrase::count;
-use crate::topology::{NodeKind, SnapshotKind};
+use super::phrase::{count, items};
+use super::quote::label;
+use crate::spans::Weight;
+use crate::topology::{Instance, NodeKind, SnapshotKind};
 
 /// A window shorter than this (seconds) shows no daily peak.
 const SHORT_WINDOW: f64 = 3_600.0;
@@ -11,6 +13,9 @@ const SHORT_WINDOW: f64 = 3_600.0;
 const FEW: u64 = 1_000;
 /// With fewer than this, all may lie below the true p99: 0.99^298 is still above 5 %.
 const BOUNDED: u64 = 299;
+
+/// From this share on, calls that do not say where they were handled may hide who stands apart.
+const NAMELESS: f64 = 0.05;
 
 /// Gaps of the whole snapshot that bear on every page.
 pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
@@ -80,7 +85,7 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
 }
 
 /// Gaps of one node.
-pub(super) fn of_node(target: &Target<'_>) -> Vec<Text> {
+pub(super) fn of_node(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
     let mut out = Vec::new();
     let Some(node) = target.node else {
         out.push(
@@ -94,6 +99,8 @@ pub(super) fn of_node(target: &Target<'_>) -> Vec<Text> {
         let text = Text::default().code(target.label());
         out.push(text.and(" sends no spans of its own: all figures are what its callers saw."));
     }
+    out.extend(nameless(context, target));
+    out.extend(endless(context, target));
     if node.handled.durations.n() > 0 && node.handled.durations.n() < FEW {
         let text = Text::words("p99 figures rest on few spans (n ").piece(count(node.handled.durations.n()));
         out.push(text.and(if node.handled.durations.n() < BOUNDED {
@@ -103,4 +110,29 @@ pub(super) fn of_node(target: &Target<'_>) -> Vec<Text> {
         }));
     }
     out
+}
+
+/// Calls that do not say where they were handled.
+fn nameless(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+    let own = || context.snapshot.instances.iter().filter(|i| i.service == target.id);
+    let sum = |calls: Weight, instance: &Instance| calls + instance.calls;
+    let all = own().fold(Weight::ZERO, sum);
+    let share = own().filter(|i| i.attributes.is_empty()).fold(Weight::ZERO, sum).ratio_of(all);
+    (!all.is_zero() && share >= NAMELESS).then(|| {
+        Text::words("Whether one version, place or instance of ")
+            .code(target.label())
+            .and(" does worse: ")
+            .ratio(share.min(1.0))
+            .and(" of its calls do not say which handled them.")
+    })
+}
+
+/// Operations with more steps than are told apart.
+fn endless(context: &Context<'_>, target: &Target<'_>) -> Option<Text> {
+    let mut beyond = context.snapshot.operations_of(&target.id).filter(|o| o.flow.beyond);
+    let first = beyond.next()?;
+    let text = Text::words("In which order ").code(label(&first.name)).and(" does things");
+    let more = beyond.count();
+    let text = if more > 0 { text.and(", and ").piece(items(more)).and(" more operations") } else { text };
+    Some(text.and(": there are more steps than are told apart."))
 }

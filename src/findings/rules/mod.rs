@@ -9,6 +9,8 @@ mod coverage_partial;
 mod coverage_rejected;
 mod coverage_unpaired;
 mod error_hotspot;
+mod error_origin;
+mod instance_apart;
 mod network_gap;
 mod objective;
 mod objective_breached;
@@ -19,6 +21,7 @@ mod retry_or_n_plus_one;
 mod sampling_not_adjustable;
 mod single_point_of_failure;
 mod slow_dependency;
+mod tail_holder;
 #[cfg(test)]
 mod tests;
 mod unknown_service;
@@ -27,6 +30,7 @@ use std::collections::BTreeMap;
 
 use super::{Facts, Finding, limits, words};
 use crate::diag::Severity;
+use crate::slo::{ObjectiveState, Sli};
 use crate::topology::{Edge, Exemplar, NodeId};
 
 /// A rule: its code, one line of explanation, and a pure function.
@@ -51,6 +55,8 @@ pub static RULES: &[&Rule] = &[
     &coverage_rejected::RULE,
     &coverage_unpaired::RULE,
     &error_hotspot::RULE,
+    &error_origin::RULE,
+    &instance_apart::RULE,
     &network_gap::RULE,
     &objective_breached::RULE,
     &objective_no_data::RULE,
@@ -60,12 +66,22 @@ pub static RULES: &[&Rule] = &[
     &sampling_not_adjustable::RULE,
     &single_point_of_failure::RULE,
     &slow_dependency::RULE,
+    &tail_holder::RULE,
     &unknown_service::RULE,
 ];
 
 /// The first few.
 fn take(exemplars: &[Exemplar]) -> Vec<Exemplar> {
     exemplars.iter().take(limits::EXEMPLARS).cloned().collect()
+}
+
+/// Whether a service misses one of its latency objectives.
+fn misses_latency(facts: &Facts<'_>, service: &NodeId) -> bool {
+    facts.objectives.iter().any(|s| {
+        s.service == *service
+            && s.state == ObjectiveState::Breached
+            && matches!(s.objective.sli, Sli::Latency { .. } | Sli::LatencyMean)
+    })
 }
 
 /// A finding about an edge, with its slowest exemplars.

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, Severity, edge_finding};
+use super::{Rule, Severity, edge_finding, misses_latency};
 use crate::findings::{Facts, Finding, limits, words};
-use crate::slo::{ObjectiveState, Sli};
-use crate::topology::{EdgeKind, NodeId};
+use crate::topology::EdgeKind;
 
 pub(super) static RULE: Rule = Rule {
     code: "slow-dependency",
@@ -50,12 +49,4 @@ fn apply(facts: &Facts<'_>) -> Vec<Finding> {
             Some(edge_finding(RULE.code, severity, edge, message, context))
         })
         .collect()
-}
-
-fn misses_latency(facts: &Facts<'_>, service: &NodeId) -> bool {
-    facts.objectives.iter().any(|s| {
-        s.service == *service
-            && s.state == ObjectiveState::Breached
-            && matches!(s.objective.sli, Sli::Latency { .. } | Sli::LatencyMean)
-    })
 }

@@ -194,9 +194,59 @@ fn what_was_not_seen_is_told() {
     assert_eq!(mixed.severity, Severity::Warning);
 }
 
+/// Requests to `GET /` of `api`: 190 of 10 ms and 10 of 200 ms, which wait for `cart`.
+fn with_evidence() -> Snapshot {
+    let mut slow = quiet();
+    let bands = |n: u64, s: u64| {
+        let (normal, tail) = (crate::topology::band(10_000_000), crate::topology::band(200_000_000));
+        format!("{normal}:{n} {tail}:{s}")
+    };
+    let part = |service: &str, n: u64, s: u64| {
+        let time = bands(190 * n * 1_000_000, 10 * s * 1_000_000);
+        serde_json::json!({"part": "work", "service": service, "operation": "Get", "time": time})
+    };
+    slow.requests = vec![
+        serde_json::from_value(serde_json::json!({
+            "service": "api", "kind": "server", "operation": "GET /", "calls": bands(190, 10),
+            "time": bands(1_900_000_000, 2_000_000_000), "parts": [part("cart", 4, 150), part("api", 6, 50)],
+            "nodes": {"api": "200", "cart": "200"},
+        }))
+        .unwrap(),
+    ];
+    slow.coverage.entry_traces = Weight::whole(200);
+    let origin = |service: &str, name: &str, n: u64| {
+        serde_json::json!({
+            "kind": "failed", "service": service, "operation": name, "n": n, "calls": n.to_string(),
+            "reached_entry": n.to_string(),
+        })
+    };
+    let origins = serde_json::json!([origin("api", "GET /", 5), origin("cart", "Get", 25)]);
+    slow.origins = serde_json::from_value(origins).unwrap();
+    slow
+}
+
+#[test]
+fn who_holds_the_tail_and_where_failures_begin_is_told_as_it_matters() {
+    let slow = with_evidence();
+    let of = |snapshot: &Snapshot, code: &str| {
+        let found = found(snapshot, &[]).into_iter().filter(|f| f.code == code);
+        found.map(|f| (f.subject.0, f.severity, f.message)).collect::<Vec<_>>()
+    };
+    let holder = "the slowest 10 of 200 requests to `GET /` of `api` take 190 ms longer than normal ones; 77 % of that is work of `cart` itself, mostly in `Get`";
+    assert_eq!(of(&slow, "tail-holder"), [("cart".to_owned(), Severity::Info, holder.to_owned())]);
+    let begin =
+        "83 % of the failures that reach a request from outside begin at `Get` of `cart` (n = 25): it fails by itself";
+    assert_eq!(of(&slow, "error-origin"), [("cart".to_owned(), Severity::Warning, begin.to_owned())]);
+    let mut rarely = slow.clone();
+    rarely.coverage.entry_traces = Weight::whole(100_000);
+    assert_eq!(of(&rarely, "error-origin")[0].1, Severity::Info, "three in ten thousand fail");
+    rarely.origins.iter_mut().for_each(|o| o.n = 19);
+    assert_eq!(of(&rarely, "error-origin"), []);
+}
+
 #[test]
 fn no_context_value_is_nan_and_no_rule_needs_traffic() {
-    for snapshot in [snapshot(Vec::new(), Vec::new(), Vec::new()), quiet()] {
+    for snapshot in [snapshot(Vec::new(), Vec::new(), Vec::new()), quiet(), with_evidence()] {
         for finding in found(&snapshot, &[]) {
             assert!(finding.context.values().all(|v| v.is_finite()), "{finding:?}");
         }

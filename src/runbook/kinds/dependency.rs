@@ -92,6 +92,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
             evidence::dependencies(context, target),
         ],
         traces: traces(context, target, &callers),
+        waterfalls: Vec::new(),
         unknowns,
     }
 }

@@ -1,6 +1,7 @@
 //! A service fails.
 
-use super::{Body, HOLD, Item};
+use super::{Body, HOLD, Item, origins};
+use crate::findings::suspects::contrast::Respect;
 use crate::runbook::context::{Context, Target};
 use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
@@ -9,10 +10,12 @@ use crate::runbook::packs::{self, Page};
 use crate::runbook::phrase::{bad_side, count, error_class, headline, main_objective, meaning, state, value};
 use crate::runbook::quote::label;
 use crate::runbook::steps::{self, Share};
-use crate::runbook::{links, queries};
+use crate::runbook::{apart, links, queries, waterfall};
 use crate::slo::{ObjectiveStatus, Sli};
-use crate::topology::{EdgeKind, Operation};
+use crate::topology::{EdgeKind, Operation, SummaryClass};
 
+/// Most suspects with a step of their own.
+const SUSPECTS: usize = 3;
 const RUNBOOKS: &[&str] = &["errors", "dependency", "pipeline", "latency"];
 
 pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
@@ -21,31 +24,56 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let (shares, own) = steps::error_shares(context, target);
     let shares: Vec<Share<'_>> = shares.into_iter().filter(|s| s.share > 0.0).collect();
     let state = state(&item.statuses);
+    let breached = state == RunbookState::Breached;
     let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
-    let worth = own.filter(|own| *own > 0.0 && (own_first || *own >= steps::WORTH_A_STEP));
-    let mut own_steps: Vec<Step> = worth.map(|own| own_errors(context, target, own)).into_iter().collect();
-    own_steps.extend(packs.look);
     let mut how = classes(context, target);
-    let mut suspects: Vec<Step> = shares.iter().map(|s| call(context, target, s)).collect();
+    let failures = context.failures(&target.id);
+    let begin = failures.as_ref().ok().filter(|f| !f.suspects.is_empty());
+    let (mut suspects, how_first): (Vec<Step>, bool) = match begin {
+        Some(failures) => {
+            let worth = failures.suspects.iter().filter(|s| s.share >= steps::WORTH_A_STEP).take(SUSPECTS);
+            let steps = worth.map(|s| origins::step(context, target, s, breached));
+            (steps.chain(packs.look).collect(), false)
+        }
+        None => {
+            let worth = own.filter(|own| *own > 0.0 && (own_first || *own >= steps::WORTH_A_STEP));
+            let mut own_steps: Vec<Step> = worth.map(|own| own_errors(context, target, own)).into_iter().collect();
+            own_steps.extend(packs.look);
+            let mut calls: Vec<Step> = shares.iter().map(|s| call(context, target, s)).collect();
+            let none = calls.is_empty();
+            calls.splice(if own_first { 0..0 } else { calls.len()..calls.len() }, own_steps);
+            (calls, own_first || none)
+        }
+    };
+    let apart = apart::stands_out(context, target, Respect::Failing);
     let mut diagnosis = Vec::new();
-    if state == RunbookState::Breached && own.is_some() {
+    if breached && own.is_some() {
         // That it fails is known; how, or where, is what helps.
-        diagnosis.extend(if own_first || suspects.is_empty() { how.take() } else { Some(suspects.remove(0)) });
+        diagnosis.extend(if how_first || suspects.is_empty() { how.take() } else { Some(suspects.remove(0)) });
     }
-    diagnosis.extend([
-        confirm(context, item, state == RunbookState::Breached),
-        metrics(item),
-        steps::what_changed(target),
-    ]);
+    let mut spread = match apart {
+        Some(step) if breached => {
+            diagnosis.push(step);
+            None
+        }
+        Some(step) => Some(step),
+        None => apart::spread(context, target, "rate()"),
+    };
+    diagnosis.extend([confirm(context, item, breached), metrics(item), steps::what_changed(target)]);
     diagnosis.extend(packs.changed);
-    diagnosis.extend(how);
-    diagnosis.extend(operations(context, target));
-    suspects.splice(if own_first { 0..0 } else { suspects.len()..suspects.len() }, own_steps);
+    // Where it is known where failures begin, how they look further up is good to know but no more.
+    let mut looks = [how, operations(context, target)];
+    if begin.is_none() {
+        diagnosis.extend(looks.iter_mut().filter_map(Option::take));
+    }
     diagnosis.append(&mut suspects);
     diagnosis.extend(calls(context, target).filter(|_| own.is_none()));
-    diagnosis.extend(callers(context, target));
-    diagnosis.extend(steps::spread(context, target, "rate()"));
-    diagnosis.extend(steps::open_trace(context, target, "failed"));
+    diagnosis.extend(failures.as_ref().ok().and_then(|f| origins::unseen(context, target, f)));
+    let coped = failures.as_ref().ok().and_then(|f| origins::coped(context, f));
+    diagnosis.extend(spread.take_if(|_| begin.is_none()));
+    steps::fill_up(&mut diagnosis, looks.into_iter().chain([spread, callers(context, target), coped]));
+    let waterfalls = waterfall::pair(context, target, SummaryClass::Failed);
+    diagnosis.extend(steps::open_trace(context, target, "failed", &waterfalls));
 
     let mut unknowns = Vec::new();
     if item.statuses.is_empty() {
@@ -58,12 +86,17 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     if target.handled().is_some_and(|s| s.errors.is_zero()) {
         unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet."));
     }
+    unknowns.extend(failures.as_ref().err().and_then(|why| origins::unknown(*why)));
     unknowns.extend(packs.unknowns);
+    let first = match begin.map(|failures| origins::first(context, target, failures)) {
+        Some(text) => text,
+        None => first(context, target, &shares, own),
+    };
     Body {
         title: Text::default().code(target.label()).and(" fails"),
         state,
         headline: headline(&item.statuses, target),
-        first: first(context, target, &shares, own),
+        first,
         trigger: super::trigger(
             item,
             Text::words("Error rate of ").code(target.label()).and(" is above its objective"),
@@ -74,6 +107,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         remediation: packs.fix,
         verification: verification(context, item),
         tables: vec![
+            begin.and_then(|failures| origins::table(context, target, failures)),
             target.handled().and_then(|s| evidence::error_classes(&s.error_classes, s.errors)),
             evidence::dimensions(context, target),
             evidence::operations(context, target, Order::Errors),
@@ -83,6 +117,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         traces: target.node.map_or_else(Vec::new, |n| {
             links::traces(&context.settings.links, &n.handled.exemplars, &n.handled.durations, &["failed", "typical"])
         }),
+        waterfalls,
         unknowns,
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Body, HOLD, Item};
+use super::{Body, HOLD, Item, tail};
+use crate::findings::suspects::Place;
+use crate::findings::suspects::contrast::Respect;
+use crate::findings::suspects::latency::Suspect;
 use crate::runbook::context::{Context, Target};
 use crate::runbook::document::{Piece, RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
@@ -11,11 +14,9 @@ use crate::runbook::packs::{self, Page};
 use crate::runbook::phrase::{bad_side, count, headline, main_objective, nanos, quantiles, sli, state};
 use crate::runbook::quote::label;
 use crate::runbook::steps::{self, Share};
-use crate::runbook::{links, queries};
+use crate::runbook::{apart, links, queries, waterfall};
 use crate::slo::{ObjectiveStatus, Sli};
-use crate::topology::{Edge, EdgeKind, NodeId};
-
-const RUNBOOKS: &[&str] = &["latency", "dependency", "pipeline", "errors"];
+use crate::topology::{Edge, EdgeKind, NodeId, SummaryClass};
 
 pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let target = &item.target;
@@ -24,33 +25,47 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     let state = state(&item.statuses);
     let breached = state == RunbookState::Breached;
     let gap = worst_gap(context, target).filter(|_| !breached);
-    // Evidence decides whether the callees or the service itself come first.
-    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
-    let worth = own.filter(|own| own_first || *own >= steps::WORTH_A_STEP);
-    let mut own_steps: Vec<Step> = worth.map(|own| own_work(context, target, own)).into_iter().collect();
-    own_steps.extend(packs.look);
-    let mut suspects: Vec<Step> = shares.iter().map(|share| call(context, target, share, breached)).collect();
-    suspects.splice(if own_first { 0..0 } else { suspects.len()..suspects.len() }, own_steps);
-
-    let mut way = on_the_way(context, target);
+    let tail = tail::of(context, item);
+    let seen = tail.as_ref().ok();
+    let known: Vec<&Suspect<'_>> = seen.map(tail::worth).unwrap_or_default();
+    let known_first = known.first().copied();
+    let mut suspects: Vec<Step> = match seen.filter(|_| known_first.is_some()) {
+        Some(tail) => known.iter().map(|s| tail::step(context, target, tail, s, breached)).chain(packs.look).collect(),
+        None => by_shares(context, target, (&shares, own), breached, packs.look),
+    };
+    let apart = apart::stands_out(context, target, Respect::Slow);
+    let mut way = on_the_way(context, target).filter(|_| known.iter().all(|s| s.place != Place::Way));
     let mut diagnosis = Vec::new();
     if breached && own.is_some() && !suspects.is_empty() {
         // That it is slow is known; where it is slow is what helps.
         diagnosis.push(suspects.remove(0));
     } else if gap.is_some() {
-        diagnosis.extend(way.take());
+        let way_first = known_first.is_some_and(|s| s.place == Place::Way) && !suspects.is_empty();
+        diagnosis.extend(if way_first { Some(suspects.remove(0)) } else { way.take() });
     }
+    let mut spread = match apart {
+        Some(step) if breached => {
+            diagnosis.push(step);
+            None
+        }
+        Some(step) => Some(step),
+        None => apart::spread(context, target, "quantile_over_time(duration, .99)"),
+    };
     diagnosis.push(confirm(context, item, breached));
     if let Some(main) = main_objective(&item.statuses) {
         diagnosis.push(metrics(target, main));
     }
     diagnosis.push(steps::what_changed(target));
     diagnosis.extend(packs.changed);
-    diagnosis.extend(operations(context, target));
+    let mut operations = operations(context, target);
+    diagnosis.extend(operations.take_if(|_| known_first.is_none()));
     diagnosis.extend(way);
     diagnosis.append(&mut suspects);
-    diagnosis.extend(steps::spread(context, target, "quantile_over_time(duration, .99)"));
-    diagnosis.extend(steps::open_trace(context, target, "slow"));
+    diagnosis.extend(spread.take_if(|_| known_first.is_none()));
+    let elsewhere = seen.and_then(|tail| tail::elsewhere(context, target, tail));
+    steps::fill_up(&mut diagnosis, [operations, elsewhere, spread]);
+    let waterfalls = waterfall::pair(context, target, SummaryClass::Slow);
+    diagnosis.extend(steps::open_trace(context, target, "slow", &waterfalls));
 
     let mut unknowns = Vec::new();
     if item.statuses.is_empty() {
@@ -60,12 +75,19 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
                 .and(": what counts as slow is undecided."),
         );
     }
+    unknowns.extend(tail::unknown(target, &tail).filter(|_| target.handled().is_some()));
     if context.callees(&target.id).iter().any(|e| e.kind == EdgeKind::Messaging) {
         unknowns.push(Text::words(
-            "Work handed over to topics goes on after the request: it is not part of the time shares above.",
+            "Work handed over to topics goes on after the request: it is not part of the times above.",
         ));
     }
     unknowns.extend(packs.unknowns);
+    let mut table = seen.and_then(|tail| tail::table(context, target, tail));
+    let first = match seen.zip(known_first) {
+        Some((tail, suspect)) => tail::first(context, target, tail, suspect),
+        None if gap.is_some() => Text::words("Look first at the way to ").code(target.label()).and(WAY),
+        None => first(context, target, &shares, own),
+    };
     Body {
         title: Text::default().code(target.label()).and(" is slow"),
         state,
@@ -73,10 +95,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
             Some(edge) => headline(&item.statuses, target).and(" ").append(waits(context, target, edge)),
             None => headline(&item.statuses, target),
         },
-        first: match gap {
-            Some(_) => Text::words("Look first at the way to ").code(target.label()).and(WAY),
-            None => first(context, target, &shares, own),
-        },
+        first,
         trigger: super::trigger(item, Text::words("Latency of ").code(target.label()).and(" is above its objective")),
         trigger_detail: super::objectives(context, item, |s| alert(target, s)),
         impact: impact(context, target),
@@ -84,15 +103,36 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         remediation: packs.fix,
         verification: verification(context, item),
         tables: vec![
+            table.take_if(|_| known_first.is_some()),
             evidence::operations(context, target, Order::Time),
+            table,
             evidence::dependencies(context, target),
             evidence::callers(context, target),
         ],
         traces: target.node.map_or_else(Vec::new, |n| {
             links::traces(&context.settings.links, &n.handled.exemplars, &n.handled.durations, &["slow", "typical"])
         }),
+        waterfalls,
         unknowns,
     }
+}
+
+/// Without critical paths: calls by their share of the time, the service itself where it is what no call explains.
+fn by_shares(
+    context: &Context<'_>,
+    target: &Target<'_>,
+    (shares, own): (&[Share<'_>], Option<f64>),
+    breached: bool,
+    look: Vec<Step>,
+) -> Vec<Step> {
+    // Evidence decides whether the callees or the service itself come first.
+    let own_first = own.is_some_and(|own| shares.first().is_none_or(|s| own > s.share));
+    let worth = own.filter(|own| own_first || *own >= steps::WORTH_A_STEP);
+    let mut own_steps: Vec<Step> = worth.map(|own| own_work(context, target, own)).into_iter().collect();
+    own_steps.extend(look);
+    let mut suspects: Vec<Step> = shares.iter().map(|share| call(context, share, breached)).collect();
+    suspects.splice(if own_first { 0..0 } else { suspects.len()..suspects.len() }, own_steps);
+    suspects
 }
 
 /// What can be in the way.
@@ -270,49 +310,11 @@ fn on_the_way(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
     Some(step)
 }
 
-fn call(context: &Context<'_>, target: &Target<'_>, share: &Share<'_>, breached: bool) -> Step {
-    let edge = share.edge;
-    let callee = context.target(&edge.target);
-    let p99 = edge.latency().quantile(0.99).unwrap_or(0.0) / 1e9;
-    let query = queries::edge(target, &callee, &format!("duration > {}", queries::duration(p99)));
-    let verb = if edge.kind == EdgeKind::Messaging { "publishing to " } else { "calls to " };
-    let title = Text::words("Check the ")
-        .and(verb)
-        .code(callee.label())
-        .and(": ")
-        .ratio(share.share.min(1.0))
-        .and(" of the time");
-    let mut step = steps::traceql(context, title, query);
-    step.detail = step.detail.append(steps::both_sides(context, edge));
-    let callee = || Text::default().code(callee.label());
-    let next = steps::see(context, edge, RUNBOOKS);
-    let cause = match steps::gap_share(edge) {
-        Some(gap) if gap >= 0.5 => Text::words("most of the waiting (")
-            .ratio(gap)
-            .and(") passes between the two, so look at the network, the connection pool of the caller and the load of ")
-            .append(callee())
-            .and(" before its code; then ")
-            .append(next),
-        Some(gap) => Text::words("most of the waiting is spent in ")
-            .append(callee())
-            .and(", only ")
-            .ratio(gap)
-            .and(" between the two; ")
-            .append(next),
-        None => Text::words("it is slow or hard to reach; ").append(next),
-    };
-    // In a window that was too slow, its own p99 is no measure of what is good.
-    if breached {
-        step.expect = Text::words("The query finds calls slower than the p99 of the window, ").duration(p99);
-        step.expect =
-            std::mem::take(&mut step.expect).and(". None is no all-clear: in that window the target was missed.");
-        step.otherwise = Text::words("Some: it got worse since. In either case ").append(cause);
-    } else {
-        step.expect =
-            Text::words("Hardly any: the query finds calls slower than the p99 of this page, ").duration(p99).and(".");
-        step.otherwise = Text::words("Many: ").append(cause);
-    }
-    step
+fn call(context: &Context<'_>, share: &Share<'_>, breached: bool) -> Step {
+    let callee = name_of(context, &share.edge.target);
+    let verb = if share.edge.kind == EdgeKind::Messaging { "publishing to " } else { "calls to " };
+    let title = Text::words("Check the ").and(verb).code(callee).and(": ").ratio(share.share.min(1.0));
+    tail::call(context, share.edge, title.and(" of the time"), Text::default(), breached)
 }
 
 fn own_work(context: &Context<'_>, target: &Target<'_>, own: f64) -> Step {

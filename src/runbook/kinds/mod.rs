@@ -5,14 +5,16 @@
 mod dependency;
 mod errors;
 mod latency;
+mod origins;
 mod pipeline;
 mod scenario;
+mod tail;
 
 pub(super) use scenario::KINDS as SCENARIO_KINDS;
 
 use super::cfg::{Pin, ScenarioConfig};
 use super::context::{Context, Target};
-use super::document::{EvidenceTable, Piece, RunbookKind, RunbookState, Step, Text, TraceRef};
+use super::document::{EvidenceTable, Piece, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
 use crate::slo::ObjectiveStatus;
 
 /// A runbook that exists, before it is filled.
@@ -47,6 +49,7 @@ pub(super) struct Body {
     pub(super) verification: Vec<Step>,
     pub(super) tables: Vec<Option<EvidenceTable>>,
     pub(super) traces: Vec<TraceRef>,
+    pub(super) waterfalls: Vec<Waterfall>,
     pub(super) unknowns: Vec<Text>,
 }
 

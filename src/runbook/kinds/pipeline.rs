@@ -57,6 +57,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         verification: verification(context, item),
         tables: vec![evidence::consumers(context, target), evidence::callers(context, target)],
         traces: traces(context, target, &flow),
+        waterfalls: Vec::new(),
         unknowns,
     }
 }

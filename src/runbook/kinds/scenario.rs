@@ -8,7 +8,7 @@ use crate::runbook::impact::{impact, name_of};
 use crate::runbook::packs::{self, Collected, Page};
 use crate::runbook::phrase::{count, headline, state};
 use crate::runbook::quote::label;
-use crate::runbook::{links, queries, steps};
+use crate::runbook::{apart, links, queries, steps};
 use crate::slo::{ObjectiveState, Sli};
 use crate::topology::{EdgeKind, NodeKind};
 
@@ -98,6 +98,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
                 &["failed", "slow", "typical"],
             )
         }),
+        waterfalls: Vec::new(),
         unknowns,
     }
 }
@@ -117,6 +118,7 @@ fn blank(item: &Item<'_>) -> Body {
         verification: Vec::new(),
         tables: Vec::new(),
         traces: Vec::new(),
+        waterfalls: Vec::new(),
         unknowns: Vec::new(),
     }
 }
@@ -305,8 +307,8 @@ fn replica_lag(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<
 }
 
 fn oom(context: &Context<'_>, nodes: &[Target<'_>], steps_out: &mut Vec<Step>, unknowns: &mut Vec<Text>) {
-    steps_out.extend(nodes.iter().filter_map(|n| steps::open_trace(context, n, "slow")));
-    steps_out.extend(nodes.iter().filter_map(|n| steps::spread(context, n, "rate()")));
+    steps_out.extend(nodes.iter().filter_map(|n| steps::open_trace(context, n, "slow", &[])));
+    steps_out.extend(nodes.iter().filter_map(|n| apart::spread(context, n, "rate()")));
     unknowns.push(Text::words("What a killed process was doing: its unfinished spans are lost with it. Look at who was calling it, not only at its own spans."));
 }
 

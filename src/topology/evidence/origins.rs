@@ -478,9 +478,7 @@ fn climb(spans: &[Span<'_>], first: usize, climbed: &mut Vec<u32>) -> (bool, u32
         let Some(above) = above.filter(|above| waits(above, span)) else { return (false, 0) };
         if above.failed() {
             climbed.push(above.op);
-        } else if !above.row.kind.calls_out() {
-            return (false, above.op);
-        } else if !matches!(above.parent, Parent::At(_)) {
+        } else if !(above.row.kind.calls_out() && matches!(above.parent, Parent::At(_))) {
             return (false, above.op);
         } else if !parent_failed(spans, above) {
             // A calling span that shows nothing, and nothing shows further up.

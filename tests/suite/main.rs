@@ -13,6 +13,7 @@
 mod bad_input;
 mod check;
 mod commands;
+mod diff;
 mod docs;
 mod expected;
 mod generate;

@@ -141,12 +141,13 @@ impl Evidence {
         path.walk(spans, children, root, |at, from, to| critical.push((at, to - from)));
         for (at, nanos) in critical.iter() {
             let Some(span) = spans.get(*at) else { continue };
-            let part = match answer(spans, children, *at).filter(|_| span.row.kind.calls_out()) {
-                Some(callee) if callee.node != span.node => part(PartKind::Between, callee.op, NOWHERE),
-                None if span.row.kind.calls_out() && children.of(*at).is_empty() => {
-                    part(PartKind::Call, span.op, target(span))
-                }
-                _ => part(PartKind::Work, span.op, NOWHERE),
+            let call = span.row.kind == SpanKind::Client;
+            // Who sends a message waits for the topic, not for whoever receives it.
+            let unanswered = (call && children.of(*at).is_empty()) || span.row.kind == SpanKind::Producer;
+            let part = match answer(spans, children, *at).filter(|callee| call && callee.node != span.node) {
+                Some(callee) => part(PartKind::Between, callee.op, NOWHERE),
+                None if unanswered => part(PartKind::Call, span.op, target(span)),
+                None => part(PartKind::Work, span.op, NOWHERE),
             };
             tally.spend(part, band, *nanos, weight, contents);
         }

@@ -194,7 +194,8 @@ fn report(input: &Input, format: &str, cases: &[Case<'_>], times: &Times) {
         let reading = of(READ).map_or(f64::NAN, |read| ratio(times_, read));
         let rate = [time / spans * 1e9, spans / time / 1e6, bytes / time / 1e6, reading];
         // Pairing starts from rows: its bytes are others.
-        let rate = if [PAIR, PAIR_WITHOUT].contains(&case.name) { [rate[0], rate[1], f64::NAN, f64::NAN] } else { rate };
+        let rate =
+            if [PAIR, PAIR_WITHOUT].contains(&case.name) { [rate[0], rate[1], f64::NAN, f64::NAN] } else { rate };
         let shown =
             rate.map(|x| if x.is_nan() { "-".to_owned() } else { format!("{x:.*}", usize::from(x < 1000.0) * 2) });
         say(&format!("{:<28} {:>9} {:>11} {:>9} {:>10}", case.name, shown[0], shown[1], shown[2], shown[3]));

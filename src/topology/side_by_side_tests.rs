@@ -4,10 +4,7 @@ use super::*;
 use crate::spans::SpanKind::{Client, Server};
 
 fn by_version(spans: &[S]) -> Snapshot {
-    snapshot_with(
-        TopologyConfig { identity_dimensions: vec![Dimension::Version], ..TopologyConfig::default() },
-        spans,
-    )
+    snapshot_with(TopologyConfig { identity_dimensions: vec![Dimension::Version], ..TopologyConfig::default() }, spans)
 }
 
 fn span(trace: u128, id: u64, parent: u64, service: &'static str, version: &'static str, kind: SpanKind) -> S {
@@ -25,7 +22,9 @@ fn request(trace: u128, web: &'static str, api: &'static str, fails: bool) -> Ve
 }
 
 fn requests(of: &[(&'static str, &'static str, bool)]) -> Snapshot {
-    by_version(&(1..).zip(of).flat_map(|(trace, (web, api, fails))| request(trace, web, api, *fails)).collect::<Vec<_>>())
+    by_version(
+        &(1..).zip(of).flat_map(|(trace, (web, api, fails))| request(trace, web, api, *fails)).collect::<Vec<_>>(),
+    )
 }
 
 fn nodes(snapshot: &Snapshot) -> Vec<String> {
@@ -40,7 +39,9 @@ fn the_greatest_value_is_head_all_others_are_base_and_what_has_one_is_in_both() 
     assert_eq!(nodes(&head), ["api 1", "entry:user 0", "web 4"]);
     assert_eq!(edges(&base), ["entry:user -> web entry inferred 4", "web -> api call paired 3"]);
     assert_eq!(edges(&head), ["entry:user -> web entry inferred 4", "web -> api call paired 1"]);
-    let operations = |s: &Snapshot| s.operations.iter().map(|o| format!("{} {} {}", o.service, o.name, o.stats.n)).collect::<Vec<_>>();
+    let operations = |s: &Snapshot| {
+        s.operations.iter().map(|o| format!("{} {} {}", o.service, o.name, o.stats.n)).collect::<Vec<_>>()
+    };
     assert_eq!(operations(&base), ["api api work 3", "web web work 4", "web GET 4"]);
     assert_eq!(operations(&head), ["api api work 1", "web web work 4", "web GET 4"]);
 }
@@ -51,29 +52,41 @@ fn evidence_loses_the_value_too_and_goes_with_its_service() {
     let (base, head) = side_by_side(&requests(&versions)).unwrap();
     for side in [&base, &head] {
         let flow = &side.operations.iter().find(|o| o.name == "web work").unwrap().flow;
-        assert_eq!(flow.items.iter().map(|i| i.service.0.as_str()).collect::<Vec<_>>(), ["api"], "one item of both values");
+        assert_eq!(
+            flow.items.iter().map(|i| i.service.0.as_str()).collect::<Vec<_>>(),
+            ["api"],
+            "one item of both values"
+        );
         let all = flow.steps.values().copied().sum::<crate::spans::Weight>();
         assert_eq!(all, crate::spans::Weight::whole(4), "web has one value: all its steps are in both");
         assert!(side.requests.is_empty() && side.traces.is_empty(), "requests have no side");
         let text = serde_json::to_string(side).unwrap();
         assert!(!text.contains('@'), "{text}");
     }
-    let origins = |s: &Snapshot| s.origins.iter().map(|o| format!("{} {} {}", o.service, o.operation, o.n)).collect::<Vec<_>>();
+    let origins =
+        |s: &Snapshot| s.origins.iter().map(|o| format!("{} {} {}", o.service, o.operation, o.n)).collect::<Vec<_>>();
     assert_eq!(origins(&base), Vec::<String>::new());
     assert_eq!(origins(&head), ["api api work 2"]);
     // Who coped, under both its values, is one.
     let versions = [("1", "1", false), ("1", "2", true), ("2", "2", true), ("", "2", true)];
-    let (_, head) = side_by_side(&requests(&versions)).unwrap();
-    let coped = head.origins.iter().flat_map(|o| &o.coped).map(|s| format!("{} {} {}", s.service, s.operation, s.calls));
+    let (_, mixed) = side_by_side(&requests(&versions)).unwrap();
+    let coped =
+        mixed.origins.iter().flat_map(|o| &o.coped).map(|s| format!("{} {} {}", s.service, s.operation, s.calls));
     assert_eq!(coped.collect::<Vec<_>>(), ["web web work 3"]);
-    let instances = |s: &Snapshot| s.instances.iter().map(|i| (i.service.0.clone(), i.attributes["service.version"].clone(), i.n)).collect::<Vec<_>>();
+    let instances = |s: &Snapshot| {
+        s.instances
+            .iter()
+            .map(|i| (i.service.0.clone(), i.attributes["service.version"].clone(), i.n))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(instances(&base), [("api".into(), "1".into(), 2), ("web".into(), "1".into(), 4)]);
     assert_eq!(instances(&head), [("api".into(), "2".into(), 2), ("web".into(), "1".into(), 4)]);
 }
 
 #[test]
 fn a_call_from_one_side_to_the_other_is_in_neither() {
-    let (base, head) = side_by_side(&requests(&[("1", "1", false), ("1", "2", false), ("2", "1", false), ("2", "2", false)])).unwrap();
+    let (base, head) =
+        side_by_side(&requests(&[("1", "1", false), ("1", "2", false), ("2", "1", false), ("2", "2", false)])).unwrap();
     assert_eq!(edges(&base), ["entry:user -> web entry inferred 2", "web -> api call paired 1"]);
     assert_eq!(edges(&head), ["entry:user -> web entry inferred 2", "web -> api call paired 1"]);
 }
@@ -112,7 +125,21 @@ fn names_with_an_at_sign_keep_it_and_databases_of_both_sides_are_one() {
 
 #[test]
 fn versions_compare_by_their_numbers_and_a_release_is_newer_than_its_candidates() {
-    let rising = ["", "0.9", "1.4.0-rc2", "1.4.0-rc10", "1.4.0", "1.4.1", "1.9", "1.10.0-beta", "1.10.0", "v9.0", "v10.0", "2026-01-02", "2026-11-02"];
+    let rising = [
+        "",
+        "0.9",
+        "1.4.0-rc2",
+        "1.4.0-rc10",
+        "1.4.0",
+        "1.4.1",
+        "1.9",
+        "1.10.0-beta",
+        "1.10.0",
+        "v9.0",
+        "v10.0",
+        "2026-01-02",
+        "2026-11-02",
+    ];
     for (at, lower) in rising.iter().enumerate() {
         for higher in &rising[at + 1..] {
             assert_eq!(by_numbers(lower, higher), Ordering::Less, "{lower} {higher}");

@@ -55,7 +55,8 @@ fn a_trace_goes_whole_to_the_side_its_first_span_starts_in() {
 #[test]
 fn both_sides_have_the_names_of_both_together() {
     let named = |trace: u128, ms: u64| {
-        span(trace, 1, 0, "web", Server, (ms, ms + 1)).named(&format!("GET /page-{}", if trace < 10 { 'a' } else { 'b' }))
+        span(trace, 1, 0, "web", Server, (ms, ms + 1))
+            .named(&format!("GET /page-{}", if trace < 10 { 'a' } else { 'b' }))
     };
     let spans: Vec<S> = (1..20).map(|i| named(i, i as u64 * 10)).collect();
     let config = TopologyConfig { max_operations: 1, ..TopologyConfig::default() };

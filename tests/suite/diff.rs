@@ -22,9 +22,9 @@ fn incident() -> Case {
 }
 
 /// Two versions of everything side by side, the newer checkout a bad release.
-fn rollout(share: f64) -> Case {
+fn rollout(share: f64, requests: u64) -> Case {
     let fault = model::Incident { name: "bad-release".to_owned(), from: 0, until: u64::MAX };
-    let options = model::Options { rollout: share, fault: Some(fault), ..options(1500) };
+    let options = model::Options { rollout: share, fault: Some(fault), ..options(requests) };
     Case::empty().file("t.jsonl", traces("shop", options))
 }
 
@@ -39,9 +39,10 @@ fn a_capture_split_where_a_fault_begins_names_the_faulty_service_first() {
     let named = suspect["service"].as_str().unwrap();
     assert!(named.ends_with("payment"), "{answer:#}");
     assert_eq!((&suspect["reported"], suspect["reason"].as_str()), (&Value::Bool(true), Some("self-time")));
-    let part = &suspect["parts"][0];
-    let added = part["now"].as_f64().unwrap() - part["before"].as_f64().unwrap();
-    assert!((0.7..0.9).contains(&added), "{added} s more is told of 800 ms");
+    // A part of the time is the operation's, a part that of the work inside it.
+    let own = suspect["parts"].as_array().unwrap().iter().filter(|part| part["reason"] == "self-time");
+    let added: f64 = own.map(|part| part["now"].as_f64().unwrap() - part["before"].as_f64().unwrap()).sum();
+    assert!((0.75..0.85).contains(&added), "{added} s more is told of 800 ms");
     assert!(suspect["exemplars"][0]["start"].as_str().unwrap() >= "2026-11-02T09:02:30", "of the worse side");
     // No trace is lost or counted twice.
     let spans = |side: &str| answer["coverage"][side]["spans"].as_u64().unwrap();
@@ -88,7 +89,7 @@ fn who_is_to_blame_is_told_in_text_and_for_a_pull_request() {
 }
 
 #[test]
-fn a_split_that_leaves_one_side_empty_says_which_and_when_the_traces_are() {
+fn a_split_that_leaves_one_side_empty_says_which_and_when_the_requestsare() {
     incident()
         .run("diff --from t.jsonl --at 2026-11-02T08:00:00Z")
         .expect_exit(2)
@@ -132,7 +133,8 @@ fn flags_that_contradict_each_other_are_mistakes_of_the_command_line() {
         ("diff a b --by service.version", "cannot be used with"),
         ("diff a b --from c", "cannot be used with"),
         ("diff --from t --at 2026-01-01T00:01:00Z --by service.version", "cannot be used with"),
-        ("diff --from t --by service.version --for 3m", "--at <TIME>"),
+        ("diff --from t --by service.version --for 3m", "cannot be used with"),
+        ("diff --from t --for 3m", "--at <TIME>"),
         ("diff a", "<HEAD>"),
         ("diff", "required"),
         ("diff --from t --at noon", "2026-08-23T17:00:00Z"),
@@ -145,11 +147,12 @@ fn flags_that_contradict_each_other_are_mistakes_of_the_command_line() {
 
 #[test]
 fn of_two_versions_side_by_side_the_newer_one_with_the_fault_is_named() {
-    let case = rollout(0.5).run_valid(1, "diff --from t.jsonl --by service.version --format json", "diff");
+    let case = rollout(0.5, 3000).run_valid(1, "diff --from t.jsonl --by service.version --format json", "diff");
     let answer = case.answer();
     let suspect = first(&case);
     assert!(suspect["service"].as_str().unwrap().ends_with("checkout"), "{:#}", answer["culprits"]);
-    assert_eq!((&suspect["reported"], suspect["reason"].as_str()), (&Value::Bool(true), Some("own-failures")));
+    assert_eq!(suspect["reason"], "own-failures");
+    assert!(suspect["exemplars"].as_array().unwrap().len() > 1);
     // Versions are no part of any name.
     assert!(!case.stdout().contains('@'), "{}", case.stdout());
     // Nothing came or went: both sides have every service.
@@ -159,11 +162,11 @@ fn of_two_versions_side_by_side_the_newer_one_with_the_fault_is_named() {
 
 #[test]
 fn one_version_alone_cannot_be_held_against_another() {
-    rollout(0.0)
+    rollout(0.0, 50)
         .run("diff --from t.jsonl --by service.version")
         .expect_exit(2)
         .expect_stderr("error[one-value]")
-        .run("diff --from t.jsonl --by k8s.cluster.name")
+        .run("diff --from t.jsonl --by deployment.environment.name")
         .expect_exit(2)
         .expect_stderr("error[one-value]");
 }

@@ -2,6 +2,7 @@
 
 use super::table::{Cell, Table};
 use super::{suspects, tone};
+use crate::diag::Severity;
 use crate::diff::{Change, Diff, Side, Subject};
 use crate::render::{format, json};
 use crate::topology::Coverage;
@@ -12,7 +13,7 @@ pub fn diff_text(diff: &Diff, colour: bool) -> String {
     let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_text(colour) };
     let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
     let mut out = format!("{body}\nBASE  {base}\nHEAD  {head}\n");
-    out.push_str(&suspects::text(&diff.culprits, colour));
+    out.push_str(&suspects::text(&diff.culprits, worse(diff), colour));
     out
 }
 
@@ -21,7 +22,7 @@ pub fn diff_text(diff: &Diff, colour: bool) -> String {
 pub fn diff_markdown(diff: &Diff) -> String {
     let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_markdown() };
     let mut out = format!("## Topology changes\n\n{body}");
-    out.push_str(&suspects::markdown(&diff.culprits));
+    out.push_str(&suspects::markdown(&diff.culprits, worse(diff)));
     let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
     out.push_str(&format!("\nBase: {base}. Head: {head}.\n"));
     out
@@ -31,6 +32,11 @@ pub fn diff_markdown(diff: &Diff) -> String {
 #[must_use]
 pub fn diff_json(diff: &Diff) -> String {
     json::to_text(diff)
+}
+
+/// Whether something got worse that is worth telling.
+fn worse(diff: &Diff) -> bool {
+    diff.changes.iter().any(|change| change.severity > Severity::Info)
 }
 
 fn seen(coverage: &Coverage) -> String {

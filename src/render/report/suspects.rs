@@ -1,7 +1,8 @@
 //! Who is to blame, in words: each suspect with the figure that speaks most against it, and traces to open.
 //!
 //! Input: ranked culprits. Output: blocks of wrapped lines for a terminal, a table for a pull request. Suspects that are not
-//! `reported` are only named, so that nobody takes them for a finding.
+//! `reported` are only named, so that nobody takes them for a finding; but where something did get worse and nobody is, the
+//! first is told with the rest of what is known, as weak.
 
 use super::table::{Cell, Table};
 use crate::diff::{Culprit, CulpritPart};
@@ -16,20 +17,28 @@ const LIKE_IT: f64 = 0.25;
 /// What stands before the weak ones.
 const WEAK: &str = "Weak (may be chance, or follow from another)";
 
+/// Those told in full, and those only named. `worse` says whether anything else that was found got worse.
+fn told(culprits: &[Culprit], worse: bool) -> (Vec<&Culprit>, Vec<&Culprit>) {
+    let first = worse && !culprits.iter().any(|culprit| culprit.reported);
+    culprits.iter().partition(|culprit| culprit.reported || (first && culprit.rank == 1))
+}
+
 /// For a terminal; nothing without suspects.
-pub(super) fn text(culprits: &[Culprit], colour: bool) -> String {
+pub(super) fn text(culprits: &[Culprit], worse: bool, colour: bool) -> String {
     if culprits.is_empty() {
         return String::new();
     }
+    let (told, named) = told(culprits, worse);
     let mut out = String::from("\nSuspects\n");
-    for culprit in culprits.iter().filter(|c| c.reported) {
+    for culprit in &told {
         let rank = culprit.rank.to_string();
         let service = escape::terminal(&culprit.service.0);
         let (bold, plain) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
         out.push_str(&format!(
-            "{rank:>2}  {bold}{service}{plain}  {} ({}), score {}\n",
+            "{rank:>2}  {bold}{service}{plain}  {} ({}), {}score {}\n",
             reason(culprit),
             culprit.reason,
+            weakly(culprit),
             format::count(culprit.score)
         ));
         out.push_str(&wrapped(&evidence(culprit).to_plain(), 4));
@@ -37,35 +46,40 @@ pub(super) fn text(culprits: &[Culprit], colour: bool) -> String {
             out.push_str(&wrapped(&format!("traces {}", traces(culprit).join(", ")), 4));
         }
     }
-    if !culprits.iter().any(|c| c.reported) {
+    if told.is_empty() {
         out.push_str("    None stands out.\n");
     }
-    if let Some(weak) = weak(culprits) {
+    if let Some(weak) = weak(&named) {
         out.push_str(&wrapped(&format!("{WEAK}: {}", weak.to_plain()), 0));
     }
     out
 }
 
 /// For a pull request; nothing without suspects.
-pub(super) fn markdown(culprits: &[Culprit]) -> String {
+pub(super) fn markdown(culprits: &[Culprit], worse: bool) -> String {
     if culprits.is_empty() {
         return String::new();
     }
+    let (told, named) = told(culprits, worse);
     let mut table = Table::new(&["Rank", "Service", "Reason", "Evidence", "Score", "Traces"]);
-    for culprit in culprits.iter().filter(|c| c.reported) {
+    for culprit in &told {
         let ids = traces(culprit).into_iter().map(ViewPiece::Code);
         table.row(vec![
             Cell::new(culprit.rank.to_string()),
             Cell::name(culprit.service.0.clone()),
             Cell::new(format!("{} ({})", reason(culprit), culprit.reason)),
             Cell::sentence(&evidence(culprit)),
-            Cell::new(format::count(culprit.score)),
+            Cell::new(format!("{}{}", weakly(culprit), format::count(culprit.score))),
             Cell::sentence(&ViewText(between(ids, ", "))),
         ]);
     }
-    let strong = if culprits.iter().any(|c| c.reported) { table.to_markdown() } else { "None stands out.\n".to_owned() };
-    let weak = weak(culprits).map(|weak| format!("\n{WEAK}: {}\n", weak.to_markdown(Place::Line)));
+    let strong = if told.is_empty() { "None stands out.\n".to_owned() } else { table.to_markdown() };
+    let weak = weak(&named).map(|weak| format!("\n{WEAK}: {}\n", weak.to_markdown(Place::Line)));
     format!("\n### Suspects\n\n{strong}{}", weak.unwrap_or_default())
+}
+
+fn weakly(culprit: &Culprit) -> &'static str {
+    if culprit.reported { "" } else { "weak, " }
 }
 
 /// What is the matter, by the largest part.
@@ -110,9 +124,9 @@ fn evidence(culprit: &Culprit) -> ViewText {
 
 fn sentence(part: &CulpritPart, of: &NodeId) -> Vec<ViewPiece> {
     let operation = || operation(part, of);
-    let edge = || {
+    let edge = |from: &str, to: &str| {
         let target = part.target.as_ref().map_or("", |target| target.0.as_str());
-        vec![name(&part.service.0), words(" and "), name(target)]
+        vec![words(from), name(&part.service.0), words(to), name(target)]
     };
     let seconds = vec![words(" "), duration(part.before), words(" → "), duration(part.after_value)];
     let mut text = Vec::new();
@@ -129,9 +143,8 @@ fn sentence(part: &CulpritPart, of: &NodeId) -> Vec<ViewPiece> {
             text.push(moved(part));
         }
         ("network-gap" | "dependency-time", ..) => {
-            let what = if part.reason == "network-gap" { "time between " } else { "calls nobody answers between " };
-            text.push(words(what));
-            text.extend(edge());
+            let gap = part.reason == "network-gap";
+            text.extend(if gap { edge("time between ", " and ") } else { edge("calls from ", " to ") });
             text.extend(seconds);
             text.push(moved(part));
         }
@@ -185,14 +198,18 @@ fn range((from, to): (f64, f64)) -> String {
     format!("{}–{}", format::ratio(from), format::ratio(to))
 }
 
-/// Those that are not told by themselves, with their rank.
-fn weak(culprits: &[Culprit]) -> Option<ViewText> {
+/// Those that are only named, with their rank.
+fn weak(culprits: &[&Culprit]) -> Option<ViewText> {
     let one = |culprit: &Culprit| {
         let score = format::count(culprit.score);
-        [words(format!("{} ", culprit.rank)), name(&culprit.service.0), words(format!(" ({}, {score})", culprit.reason))]
+        [
+            words(format!("{} ", culprit.rank)),
+            name(&culprit.service.0),
+            words(format!(" ({}, {score})", culprit.reason)),
+        ]
     };
     let mut pieces = Vec::new();
-    for culprit in culprits.iter().filter(|c| !c.reported) {
+    for culprit in culprits {
         if !pieces.is_empty() {
             pieces.push(words(", "));
         }

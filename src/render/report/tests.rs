@@ -105,7 +105,11 @@ fn suspects() -> Vec<Culprit> {
             5,
             "checkout",
             true,
-            CulpritPart { operation: Some("POST /cart".into()), after: Some("checkout PlaceOrder".into()), ..flow.clone() },
+            CulpritPart {
+                operation: Some("POST /cart".into()),
+                after: Some("checkout PlaceOrder".into()),
+                ..flow.clone()
+            },
         ),
         culprit(6, "frontend", true, CulpritPart { operation: Some("GET /".into()), ..flow }),
         culprit(7, "payment", true, CulpritPart { operation: Some("Charge".into()), ..fails.clone() }),
@@ -187,8 +191,14 @@ fn suspects_are_told_in_words_and_the_weak_ones_only_named() {
     assert!(!text.contains('\u{1b}'), "names are untrusted");
     assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
     assert!(diff_text(&diff, true).contains("\u{1b}[1mcart\u{1b}[0m"));
-    let weak = Diff { culprits: suspects().split_off(9), ..sample() };
+    let mut weak = Diff { changes: Vec::new(), culprits: suspects().split_off(9), ..sample() };
     assert!(diff_text(&weak, false).contains("Suspects\n    None stands out.\nWeak"), "{}", diff_text(&weak, false));
+    // Something got worse: the first is told all the same.
+    weak.changes = sample().changes;
+    weak.culprits[0].rank = 1;
+    let text = diff_text(&weak, false);
+    assert!(text.contains(" 1  we|ird*  works longer itself (self-time), weak, score "), "{text}");
+    assert!(text.contains("\n    self time of ") && !text.contains("Weak"), "{text}");
 }
 
 #[test]
@@ -198,7 +208,7 @@ fn suspects_in_a_pull_request_are_a_table() {
     insta::assert_snapshot!(told);
     let bars = |line: &str| line.replace("\\|", "").matches('|').count();
     assert!(told.lines().filter(|line| line.starts_with('|')).all(|line| bars(line) == 7), "{told}");
-    let weak = Diff { culprits: suspects().split_off(9), ..sample() };
+    let weak = Diff { changes: Vec::new(), culprits: suspects().split_off(9), ..sample() };
     assert!(diff_markdown(&weak).contains("### Suspects\n\nNone stands out.\n\nWeak"), "{}", diff_markdown(&weak));
 }
 

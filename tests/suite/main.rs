@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod check;
+mod claims;
 mod commands;
 mod diff;
 mod docs;
@@ -21,6 +22,7 @@ mod harness;
 mod help;
 mod jaeger;
 mod messages;
+mod origins;
 mod rules;
 mod sample;
 mod schemas;

@@ -6,12 +6,15 @@
 //! - What an operation does next after a call changes when the call no longer gives what it used to. If the operation called
 //!   shows a change of its own, the charge lies deeper. If it shows none, but operations of several services stop after
 //!   calls to the same service, it lies with that service; else with the operation itself.
+//! - The same after a call that nobody answers: where calls to that database or address clearly take another time than
+//!   before, longer or (refused at once) shorter, the charge lies there.
 //! - An operation that starts something that fails waits between attempts: its self time counts for little.
 //! - An operation that is asked for in another mix than before (its calls per request changed) does other things for that
 //!   reason alone: such a change of flow counts for little.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::latency;
 use super::limits;
 use super::symptom::{Kind, Symptom};
 use crate::diff::compare::Comparison;
@@ -67,6 +70,8 @@ struct Known<'a> {
     turning: BTreeMap<Op<'a>, f64>,
     /// What each operation starts, on either side.
     starts: BTreeMap<Op<'a>, BTreeSet<Op<'a>>>,
+    /// What a call that nobody answers goes to, and how far its durations moved, either way.
+    leads: BTreeMap<Op<'a>, Vec<(&'a NodeId, f64)>>,
     /// By service: services that change course after calls to it, without a deeper reason.
     turned: BTreeMap<&'a NodeId, BTreeSet<&'a NodeId>>,
     /// Operations whose calls per request changed.
@@ -86,6 +91,7 @@ impl<'a> Known<'a> {
             failing: BTreeMap::new(),
             turning: BTreeMap::new(),
             starts: starts(comparison),
+            leads: leads(comparison),
             turned: BTreeMap::new(),
             exposed: exposed(comparison),
         };
@@ -182,9 +188,37 @@ impl<'a> Known<'a> {
                 charge(symptom.service, if exposed { limits::RESIDUE } else { 1.0 });
                 charge(callee, 2.0 * limits::RESIDUE);
             }
-            None => charge(symptom.service, if exposed { limits::RESIDUE } else { 1.0 }),
+            None => {
+                let own = if exposed { limits::RESIDUE } else { 1.0 };
+                match symptom.after.and_then(|after| self.odd(&after)) {
+                    Some(target) => {
+                        charge(target, own);
+                        charge(symptom.service, 2.0 * limits::RESIDUE);
+                    }
+                    None => charge(symptom.service, own),
+                }
+            }
         }
     }
+
+    /// What an unanswered call goes to, where calls to it clearly take another time than before: refused at once, or late.
+    fn odd(&self, call: &Op<'a>) -> Option<&'a NodeId> {
+        let targets = self.leads.get(call)?.iter().filter(|(_, moved)| *moved >= limits::CLEAR);
+        targets.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(target, _)| *target)
+    }
+}
+
+/// Where calls that nobody answers lead, by the operation that makes them.
+fn leads<'a>(comparison: &Comparison<'a>) -> BTreeMap<Op<'a>, Vec<(&'a NodeId, f64)>> {
+    let mut leads: BTreeMap<Op<'a>, Vec<(&'a NodeId, f64)>> = BTreeMap::new();
+    for after in comparison.head.snapshot.edges.iter().filter(|edge| edge.server.is_empty()) {
+        let Some(before) = comparison.base.same_edge(after) else { continue };
+        let moved = latency::moved_either_way(before, after);
+        for pair in after.operations.iter().filter(|pair| !pair.source.is_empty()) {
+            leads.entry((&after.source, &pair.source)).or_default().push((&after.target, moved));
+        }
+    }
+    leads
 }
 
 fn starts<'a>(comparison: &Comparison<'a>) -> BTreeMap<Op<'a>, BTreeSet<Op<'a>>> {

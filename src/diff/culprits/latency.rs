@@ -81,6 +81,16 @@ fn edge<'a>(comparison: &Comparison<'a>, before: &'a Edge, after: &'a Edge, usua
     })
 }
 
+/// How strongly the durations of calls moved, to longer or to shorter ones.
+pub(super) fn moved_either_way(before: &Edge, after: &Edge) -> f64 {
+    let (b, h) = (&before.client, &after.client);
+    let means = b.mean().zip(h.mean()).map(|(b, h)| (b / 1e9, h / 1e9));
+    let shift = means.and_then(|figures| {
+        Shift::of(&shift::of_sketch(b), &shift::of_sketch(h), figures, (b.n(), h.n()), limits::USUAL_DEVIATION)
+    });
+    shift.map_or(0.0, |shift| shift.strength().max(shift.back().strength()))
+}
+
 pub(super) fn symptom<'a>(
     comparison: &Comparison<'_>,
     shift: &Shift,

@@ -88,6 +88,11 @@ impl Shift {
         })
     }
 
+    /// The same the other way round.
+    pub(super) fn back(&self) -> Self {
+        Self { moved: -self.moved, ratio: -self.ratio, ..*self }
+    }
+
     /// Nats: the share that moved times how far, less what chance may have added; zero for a move to shorter durations.
     pub(super) fn strength(&self) -> f64 {
         if self.moved <= 0.0 || self.ratio <= 0.0 {

@@ -108,7 +108,9 @@ fn why(tail: &Tail<'_>, suspect: &Suspect<'_>) -> Text {
     let text = text.and(" requests from outside spend ").duration(suspect.time.tail.max(0.0)).and(" there each, the ");
     let text = text.count(tail.normal).and(" at or below the median ").duration(suspect.time.normal.max(0.0));
     let text = match suspect.operation.filter(|(name, share)| *share >= NAMED && !name.is_empty()) {
-        Some((name, share)) if share < 0.995 => text.and("; ").ratio(share).and(" of that in ").code(label(name)),
+        Some((name, share)) if share < 0.995 => {
+            text.and("; ").ratio(share).and(" of the difference in ").code(label(name))
+        }
         Some((name, _)) => text.and(", in ").code(label(name)),
         None => text,
     };
@@ -377,7 +379,10 @@ pub(super) fn unknown(target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> O
             .code(name())
             .and(" itself slow: slow requests from outside hardly wait for it, ")
             .ratio(tail.elsewhere_share)
-            .and(" of what they take longer lies elsewhere"),
+            .and(match tail.by {
+                By::Excess => " of what they take longer lies elsewhere",
+                By::Time => " of their time lies elsewhere",
+            }),
         Err(Untold::NotMeasured) => Text::words(
             "What slow requests waited for: the snapshot holds no critical paths (it is older, of aggregates, or made with ",
         )

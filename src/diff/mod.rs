@@ -124,6 +124,8 @@ pub struct Culprit {
     pub operation: Option<String>,
     /// Which edge (source, target), when one stands out.
     pub edge: Option<(NodeId, NodeId)>,
+    /// Which instances, when some stand apart: a version, a pod, a zone.
+    pub attribute: Option<CulpritAttribute>,
     /// Stable kebab-case reason.
     pub reason: &'static str,
     /// The score.
@@ -140,6 +142,27 @@ pub struct Culprit {
     pub parts: Vec<CulpritPart>,
     /// Traces of HEAD to open.
     pub exemplars: Vec<Exemplar>,
+}
+
+/// A resource attribute whose value stands apart from all others of a culprit, in HEAD alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CulpritAttribute {
+    /// Resource attribute.
+    pub key: String,
+    /// Its value. Untrusted text.
+    pub value: String,
+    /// `slower` or `failing-more`.
+    pub reason: &'static str,
+    /// How far apart, in nats.
+    pub strength: f64,
+    /// The figure of all other values: mean seconds (as coarse as the bins), or failing share.
+    pub others: f64,
+    /// The figure of this value.
+    pub this: f64,
+    /// Spans of all other values.
+    pub n_others: u64,
+    /// Spans of this value.
+    pub n_this: u64,
 }
 
 /// One part of a score: a figure that is not as it was.

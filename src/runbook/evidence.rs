@@ -10,6 +10,7 @@ use super::impact::name_of;
 use super::phrase::{FEW, count, error_class, items, nanos, seconds};
 use super::quote::label;
 use crate::findings::Finding;
+use crate::slo::interval;
 use crate::spans::Weight;
 use crate::topology::{Edge, EdgeKind, ErrorCount, NodeId, Operation, Sketch};
 
@@ -244,7 +245,7 @@ pub(super) fn findings(context: &Context<'_>, target: &Target<'_>) -> Option<Evi
 
 /// n, calls a second, error share, p50, p95, p99 with its interval.
 fn numbers(context: &Context<'_>, n: u64, calls: Weight, failed: Weight, durations: &Sketch) -> [Text; 6] {
-    let interval = durations.quantile_interval(0.99).filter(|_| durations.n() >= FEW);
+    let interval = interval::of_quantile(durations, 0.99).map(|(ends, _)| ends).filter(|_| durations.n() >= FEW);
     let p99 = match (durations.quantile(0.99), interval) {
         (Some(v), Some((low, high))) => {
             Text::default().piece(nanos(v)).and(" (").piece(nanos(low)).and(" to ").piece(nanos(high)).and(")")

@@ -1,5 +1,7 @@
 //! 95 % intervals: how far the value could be off, given how little was seen.
 
+use crate::topology::Sketch;
+
 /// The 97.5 % point of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -39,6 +41,20 @@ pub fn poisson(count: f64) -> (f64, f64) {
 pub fn mean(value: f64, deviation: f64, n: f64) -> (f64, f64) {
     let half = if n > 0.0 { Z * deviation / n.sqrt() } else { 0.0 };
     ((value - half).max(0.0), value + half)
+}
+
+/// Interval of a quantile of durations in nanoseconds, widened by the error of the sketch, and which of its ends are known:
+/// an end that so few values cannot bound is the smallest or the largest value seen. `None` when empty.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "sample sizes")]
+pub fn of_quantile(durations: &Sketch, q: f64) -> Option<((f64, f64), (bool, bool))> {
+    let value = durations.quantile(q)?;
+    let (low, high) = quantile_ranks(durations.n(), q);
+    let at = |rank: u64| durations.quantile((rank as f64 - 0.5) / durations.n() as f64);
+    let known = (low.is_some(), high.is_some());
+    let low = low.and_then(at).or(durations.quantile(0.0)).unwrap_or(value) * (1.0 - Sketch::RELATIVE_ERROR);
+    let high = high.and_then(at).or(durations.quantile(1.0)).unwrap_or(value) * (1.0 + Sketch::RELATIVE_ERROR);
+    Some(((low.min(value), high.max(value)), known))
 }
 
 /// Ranks (1-based) of the order statistics that enclose the `q` quantile of `n` values with 95 % confidence (Hahn and

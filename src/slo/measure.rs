@@ -111,19 +111,13 @@ const NO_DURATION: &str = "has no usable durations in the window";
 fn quantile(durations: &Sketch, percentile: f64, objective: &Objective) -> Result<Measure, &'static str> {
     let q = percentile / 100.0;
     let value = durations.quantile(q).ok_or(NO_DURATION)? / 1e9;
-    let (low, high) = interval::quantile_ranks(durations.n(), q);
-    #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
-    let at = |rank: u64| durations.quantile((rank as f64 - 0.5) / durations.n() as f64).map(|ns| ns / 1e9);
-    let error = Sketch::RELATIVE_ERROR;
-    let ends = Ends { low: low.is_some(), high: high.is_some() };
-    // An end that so few values cannot bound is shown as the smallest or largest value seen.
-    let low = low.and_then(at).or(durations.quantile(0.0).map(|ns| ns / 1e9)).unwrap_or(value) * (1.0 - error);
-    let high = high.and_then(at).or(durations.quantile(1.0).map(|ns| ns / 1e9)).unwrap_or(value) * (1.0 + error);
+    let (interval, ends) = interval::of_quantile(durations, q).ok_or(NO_DURATION)?;
     let budget_remaining = budget(durations, percentile, objective).map(|left| {
         // Value and share are read from bins of finite width: they may not contradict each other.
         if keeps(objective, value) { left.max(0.0) } else { left.min(0.0) }
     });
-    let interval = (low.min(value), high.max(value));
+    let interval = (interval.0 / 1e9, interval.1 / 1e9);
+    let ends = Ends { low: ends.0, high: ends.1 };
     Ok(Measure { value, interval, ends, n: durations.n(), budget_remaining })
 }
 

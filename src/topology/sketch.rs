@@ -136,16 +136,6 @@ impl Sketch {
         Some(self.max as f64)
     }
 
-    /// A 95 % interval of the quantile in nanoseconds, from the binomial ranks of the order statistics
-    /// (Hahn and Meeker, "Statistical Intervals", 5.2); `None` when empty. Open ends are the minimum and the maximum.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "ranks far below 2^53")]
-    pub fn quantile_interval(&self, q: f64) -> Option<(f64, f64)> {
-        let n = self.n as f64;
-        let half = 1.96 * (n * q * (1.0 - q)).sqrt();
-        Some((self.quantile((n * q - half) / n)?, self.quantile((n * q + half + 1.0) / n)?))
-    }
-
     /// The share of calls that took at most `nanos`, 0..=1, as exact as the bins; `None` when empty.
     #[must_use]
     pub fn share_at_most(&self, nanos: u64) -> Option<f64> {

@@ -139,8 +139,38 @@ fn check_moments(s: &Snapshot, n: u64) {
     assert_eq!(last - first + 1, n.min(35 * 288), "the latest are kept");
 }
 
+/// Requests of every operation of 40 services by way of everything: more ways in, more parts of a request, more that follows
+/// what and more ways to fail than are told apart.
+fn evidence(out: &mut Out, n: u64) {
+    const SERVICES: u64 = 40;
+    const CALLS: u64 = 9;
+    let requests = n / (CALLS + 1);
+    for i in 0..requests {
+        let mix = |k: u64| (i * CALLS + k).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        let name = |m: u64| format!("in {}", word(m / SERVICES % 490));
+        let root = Span { trace: trace(i), id: 1, kind: SERVER, name: &name(mix(0)), failed: true, ..Span::default() };
+        out.span(&format!("s {}", word(mix(0) % SERVICES)), &root);
+        for k in 1..=CALLS {
+            let (service, name) = (format!("s {}", word(mix(k) % SERVICES)), name(mix(k)));
+            let failed = k % 2 == 0;
+            let span =
+                Span { trace: trace(i), id: k + 1, parent: 1, kind: SERVER, name: &name, failed, ..Span::default() };
+            out.span(&service, &span);
+        }
+    }
+}
+
+fn check_evidence(s: &Snapshot, n: u64) {
+    let requests = n / 10;
+    assert_eq!((s.coverage.spans, s.coverage.traces), (requests * 10, requests));
+    assert!(s.requests.len() <= 2048 && s.requests.iter().all(|r| r.parts.len() <= 64 && r.nodes.len() <= 41));
+    assert!(!s.requests.is_empty() && s.origins.len() <= 1000 && s.traces.len() <= 40 * 5);
+    assert!(s.operations.iter().all(|o| o.flow.steps.len() <= 512));
+}
+
 #[test]
 fn more_names_than_the_caps_allow_are_summed_and_counted() {
+    check_evidence(&small(|out| evidence(out, 50_000)), 50_000);
     check_operations(&small(|out| operations(out, 5_000)), 5_000);
     check_services(&small(|out| services(out, 12_000)), 12_000);
     check_peers(&small(|out| peers(out, 5_000)), 5_000);
@@ -171,4 +201,13 @@ fn a_million_peers_edges_errors_pods_and_moments_take_bounded_memory_and_linear_
     check_edges(&large("edges", n, LIMIT_MIB, edges), n);
     check_errors(&large("errors, pods and versions", n, LIMIT_MIB, errors), n);
     check_moments(&large("moments", n, LIMIT_MIB, moments), n);
+}
+
+#[test]
+#[ignore = "large: optimised builds"]
+fn evidence_at_all_its_bounds_takes_bounded_memory_and_linear_time() {
+    let n = 4_000_000;
+    let found = large("evidence", n, LIMIT_MIB, evidence);
+    check_evidence(&found, n);
+    assert!(found.operations.iter().any(|o| o.flow.beyond), "some operation is beyond its bound");
 }

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 #![allow(unreachable_pub, reason = "helpers of one binary")]
+#![allow(clippy::duplicate_mod, reason = "two generators of traces share how spans are written")]
 
 mod bad_input;
 mod check;

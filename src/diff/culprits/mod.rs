@@ -5,6 +5,7 @@
 //! concerns), so that rare operations count too; that of a node is the root of the sum of squares of what it is charged
 //! with. `docs/diff.md` explains it with an example.
 
+mod attribute;
 mod charge;
 mod failures;
 mod fallback;
@@ -17,7 +18,7 @@ mod symptom;
 use std::collections::BTreeMap;
 
 use super::compare::Comparison;
-use super::{Change, Culprit, CulpritPart, Subject};
+use super::{Change, Culprit, CulpritAttribute, CulpritPart, Subject};
 use crate::topology::{Exemplar, NodeId, NodeKind};
 use charge::Charge;
 use symptom::{Kind, Symptom};
@@ -51,6 +52,7 @@ pub(super) fn rank(comparison: &Comparison<'_>, changes: &[Change]) -> Vec<Culpr
     suspects.truncate(limits::MOST);
     for (index, culprit) in suspects.iter_mut().enumerate() {
         culprit.rank = index + 1;
+        culprit.attribute = attribute::apart(comparison.head.snapshot, &culprit.service);
         if culprit.operation.is_none() {
             culprit.operation = changes.iter().find_map(|change| worse_operation(change, &culprit.service));
         }
@@ -100,6 +102,7 @@ fn culprit(
         service: node.clone(),
         operation: own.and_then(|s| s.operation).map(str::to_owned),
         edge: first.target.filter(|_| first.kind != Kind::SelfTime).map(|t| (first.service.clone(), t.clone())),
+        attribute: None,
         reason: first.kind.reason(),
         score: tidy(score),
         reported: accused.sqrt() >= limits::REPORTED,

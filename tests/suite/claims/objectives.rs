@@ -110,7 +110,7 @@ impl<'a> Status<'a> {
                 exactly(times::poisson(requests.n as f64).map(|n| self.facts.rate(n * a_span)))
             }
             Sli::Mean => self.times().mean_interval(),
-            _ => self.times().objective_interval(self.percentile().unwrap()),
+            _ => self.times().interval(self.percentile().unwrap()),
         }
     }
 

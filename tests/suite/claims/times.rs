@@ -72,15 +72,8 @@ impl Times {
         self.exact(percent).map(Value::near)
     }
 
-    /// The 95 % interval in tables: binomial ranks in their normal approximation.
+    /// The 95 % interval: exact binomial ranks where few lie beyond, widened by the error of a quantile.
     pub fn interval(&self, q: f64) -> [Value; 2] {
-        let n = self.n() as f64;
-        let half = 1.96 * (n * q * (1.0 - q)).sqrt();
-        [n * q - half, n * q + half + 1.0].map(|rank| Value::near(self.rank(rank)))
-    }
-
-    /// The 95 % interval of an objective: exact binomial ranks where few lie beyond, widened by the error of a quantile.
-    pub fn objective_interval(&self, q: f64) -> [Value; 2] {
         let n = self.n();
         let size = n as f64;
         let beyond = size * (1.0 - q);

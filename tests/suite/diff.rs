@@ -89,7 +89,7 @@ fn who_is_to_blame_is_told_in_text_and_for_a_pull_request() {
 }
 
 #[test]
-fn a_split_that_leaves_one_side_empty_says_which_and_when_the_requestsare() {
+fn a_split_that_leaves_one_side_empty_says_which_and_when_the_traces_are() {
     incident()
         .run("diff --from t.jsonl --at 2026-11-02T08:00:00Z")
         .expect_exit(2)
@@ -158,6 +158,24 @@ fn of_two_versions_side_by_side_the_newer_one_with_the_fault_is_named() {
     // Nothing came or went: both sides have every service.
     let codes: Vec<&str> = answer["changes"].as_array().unwrap().iter().map(|c| c["code"].as_str().unwrap()).collect();
     assert!(!codes.iter().any(|code| code.starts_with("node-")), "{codes:?}");
+}
+
+#[test]
+fn the_version_that_fails_is_named_beside_its_service() {
+    // All at once, without anybody saying which attribute to look at: BASE is the time before the release was rolled out.
+    let fault = model::Incident { name: "bad-release".to_owned(), from: (START + 750) * SECOND, until: u64::MAX };
+    let options = model::Options { rollout: 0.5, fault: Some(fault), ..options(3000) };
+    let case = Case::empty().file("t.jsonl", traces("shop", options));
+    let case =
+        case.run_valid(0, &format!("diff --fail-on never --from t.jsonl --at {} --format json", START + 750), "diff");
+    let suspect = first(&case);
+    assert!(suspect["service"].as_str().unwrap().ends_with("checkout"), "{suspect:#}");
+    let apart = &suspect["attribute"];
+    assert_eq!((&apart["key"], &apart["value"]), (&"service.version".into(), &"1.5.0".into()), "{suspect:#}");
+    assert_eq!(apart["reason"], "failing-more");
+    case.run(&format!("diff --from t.jsonl --at {} --fail-on never", START + 750))
+        .expect_exit(0)
+        .expect_stdout("service.version=1.5.0 stands apart: fails ");
 }
 
 #[test]

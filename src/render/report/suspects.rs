@@ -100,7 +100,7 @@ fn reason(culprit: &Culprit) -> &'static str {
     }
 }
 
-/// The largest part as a sentence, where it shows as well, and the kinds of symptom besides.
+/// The largest part as a sentence, where it shows as well, the kinds of symptom besides, and the instances it is about.
 fn evidence(culprit: &Culprit) -> ViewText {
     let Some((first, more)) = culprit.parts.split_first() else { return ViewText::default() };
     let mut text = sentence(first, &culprit.service);
@@ -118,6 +118,15 @@ fn evidence(culprit: &Culprit) -> ViewText {
         .collect();
     if !others.is_empty() {
         text.push(words(format!("; also {}", others.join(", "))));
+    }
+    if let Some(apart) = &culprit.attribute {
+        text.extend([words("; "), name(&format!("{}={}", apart.key, apart.value)), words(" stands apart: ")]);
+        text.extend(match apart.reason {
+            "slower" => vec![words("takes "), duration(apart.this), words(" against "), duration(apart.others)],
+            _ => vec![words(format!("fails {} against {}", format::ratio(apart.this), format::ratio(apart.others)))],
+        });
+        let n = (format::integer(apart.n_this), format::integer(apart.n_others));
+        text.push(words(format!(" elsewhere, n {} against {}", n.0, n.1)));
     }
     ViewText(text)
 }

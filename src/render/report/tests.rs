@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::diag::{Diagnostic, Location};
-use crate::diff::{Change, Culprit, CulpritPart, Diff, DiffCoverage, Side, Subject};
+use crate::diff::{Change, Culprit, CulpritAttribute, CulpritPart, Diff, DiffCoverage, Side, Subject};
 use crate::findings::Finding;
 use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli};
 use crate::spans::{SpanId, TraceId, UnixNanos};
@@ -70,6 +70,7 @@ fn culprit(rank: usize, service: &str, reported: bool, part: CulpritPart) -> Cul
         service: NodeId(service.into()),
         operation: part.operation.clone(),
         edge: None,
+        attribute: None,
         reason: part.reason,
         score: 2.25 / rank as f64,
         reported,
@@ -96,7 +97,11 @@ fn suspects() -> Vec<Culprit> {
     let call = part("dependency-time", "ad", (0.001, 0.09), 0.6);
     let flow = part("call-structure", "frontend", (0.0, 0.9), 0.9);
     let fails = part("own-failures", "payment", (0.005, 0.15), 0.145);
-    vec![
+    let apart = |key: &str, value: &str, reason, (others, this)| {
+        let (key, value) = (key.into(), value.into());
+        Some(CulpritAttribute { key, value, reason, strength: 2.0, others, this, n_others: 1_300, n_this: 120 })
+    };
+    let mut all = vec![
         culprit(1, "cart", true, CulpritPart { operation: Some("GET /x|`y`\u{1b}[2J".into()), ..slow.clone() }),
         culprit(2, "shipping", true, CulpritPart { target: node("shipping"), ..gap.clone() }),
         culprit(3, "frontend", true, CulpritPart { target: node("cart"), ..gap }),
@@ -121,7 +126,10 @@ fn suspects() -> Vec<Culprit> {
         ),
         culprit(9, "email", true, CulpritPart { service: NodeId("email".into()), ..slow }),
         culprit(10, "we|ird*", false, part("self-time", "we|ird*", (0.0, 1.0), 0.1)),
-    ]
+    ];
+    all[0].attribute = apart("service.version", "1.5|\u{1b}[0m`", "slower", (0.001_3, 0.5));
+    all[6].attribute = apart("k8s.pod.name", "payment-7", "failing-more", (0.0, 0.9));
+    all
 }
 
 fn status(state: ObjectiveState) -> ObjectiveStatus {

@@ -28,7 +28,9 @@ const ROUNDS: usize = 5;
 const READ: &str = "read the bytes once";
 const DECODE: &str = "decode";
 const PAIR: &str = "pair and aggregate";
+const PAIR_WITHOUT: &str = "the same without evidence";
 const ONE: &str = "pipeline";
+const ONE_WITHOUT: &str = "pipeline without evidence";
 const TWO: &str = "pipeline, 2 threads (wall)";
 const ONE_WALL: &str = "pipeline, 1 thread (wall)";
 
@@ -73,8 +75,8 @@ fn open(input: &Input, threads: usize) -> Box<dyn SpanSource> {
     source::bytes(input.bytes.clone(), &options)
 }
 
-fn builder() -> Builder {
-    Builder::new(TopologyConfig::default())
+fn builder(evidence: bool) -> Builder {
+    Builder::new(TopologyConfig { evidence, ..TopologyConfig::default() })
 }
 
 fn intake() -> Intake {
@@ -88,8 +90,8 @@ fn decode(input: &Input) -> Result<u64, Failure> {
 }
 
 /// Spans → snapshot.
-fn pair(batches: &[SpanBatch]) -> Result<Snapshot, Failure> {
-    let builder = builder();
+fn pair(batches: &[SpanBatch], evidence: bool) -> Result<Snapshot, Failure> {
+    let builder = builder(evidence);
     for batch in batches {
         builder.push(batch).map_err(said)?;
     }
@@ -97,8 +99,8 @@ fn pair(batches: &[SpanBatch]) -> Result<Snapshot, Failure> {
 }
 
 /// Bytes of OTLP → the snapshot's bytes.
-fn pipeline(input: &Input, threads: usize) -> Result<(Snapshot, Vec<u8>), Failure> {
-    let sink = Build(builder());
+fn pipeline(input: &Input, threads: usize, evidence: bool) -> Result<(Snapshot, Vec<u8>), Failure> {
+    let sink = Build(builder(evidence));
     open(input, threads).read(&sink, &NoProgress).map_err(said)?;
     let snapshot = sink.0.finish(intake(), threads).map_err(said)?;
     let bytes = codec::encode(&snapshot).map_err(said)?;
@@ -139,13 +141,17 @@ fn check(input: &Input) -> Result<Vec<SpanBatch>, Failure> {
     let kept = Keep::default();
     open(input, 1).read(&kept, &NoProgress).map_err(said)?;
     let batches = kept.0.into_inner()?;
-    let (snapshot, one) = pipeline(input, 1)?;
+    let (snapshot, one) = pipeline(input, 1, true)?;
     let found = (decode(input)?, snapshot.coverage.spans + snapshot.coverage.duplicates);
     if found != (input.spans, input.spans) {
         return Err(format!("{} spans went in, {found:?} were decoded and kept", input.spans).into());
     }
-    if one != pipeline(input, 2)?.1 || snapshot != pair(&batches)? {
+    if one != pipeline(input, 2, true)?.1 || snapshot != pair(&batches, true)? {
         return Err("the snapshot depends on the number of threads or on how the spans arrive".into());
+    }
+    let without = pipeline(input, 1, false)?.0;
+    if without.edges != snapshot.edges || without.requests.len() >= snapshot.requests.len() {
+        return Err("evidence is no mere addition".into());
     }
     Ok(batches)
 }
@@ -167,11 +173,13 @@ fn cases<'a>(input: &'a Input, json: bool, batches: &'a [SpanBatch]) -> Vec<Case
         ),
         case(usual.0, 1, Box::new(move || usual.1(black_box(&input.bytes)).map(drop))),
         case(DECODE, 1, Box::new(|| decode(black_box(input)).map(drop))),
-        case(PAIR, 1, Box::new(|| pair(black_box(batches)).map(drop))),
-        case(ONE, 1, Box::new(|| pipeline(black_box(input), 1).map(drop))),
+        case(PAIR, 1, Box::new(|| pair(black_box(batches), true).map(drop))),
+        case(PAIR_WITHOUT, 1, Box::new(|| pair(black_box(batches), false).map(drop))),
+        case(ONE, 1, Box::new(|| pipeline(black_box(input), 1, true).map(drop))),
+        case(ONE_WITHOUT, 1, Box::new(|| pipeline(black_box(input), 1, false).map(drop))),
         // Two threads are judged by the wall, and so is the one they are held against.
-        case(ONE_WALL, 2, Box::new(|| pipeline(black_box(input), 1).map(drop))),
-        case(TWO, 2, Box::new(|| pipeline(black_box(input), 2).map(drop))),
+        case(ONE_WALL, 2, Box::new(|| pipeline(black_box(input), 1, true).map(drop))),
+        case(TWO, 2, Box::new(|| pipeline(black_box(input), 2, true).map(drop))),
     ]
 }
 
@@ -186,10 +194,16 @@ fn report(input: &Input, format: &str, cases: &[Case<'_>], times: &Times) {
         let reading = of(READ).map_or(f64::NAN, |read| ratio(times_, read));
         let rate = [time / spans * 1e9, spans / time / 1e6, bytes / time / 1e6, reading];
         // Pairing starts from rows: its bytes are others.
-        let rate = if case.name == PAIR { [rate[0], rate[1], f64::NAN, f64::NAN] } else { rate };
+        let rate =
+            if [PAIR, PAIR_WITHOUT].contains(&case.name) { [rate[0], rate[1], f64::NAN, f64::NAN] } else { rate };
         let shown =
             rate.map(|x| if x.is_nan() { "-".to_owned() } else { format!("{x:.*}", usize::from(x < 1000.0) * 2) });
         say(&format!("{:<28} {:>9} {:>11} {:>9} {:>10}", case.name, shown[0], shown[1], shown[2], shown[3]));
+    }
+    for (with, without) in [(PAIR, PAIR_WITHOUT), (ONE, ONE_WITHOUT)] {
+        if let (Some(with_), Some(without)) = (of(with), of(without)) {
+            say(&format!("{with} takes {:.2} times as long with evidence as without", ratio(with_, without)));
+        }
     }
     if let (Some(one), Some(two)) = (of(ONE_WALL), of(TWO)) {
         say(&format!("two threads are {:.2} times as fast as one", ratio(one, two)));

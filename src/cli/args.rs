@@ -127,10 +127,10 @@ pub(super) struct WindowArgs {
     /// The same in hours
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=876_000))]
     pub(super) lookback_hours: Option<u32>,
-    /// Start of the window, RFC 3339 (`2026-08-23T17:00:00Z`)
+    /// Start of the window: RFC 3339 (`2026-08-23T17:00:00Z`) or a Unix time
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with_all = ["lookback", "lookback_hours"])]
     pub(super) start: Option<u64>,
-    /// End of the window, RFC 3339 [default: now]
+    /// End of the window: RFC 3339 or a Unix time [default: now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) end: Option<u64>,
 }

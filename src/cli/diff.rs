@@ -41,7 +41,7 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "by", help_heading = "Split")]
     at: Option<u64>,
     /// How long after it to look [default: to the end]
-    #[arg(long = "for", value_name = "TIME", value_parser = lookback, requires = "at", help_heading = "Split")]
+    #[arg(long = "for", value_name = "TIME", value_parser = lookback, requires = "at", conflicts_with = "by", help_heading = "Split")]
     length: Option<u64>,
     /// Compare the two values of a resource attribute seen side by side: `service.version`
     #[arg(long, value_name = "KEY", value_parser = dimension, help_heading = "Split")]

@@ -185,7 +185,7 @@ impl<'a> Pairer<'a> {
         let (mut first, mut last) = (u64::MAX, 0);
         let mut entry: Option<&Span<'_>> = None;
         let mut sum = 0u128;
-        let mut failed = false;
+        let (mut failed, evidence) = (false, self.tally.evidence.is_some());
         let own = self.self_times.of(spans.len(), |at| interval(spans, at));
         for (span, own) in spans.iter().zip(own) {
             sum = sum.wrapping_add(trace::digest(&span.row));
@@ -229,7 +229,7 @@ impl<'a> Pairer<'a> {
             if let Some(operation) = self.tally.operations.at(span.op, span.row.kind) {
                 operation.add(&event, self.contents);
                 operation.self_time.add(*own, event.weight);
-                if event.duration.is_some() {
+                if evidence && event.duration.is_some() {
                     operation.self_times.add(*own, event.weight);
                 }
                 operation.entry |= enters;

@@ -77,12 +77,31 @@ fn bare(id: &NodeId) -> NodeId {
     NodeId(apart(id).0)
 }
 
-/// `1.10` is greater than `1.9`; what is no number compares as text.
+/// `1.10` is greater than `1.9`, and `1.4.0` than `1.4.0-rc1`; what is no number compares as text.
 fn by_numbers(a: &str, b: &str) -> Ordering {
-    let parts = |text: &str| -> Vec<(Option<u64>, String)> {
-        text.split(|c: char| !c.is_ascii_alphanumeric()).map(|part| (part.parse().ok(), part.to_owned())).collect()
+    let version = |text: &str| -> (Vec<Part>, bool, Vec<Part>) {
+        let text = text.strip_prefix('v').filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+        match text.split_once('-').filter(|_| text.starts_with(|c: char| c.is_ascii_digit())) {
+            Some((core, candidate)) => (parts(core), false, parts(candidate)),
+            None => (parts(text), true, Vec::new()),
+        }
     };
-    parts(a).cmp(&parts(b)).then_with(|| a.cmp(b))
+    version(a).cmp(&version(b)).then_with(|| a.cmp(b))
+}
+
+/// Whether it is a number, how many digits that has, and the text.
+type Part = (bool, usize, String);
+
+/// Runs of digits and of letters.
+fn parts(text: &str) -> Vec<Part> {
+    let runs = text.split(|c: char| !c.is_ascii_alphanumeric()).flat_map(|word| {
+        word.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).map(String::from_utf8_lossy)
+    });
+    let part = |run: std::borrow::Cow<'_, str>| match run.trim_start_matches('0') {
+        digits if run.starts_with(|c: char| c.is_ascii_digit()) => (true, digits.len(), digits.to_owned()),
+        _ => (false, 0, run.into_owned()),
+    };
+    runs.map(part).collect()
 }
 
 fn take(snapshot: &Snapshot, head: bool, side: &dyn Fn(&NodeId) -> Side) -> Snapshot {
@@ -119,8 +138,7 @@ fn take(snapshot: &Snapshot, head: bool, side: &dyn Fn(&NodeId) -> Side) -> Snap
     }
     let mut begun: Vec<Origin> = Vec::new();
     for origin in snapshot.origins.iter().filter(|o| kept(&o.service)) {
-        let target = origin.target.as_ref().map(bare);
-        origins::unite(&mut begun, &[Origin { service: bare(&origin.service), target, ..origin.clone() }]);
+        origins::unite(&mut begun, &[origin.renamed(bare)]);
     }
     let mut seen: Vec<Instance> = Vec::new();
     for instance in snapshot.instances.iter().filter(|i| kept(&i.service)) {
@@ -142,3 +160,7 @@ fn flow(flow: &Flow) -> Flow {
     let rename = |item: &FlowItem| FlowItem { service: bare(&item.service), name: item.name.clone() };
     flow.renamed(rename)
 }
+
+#[cfg(test)]
+#[path = "side_by_side_tests.rs"]
+mod tests;

@@ -57,3 +57,7 @@ impl<'a> Sides<'a> {
         self.sides.into_iter().map(|(_, pairer)| pairer.into_tally()).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "sides_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ mod bad_input;
 mod check;
 mod claims;
 mod commands;
+mod diff;
 mod docs;
 mod expected;
 mod generate;

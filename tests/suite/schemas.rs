@@ -47,19 +47,20 @@ fn yaml(text: &str) -> Value {
 impl Case {
     /// Runs a command and holds its standard output against a schema.
     #[track_caller]
-    fn run_valid(self, code: u8, line: &str, name: &str) -> Self {
+    pub fn run_valid(self, code: u8, line: &str, name: &str) -> Self {
         let case = self.run(line).expect_exit(code);
         assert_valid(name, &serde_json::from_str(&case.stdout()).unwrap());
         case
     }
 
-    fn answer(&self) -> Value {
+    /// What the last run answered.
+    pub fn answer(&self) -> Value {
         serde_json::from_str(&self.stdout()).unwrap()
     }
 }
 
 /// The traces of one of the simulated systems, with every defect there is and a fault in the second half.
-fn traces(name: &str, options: model::Options) -> Vec<u8> {
+pub fn traces(name: &str, options: model::Options) -> Vec<u8> {
     let mut generator = model::Generator::new(model::system(name).unwrap(), options).unwrap();
     let mut writer = generator.writer(model::Format::Jsonl, Vec::new());
     for record in generator.by_ref() {

@@ -1,7 +1,8 @@
 //! What changed between two snapshots.
 
 use super::table::{Cell, Table};
-use super::tone;
+use super::{suspects, tone};
+use crate::diag::Severity;
 use crate::diff::{Change, Diff, Side, Subject};
 use crate::render::{format, json};
 use crate::topology::Coverage;
@@ -12,9 +13,7 @@ pub fn diff_text(diff: &Diff, colour: bool) -> String {
     let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_text(colour) };
     let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
     let mut out = format!("{body}\nBASE  {base}\nHEAD  {head}\n");
-    if !diff.culprits.is_empty() {
-        out.push_str(&format!("\nSuspects\n{}", culprits(diff).to_text(colour)));
-    }
+    out.push_str(&suspects::text(&diff.culprits, worse(diff), colour));
     out
 }
 
@@ -23,9 +22,7 @@ pub fn diff_text(diff: &Diff, colour: bool) -> String {
 pub fn diff_markdown(diff: &Diff) -> String {
     let body = if diff.changes.is_empty() { "No changes.\n".to_owned() } else { table(diff).to_markdown() };
     let mut out = format!("## Topology changes\n\n{body}");
-    if !diff.culprits.is_empty() {
-        out.push_str(&format!("\n### Suspects\n\n{}", culprits(diff).to_markdown()));
-    }
+    out.push_str(&suspects::markdown(&diff.culprits, worse(diff)));
     let (base, head) = (seen(&diff.coverage.before), seen(&diff.coverage.after));
     out.push_str(&format!("\nBase: {base}. Head: {head}.\n"));
     out
@@ -35,6 +32,11 @@ pub fn diff_markdown(diff: &Diff) -> String {
 #[must_use]
 pub fn diff_json(diff: &Diff) -> String {
     json::to_text(diff)
+}
+
+/// Whether something got worse that is worth telling.
+fn worse(diff: &Diff) -> bool {
+    diff.changes.iter().any(|change| change.severity > Severity::Info)
 }
 
 fn seen(coverage: &Coverage) -> String {
@@ -103,20 +105,4 @@ fn n(side: Option<&Side>) -> String {
 
 fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
-}
-
-fn culprits(diff: &Diff) -> Table {
-    let mut table = Table::new(&["Rank", "Service", "Operation", "Edge", "Reason", "Score"]);
-    for culprit in &diff.culprits {
-        let edge = culprit.edge.as_ref().map(|(a, b)| format!("{a} → {b}")).unwrap_or_default();
-        table.row(vec![
-            Cell::new(culprit.rank.to_string()),
-            Cell::name(culprit.service.0.clone()),
-            Cell::name(culprit.operation.clone().unwrap_or_default()),
-            Cell::name(edge),
-            Cell::new(culprit.reason),
-            Cell::new(format::count(culprit.score)),
-        ]);
-    }
-    table
 }

@@ -6,6 +6,7 @@
 mod diff;
 mod findings;
 mod slo;
+mod suspects;
 mod table;
 
 pub use diff::{diff_json, diff_markdown, diff_text};

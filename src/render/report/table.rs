@@ -29,11 +29,13 @@ pub(super) struct Cell {
     text: String,
     tone: Tone,
     code: bool,
+    /// What it is in Markdown, where that is more than its text.
+    markdown: Option<String>,
 }
 
 impl Cell {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone: Tone::Plain, code: false }
+        Self { text: text.into(), tone: Tone::Plain, code: false, markdown: None }
     }
 
     pub(super) fn tone(mut self, tone: Tone) -> Self {
@@ -41,9 +43,14 @@ impl Cell {
         self
     }
 
+    /// Words of ours with names from the traces in them.
+    pub(super) fn sentence(text: &ViewText) -> Self {
+        Self { markdown: Some(text.to_markdown(Place::Cell)), ..Self::new(text.to_plain()) }
+    }
+
     /// A name from the traces: code in Markdown.
     pub(super) fn name(text: impl Into<String>) -> Self {
-        Self { text: text.into(), tone: Tone::Plain, code: true }
+        Self { text: text.into(), tone: Tone::Plain, code: true, markdown: None }
     }
 }
 
@@ -87,7 +94,9 @@ impl Table {
         for row in &self.rows {
             out.push('|');
             for cell in row {
-                let text = if cell.code && !cell.text.is_empty() {
+                let text = if let Some(text) = &cell.markdown {
+                    text.clone()
+                } else if cell.code && !cell.text.is_empty() {
                     escape::code(&cell.text, true)
                 } else {
                     ViewText::words(&escape::clean(&cell.text, escape::QUERY_LIMIT)).to_markdown(Place::Cell)

@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::diag::{Diagnostic, Location};
-use crate::diff::{Change, Diff, DiffCoverage, Side, Subject};
+use crate::diff::{Change, Culprit, CulpritAttribute, CulpritPart, Diff, DiffCoverage, Side, Subject};
 use crate::findings::Finding;
 use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli};
-use crate::topology::{Coverage, NodeId};
+use crate::spans::{SpanId, TraceId, UnixNanos};
+use crate::topology::{Coverage, Exemplar, NodeId};
 
 fn side(p50: f64, errors: f64) -> Side {
     Side {
@@ -41,6 +42,94 @@ fn sample() -> Diff {
         culprits: Vec::new(),
         coverage: DiffCoverage { before: coverage(48_123), after: coverage(47_000) },
     }
+}
+
+fn part(reason: &'static str, service: &str, figures: (f64, f64), effect: f64) -> CulpritPart {
+    CulpritPart {
+        reason,
+        score: 1.5,
+        service: NodeId(service.into()),
+        operation: None,
+        target: None,
+        after: None,
+        strength: 2.0,
+        impact: 0.5,
+        before: figures.0,
+        after_value: figures.1,
+        n_before: 310,
+        n_after: 1_420,
+        effect,
+        interval: (effect - 0.08, effect + 0.07),
+        p_value: 1e-9,
+    }
+}
+
+fn culprit(rank: usize, service: &str, reported: bool, part: CulpritPart) -> Culprit {
+    Culprit {
+        rank,
+        service: NodeId(service.into()),
+        operation: part.operation.clone(),
+        edge: None,
+        attribute: None,
+        reason: part.reason,
+        score: 2.25 / rank as f64,
+        reported,
+        n: part.n_after,
+        interval: Some(part.interval),
+        evidence: BTreeMap::from([(part.reason, 1.5), ("network-gap", 0.4)]),
+        parts: vec![part],
+        exemplars: (1..=if reported { 3 } else { 0 })
+            .map(|i| Exemplar {
+                trace_id: TraceId(0xabc_0000 + i),
+                span_id: SpanId(7),
+                start: UnixNanos(1),
+                duration_ns: 480_000_000,
+            })
+            .collect(),
+    }
+}
+
+/// One of each kind.
+fn suspects() -> Vec<Culprit> {
+    let node = |id: &str| Some(NodeId(id.into()));
+    let slow = part("self-time", "cart", (0.001_2, 0.48), 0.78);
+    let gap = part("network-gap", "frontend", (0.001, 0.09), 0.6);
+    let call = part("dependency-time", "ad", (0.001, 0.09), 0.6);
+    let flow = part("call-structure", "frontend", (0.0, 0.9), 0.9);
+    let fails = part("own-failures", "payment", (0.005, 0.15), 0.145);
+    let apart = |key: &str, value: &str, reason, (others, this)| {
+        let (key, value) = (key.into(), value.into());
+        Some(CulpritAttribute { key, value, reason, strength: 2.0, others, this, n_others: 1_300, n_this: 120 })
+    };
+    let mut all = vec![
+        culprit(1, "cart", true, CulpritPart { operation: Some("GET /x|`y`\u{1b}[2J".into()), ..slow.clone() }),
+        culprit(2, "shipping", true, CulpritPart { target: node("shipping"), ..gap.clone() }),
+        culprit(3, "frontend", true, CulpritPart { target: node("cart"), ..gap }),
+        culprit(4, "database:redis:ads", false, CulpritPart { target: node("database:redis:ads"), ..call }),
+        culprit(
+            5,
+            "checkout",
+            true,
+            CulpritPart {
+                operation: Some("POST /cart".into()),
+                after: Some("checkout PlaceOrder".into()),
+                ..flow.clone()
+            },
+        ),
+        culprit(6, "frontend", true, CulpritPart { operation: Some("GET /".into()), ..flow }),
+        culprit(7, "payment", true, CulpritPart { operation: Some("Charge".into()), ..fails.clone() }),
+        culprit(
+            8,
+            "external:bank",
+            true,
+            CulpritPart { operation: Some("POST".into()), target: node("external:bank"), ..fails },
+        ),
+        culprit(9, "email", true, CulpritPart { service: NodeId("email".into()), ..slow }),
+        culprit(10, "we|ird*", false, part("self-time", "we|ird*", (0.0, 1.0), 0.1)),
+    ];
+    all[0].attribute = apart("service.version", "1.5|\u{1b}[0m`", "slower", (0.001_3, 0.5));
+    all[6].attribute = apart("k8s.pod.name", "payment-7", "failing-more", (0.0, 0.9));
+    all
 }
 
 fn status(state: ObjectiveState) -> ObjectiveStatus {
@@ -99,6 +188,36 @@ fn a_diff_reads_well_in_a_pull_request() {
 
     Base: 48,123 spans in 1,204 traces. Head: 47,000 spans in 1,204 traces.
     ");
+}
+
+#[test]
+fn suspects_are_told_in_words_and_the_weak_ones_only_named() {
+    let diff = Diff { culprits: suspects(), ..sample() };
+    let text = diff_text(&diff, false);
+    let (_, told) = text.split_once("\nSuspects\n").unwrap();
+    insta::assert_snapshot!(told);
+    assert!(!text.contains('\u{1b}'), "names are untrusted");
+    assert!(told.lines().all(|line| line.chars().count() <= 100), "{told}");
+    assert!(diff_text(&diff, true).contains("\u{1b}[1mcart\u{1b}[0m"));
+    let mut weak = Diff { changes: Vec::new(), culprits: suspects().split_off(9), ..sample() };
+    assert!(diff_text(&weak, false).contains("Suspects\n    None stands out.\nWeak"), "{}", diff_text(&weak, false));
+    // Something got worse: the first is told all the same.
+    weak.changes = sample().changes;
+    weak.culprits[0].rank = 1;
+    let text = diff_text(&weak, false);
+    assert!(text.contains(" 1  we|ird*  works longer itself (self-time), weak, score "), "{text}");
+    assert!(text.contains("\n    self time of ") && !text.contains("Weak"), "{text}");
+}
+
+#[test]
+fn suspects_in_a_pull_request_are_a_table() {
+    let text = diff_markdown(&Diff { culprits: suspects(), ..sample() });
+    let (_, told) = text.split_once("### Suspects\n\n").unwrap();
+    insta::assert_snapshot!(told);
+    let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+    assert!(told.lines().filter(|line| line.starts_with('|')).all(|line| bars(line) == 7), "{told}");
+    let weak = Diff { changes: Vec::new(), culprits: suspects().split_off(9), ..sample() };
+    assert!(diff_markdown(&weak).contains("### Suspects\n\nNone stands out.\n\nWeak"), "{}", diff_markdown(&weak));
 }
 
 #[test]

@@ -126,6 +126,23 @@ impl Origin {
         (&self.service, &self.operation, self.kind, self.target.as_ref())
     }
 
+    /// The same with other services.
+    pub(in crate::topology) fn renamed(&self, rename: impl Fn(&NodeId) -> NodeId) -> Self {
+        let steps = |of: &[OriginStep]| {
+            let mut steps = Vec::new();
+            add_steps(&mut steps, of.iter().map(|s| OriginStep { service: rename(&s.service), ..s.clone() }));
+            steps
+        };
+        Self {
+            service: rename(&self.service),
+            target: self.target.as_ref().map(&rename),
+            climbed: steps(&self.climbed),
+            coped: steps(&self.coped),
+            gave_up: steps(&self.gave_up),
+            ..self.clone()
+        }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.n = self.n.saturating_add(other.n);
         self.calls += other.calls;
@@ -139,19 +156,24 @@ impl Origin {
         for (mine, other) in
             [(&mut self.climbed, &other.climbed), (&mut self.coped, &other.coped), (&mut self.gave_up, &other.gave_up)]
         {
-            for step in other {
-                let same = |s: &&mut OriginStep| (&s.service, &s.operation) == (&step.service, &step.operation);
-                match mine.iter_mut().find(same) {
-                    Some(known) => known.calls += step.calls,
-                    None => mine.push(step.clone()),
-                }
-            }
-            sort_steps(mine);
+            add_steps(mine, other.iter().cloned());
         }
         let mut picks = Picks::of_failed(&self.exemplars);
         picks.merge(&Picks::of_failed(&other.exemplars));
         self.exemplars = picks.finish().failed;
     }
+}
+
+/// Adds steps of which some may be known.
+fn add_steps(mine: &mut Vec<OriginStep>, more: impl Iterator<Item = OriginStep>) {
+    for step in more {
+        let same = |s: &&mut OriginStep| (&s.service, &s.operation) == (&step.service, &step.operation);
+        match mine.iter_mut().find(same) {
+            Some(known) => known.calls += step.calls,
+            None => mine.push(step),
+        }
+    }
+    sort_steps(mine);
 }
 
 fn sort_steps(steps: &mut [OriginStep]) {

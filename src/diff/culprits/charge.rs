@@ -1,7 +1,7 @@
 //! Who is charged with a symptom. Where it shows is not always where it comes from.
 //!
 //! - Time between a call and its answer belongs to the callee (network, queues, saturation) until proven otherwise: until
-//!   the caller works slower itself, or most of its other calls are late as well, and that says more than what speaks
+//!   the caller works slower itself, or its other calls are late as well, and that says more than what speaks
 //!   against the callee (its own work, the calls of others to it). The same for calls that nobody answers.
 //! - What an operation does next after a call changes when the call no longer gives what it used to. If the operation called
 //!   shows a change of its own, the charge lies deeper. If it shows none, but operations of several services stop after
@@ -18,7 +18,7 @@ use super::latency;
 use super::limits;
 use super::symptom::{Kind, Symptom};
 use crate::diff::compare::Comparison;
-use crate::topology::NodeId;
+use crate::topology::{NodeId, Operation, Snapshot};
 
 /// A share of a symptom charged to a node.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,8 @@ pub(super) fn charges<'a>(comparison: &Comparison<'a>, symptoms: &[Symptom<'a>])
             },
             Kind::Gap | Kind::Call => {
                 let Some(target) = symptom.target else { continue };
-                let (caller, callee) = (known.beside(symptom.service, target), known.beside(target, symptom.service));
+                let caller = known.beside(symptom.service, target, true);
+                let callee = known.beside(target, symptom.service, false);
                 let callers = caller > callee && caller >= limits::RESIDUE * symptom.strength;
                 charge(target, if callers { limits::RESIDUE } else { 1.0 });
                 charge(symptom.service, if callers { 1.0 } else { limits::RESIDUE });
@@ -63,7 +64,7 @@ struct Known<'a> {
     /// Strongest self-time symptom by node.
     own: BTreeMap<&'a NodeId, f64>,
     /// Strength on every edge that was compared, 0 where it shows nothing: by node, with the other end.
-    edges: BTreeMap<&'a NodeId, Vec<(&'a NodeId, f64)>>,
+    edges: BTreeMap<&'a NodeId, Vec<Beside<'a>>>,
     /// Strongest change of failures of an operation.
     failing: BTreeMap<Op<'a>, f64>,
     /// Strongest change of flow of an operation that is asked for what it was asked for before.
@@ -83,7 +84,17 @@ type Op<'a> = (&'a NodeId, &'a str);
 /// Operations looked at below one.
 const MOST_BELOW: usize = 1000;
 
+/// An edge of a node.
+struct Beside<'a> {
+    other: &'a NodeId,
+    /// Whether the node makes the calls.
+    made: bool,
+    n: f64,
+    strength: f64,
+}
+
 impl<'a> Known<'a> {
+    #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
     fn of(comparison: &Comparison<'a>, symptoms: &[Symptom<'a>]) -> Self {
         let mut known = Self {
             own: BTreeMap::new(),
@@ -117,8 +128,9 @@ impl<'a> Known<'a> {
             let timed = !edge.gap.is_empty() || !edge.client.is_empty();
             if both && timed && edge.source != edge.target {
                 let strength = on_edges.get(&(&edge.source, &edge.target)).copied().unwrap_or(0.0);
-                known.edges.entry(&edge.source).or_default().push((&edge.target, strength));
-                known.edges.entry(&edge.target).or_default().push((&edge.source, strength));
+                let side = |other, made| Beside { other, made, n: edge.n as f64, strength };
+                known.edges.entry(&edge.source).or_default().push(side(&edge.target, true));
+                known.edges.entry(&edge.target).or_default().push(side(&edge.source, false));
             }
         }
         for symptom in symptoms.iter().filter(|s| s.kind == Kind::Flow) {
@@ -132,13 +144,17 @@ impl<'a> Known<'a> {
         known
     }
 
-    /// What speaks against a node besides its calls with one other: its own work, or most of its other edges.
-    fn beside(&self, node: &NodeId, other: &NodeId) -> f64 {
-        let others = self.edges.get(node).into_iter().flatten().filter(|(end, _)| *end != other);
-        let mut strengths: Vec<f64> = others.map(|(_, strength)| *strength).collect();
-        strengths.sort_by(f64::total_cmp);
-        let middle = strengths.len().checked_sub(1).and_then(|last| strengths.get(last / 2)).copied().unwrap_or(0.0);
-        self.own.get(node).copied().unwrap_or(0.0).max(middle)
+    /// What speaks against a node besides its calls with one other: its own work, or its other edges, each weighted by its
+    /// calls. Of a caller the other calls it makes count: that calls to it wait longer may be for want of workers, which
+    /// the callee keeps busy. Only where it calls nobody else are these all there is.
+    fn beside(&self, node: &NodeId, other: &NodeId, calls: bool) -> f64 {
+        let mean = |made: &dyn Fn(bool) -> bool| {
+            let others = self.edges.get(node).into_iter().flatten().filter(|b| b.other != other && made(b.made));
+            let (sum, n) = others.fold((0.0, 0.0), |(sum, n), b| (sum + b.n * b.strength, n + b.n));
+            (n > 0.0).then(|| sum / n)
+        };
+        let edges = if calls { mean(&|made| made).or_else(|| mean(&|_| true)) } else { mean(&|_| true) };
+        self.own.get(node).copied().unwrap_or(0.0).max(edges.unwrap_or(0.0))
     }
 
     /// Whether an operation starts something that fails clearly more often: it waits between attempts, or works on a
@@ -231,20 +247,38 @@ fn starts<'a>(comparison: &Comparison<'a>) -> BTreeMap<Op<'a>, BTreeSet<Op<'a>>>
     starts
 }
 
-/// Operations whose calls per request from outside changed by more than the mix of requests does.
+/// Operations that are asked for more or less often per request from outside than before, by more than the mix of requests
+/// does. Asking again at once is not asking for something else.
 #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
 fn exposed<'a>(comparison: &Comparison<'a>) -> BTreeSet<Op<'a>> {
+    let asked = (asked(comparison.base.snapshot), asked(comparison.head.snapshot));
     let mut exposed = BTreeSet::new();
     for (before, after) in comparison.operations_of_both() {
-        let (b, h) =
-            (before.stats.calls.as_f64() / comparison.entry.0, after.stats.calls.as_f64() / comparison.entry.1);
-        let n = |o: &crate::topology::Operation| (o.stats.n as f64).max(1.0);
+        let op: Op<'a> = (&after.service, &after.name);
+        let of = |asked: &BTreeMap<Op<'_>, f64>, o: &Operation| {
+            asked.get(&op).copied().unwrap_or_else(|| o.stats.calls.as_f64())
+        };
+        let (b, h) = (of(&asked.0, before) / comparison.entry.0, of(&asked.1, after) / comparison.entry.1);
+        let n = |o: &Operation| (o.stats.n as f64).max(1.0);
         // Of few calls any number of calls per request is chance.
         let chance = 3.0 * (1.0 / n(before) + 1.0 / n(after)).sqrt();
         let moved = (h / b).ln().abs();
         if !after.entry && moved > limits::EXPOSURE.ln().max(chance) {
-            exposed.insert((&after.service, after.name.as_str()));
+            exposed.insert(op);
         }
     }
     exposed
+}
+
+/// How often each operation is started by others after something else than itself.
+fn asked(snapshot: &Snapshot) -> BTreeMap<Op<'_>, f64> {
+    let mut asked: BTreeMap<Op<'_>, f64> = BTreeMap::new();
+    for flow in snapshot.operations.iter().map(|operation| &operation.flow) {
+        for ((_, to), weight) in flow.steps.iter().filter(|((from, to), _)| from.item != to.item) {
+            if let Some(item) = flow.item(*to) {
+                *asked.entry((&item.service, item.name.as_str())).or_default() += weight.as_f64();
+            }
+        }
+    }
+    asked
 }

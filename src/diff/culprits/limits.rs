@@ -32,7 +32,10 @@ pub(super) const RESIDUE: f64 = 0.25;
 pub(super) const EXPOSURE: f64 = 1.3;
 
 /// Scores from here on are reported …
-pub(super) const REPORTED: f64 = 0.3;
+pub(super) const REPORTED: f64 = 0.25;
+
+/// … in which changes of flow count for this much: what requests ask for drifts over the hours, and flows follow it …
+pub(super) const DRIFT: f64 = 0.6;
 
 /// … where the largest part is no accident: its p-value times the number of figures compared.
 pub(super) const CHANCE: f64 = 0.05;

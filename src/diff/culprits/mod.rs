@@ -78,7 +78,11 @@ fn culprit(
     let plain = |charge: &Charge<'_>| {
         charge.share > limits::RESIDUE && symptoms.get(charge.symptom).is_some_and(|s| s.p_value <= chance)
     };
-    let accused: f64 = charges.iter().filter(|(_, charge)| plain(charge)).map(|(score, _)| score * score).sum();
+    let counts = |(score, charge): &&(f64, Charge<'_>)| {
+        let flow = symptoms.get(charge.symptom).is_some_and(|s| s.kind == Kind::Flow);
+        if flow { score * limits::DRIFT } else { *score }
+    };
+    let accused: f64 = charges.iter().filter(|(_, charge)| plain(charge)).map(|c| counts(&c).powi(2)).sum();
     let own = charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)).find(|s| s.service == node);
     let mut exemplars: Vec<Exemplar> = Vec::new();
     for symptom in charges.iter().filter_map(|(_, charge)| symptoms.get(charge.symptom)) {

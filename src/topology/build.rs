@@ -128,6 +128,7 @@ impl Builder {
         let Counted { dicts, identity, tallies } = self.count(threads, &periods)?;
         let seen = tallies.iter().map(|tally| (tally.counts.first, tally.counts.last)).filter(|(first, _)| *first > 0);
         let seen = seen.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        let ignored = tallies.iter().map(|tally| tally.counts.ignored).sum();
         let mut sides = tallies.into_iter().zip(periods).map(|(tally, period)| {
             let mut intake = intake.clone();
             let within =
@@ -141,7 +142,7 @@ impl Builder {
         match (sides.next().flatten(), sides.next().flatten()) {
             (Some(before), Some(after)) => Ok((before, after)),
             (before, _) => Err(match seen {
-                None => no_spans(0),
+                None => no_spans(ignored),
                 Some(seen) => empty_side(before.is_none(), at, seen),
             }),
         }

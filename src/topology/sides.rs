@@ -1,7 +1,8 @@
 //! The traces of several periods, counted apart in one run: before and after something happened.
 //!
 //! Input: whole traces. Output: a tally for each period. A trace belongs to the first period its first span starts in, with
-//! all its spans; to none if no period holds it. Links go with the trace they lead to.
+//! all its spans; to none if no period holds it. Links go with the trace they lead to, or with where they come from if
+//! nobody has that trace.
 
 use super::group::Key;
 use super::pair::Pairer;
@@ -41,8 +42,27 @@ impl<'a> Sides<'a> {
             [_] => 0,
             _ => order.iter().filter_map(|key| key.of(rows)).map(|row| row.start).filter(|s| *s > 0).min().unwrap_or(0),
         };
+        if order.is_empty() && self.sides.len() > 1 {
+            return self.links(id, rows, links);
+        }
         if let Some((_, pairer)) = self.sides.iter_mut().find(|(period, _)| period.holds(start)) {
             pairer.trace(id, rows, order, links);
+        }
+    }
+
+    /// Links to a trace nobody has: each goes with the span it comes from.
+    fn links(&mut self, id: u128, rows: &[&[StoredSpan]], links: &mut [StoredLink]) {
+        let side_of = |link: &StoredLink| self.sides.iter().position(|(period, _)| period.holds(link.from.start));
+        links.sort_by_key(side_of);
+        let ends: Vec<Option<usize>> = links.iter().map(side_of).collect();
+        let mut links = links;
+        for same in ends.chunk_by(|a, b| a == b) {
+            let (own, rest) = std::mem::take(&mut links).split_at_mut_checked(same.len()).unwrap_or_default();
+            links = rest;
+            let side = same.first().copied().flatten();
+            if let Some((_, pairer)) = side.and_then(|side| self.sides.get_mut(side)) {
+                pairer.trace(id, rows, &mut [], own);
+            }
         }
     }
 

@@ -93,6 +93,24 @@ fn a_link_goes_with_the_trace_it_leads_to() {
 }
 
 #[test]
+fn a_link_to_a_trace_nobody_has_goes_with_where_it_comes_from() {
+    let consumer =
+        |t: u128, start: u64| span(t, 1, 0, "billing", Consumer, (start, start + 10)).topic("orders").link(9, 1);
+    let one = |t: u128, start: u64| {
+        split(
+            &[consumer(t, start), span(8, 1, 0, "web", Server, (10, 20)), span(7, 1, 0, "web", Server, (300, 310))],
+            100,
+            1000,
+        )
+        .unwrap()
+    };
+    let missed = |s: &Snapshot| s.coverage.unresolved_links;
+    let (early, late) = (one(1, 30), one(2, 200));
+    assert_eq!((missed(&early.0), missed(&early.1)), (1, 0));
+    assert_eq!((missed(&late.0), missed(&late.1)), (0, 1));
+}
+
+#[test]
 fn traces_of_no_known_time_are_before() {
     let mut lost = s(1, 0, "web", Server).trace(1);
     lost.start = 0;

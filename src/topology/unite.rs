@@ -30,6 +30,9 @@ pub(super) fn node(mine: &mut Node, other: Node) {
 }
 
 pub(super) fn operation(mine: &mut Operation, other: &Operation) {
+    // A table of steps for a part of the calls only would look as if the rest did nothing.
+    let without = |o: &Operation| !o.stats.durations.is_empty() && o.self_times.is_empty();
+    mine.flow.beyond |= without(mine) != without(other);
     mine.entry |= other.entry;
     stats(&mut mine.stats, &other.stats);
     // Of a sum of which a part is unknown, nothing is known.

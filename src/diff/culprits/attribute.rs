@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::limits;
 use super::shift::{self, Shift};
 use super::{CulpritAttribute, tidy};
+use crate::diff::significance::proportions;
 use crate::topology::{Instance, NodeId, Snapshot, Spread};
 
 /// Values of one key that are compared; a key with more names single requests, not instances.
@@ -31,7 +32,7 @@ struct Sum {
 impl Sum {
     fn of<'a>(instances: impl Iterator<Item = &'a Instance>) -> Self {
         instances.fold(Self::default(), |mut sum, instance| {
-            sum.n += instance.n;
+            sum.n = sum.n.saturating_add(instance.n);
             sum.calls += instance.calls.as_f64();
             sum.errors += instance.errors.as_f64();
             sum.durations.merge(&instance.durations);
@@ -82,6 +83,7 @@ pub(super) fn apart(head: &Snapshot, service: &NodeId) -> Option<CulpritAttribut
 }
 
 /// How far one value stands apart from the rest, in time or in failures.
+#[allow(clippy::cast_precision_loss, reason = "sample sizes")]
 fn contrast(key: &str, value: &str, own: &Sum, rest: &Sum) -> Option<CulpritAttribute> {
     let logs = (shift::of_spread(&rest.durations), shift::of_spread(&own.durations));
     let means = (rest.mean(), own.mean());
@@ -89,7 +91,9 @@ fn contrast(key: &str, value: &str, own: &Sum, rest: &Sum) -> Option<CulpritAttr
         .filter(|shift| shift.p_value() <= limits::CHANCE / 10.0)
         .map(|shift| ("slower", shift.strength(), means));
     let share = |sum: &Sum| if sum.calls > 0.0 { (sum.errors / sum.calls).min(1.0) } else { 0.0 };
+    let chance = proportions((share(rest), share(own)), (rest.n as f64, own.n as f64));
     let failing = super::failures::divergence(rest.errors, rest.calls, share(own), (rest.n, own.n))
+        .filter(|_| chance <= limits::CHANCE / 10.0)
         .map(|strength| ("failing-more", strength, (share(rest), share(own))));
     let (reason, strength, (others, this)) = slower.into_iter().chain(failing).max_by(|a, b| a.1.total_cmp(&b.1))?;
     (strength >= limits::REPORTED).then(|| CulpritAttribute {

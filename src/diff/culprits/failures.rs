@@ -38,7 +38,7 @@ fn calls(snapshot: &Snapshot) -> BTreeMap<(&NodeId, &str), (f64, u64)> {
     for operation in &snapshot.operations {
         let sum = calls.entry((&operation.service, &operation.name)).or_default();
         sum.0 += operation.stats.calls.as_f64();
-        sum.1 += operation.stats.n;
+        sum.1 = sum.1.saturating_add(operation.stats.n);
     }
     calls
 }

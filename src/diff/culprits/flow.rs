@@ -22,15 +22,17 @@ pub(super) fn symptoms<'a>(comparison: &Comparison<'a>) -> Vec<Symptom<'a>> {
     both.flat_map(|(before, after)| operation(comparison, before, after)).collect()
 }
 
+#[allow(clippy::cast_precision_loss, reason = "sample sizes")]
 fn operation<'a>(comparison: &Comparison<'a>, before: &'a Operation, after: &'a Operation) -> Vec<Symptom<'a>> {
     if before.flow.beyond || after.flow.beyond || (before.flow.is_empty() && after.flow.is_empty()) {
         return Vec::new();
     }
-    let (base, head) = (table(before), table(after));
+    let scale = |o: &Operation| o.stats.n as f64 / o.stats.calls.as_f64().max(1e-9);
+    let (base, head) = (table(before, scale(before)), table(after, scale(after)));
     let mut found = Vec::new();
     for (state, was) in &base {
         let Some(is) = head.get(state) else { continue };
-        if let Some(symptom) = compare(comparison, &after.service, was, is) {
+        if let Some(symptom) = compare(comparison, &after.service, (was, is), scale(after)) {
             found.push(Symptom {
                 operation: Some(&after.name),
                 after: state.item,
@@ -56,17 +58,17 @@ struct Row<'a> {
     next: BTreeMap<Next<'a>, f64>,
 }
 
-/// What comes after each state, the end included; whether what comes next fails is its own affair.
-fn table(operation: &Operation) -> BTreeMap<State<'_>, Row<'_>> {
+/// What comes after each state, the end included, in spans (`scale` spans to a call); whether what comes next fails is its own affair.
+fn table(operation: &Operation, scale: f64) -> BTreeMap<State<'_>, Row<'_>> {
     let flow: &Flow = &operation.flow;
     let item = |state: FlowState| flow.item(state).map(|item| (&item.service, item.name.as_str()));
     let mut rows: BTreeMap<State<'_>, Row<'_>> = BTreeMap::new();
     for (state, visits) in flow.visits(operation.stats.calls) {
-        rows.entry(State { item: item(state), failed: state.failed }).or_default().all += visits.as_f64();
+        rows.entry(State { item: item(state), failed: state.failed }).or_default().all += visits.as_f64() * scale;
     }
     for ((from, to), weight) in &flow.steps {
         if let Some(row) = rows.get_mut(&State { item: item(*from), failed: from.failed }) {
-            *row.next.entry(item(*to)).or_default() += weight.as_f64();
+            *row.next.entry(item(*to)).or_default() += weight.as_f64() * scale;
         }
     }
     for row in rows.values_mut() {
@@ -81,7 +83,12 @@ fn table(operation: &Operation) -> BTreeMap<State<'_>, Row<'_>> {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts for display")]
 #[allow(clippy::cast_precision_loss, reason = "counts")]
-fn compare<'a>(comparison: &Comparison<'a>, service: &'a NodeId, was: &Row<'a>, is: &Row<'a>) -> Option<Symptom<'a>> {
+fn compare<'a>(
+    comparison: &Comparison<'a>,
+    service: &'a NodeId,
+    (was, is): (&Row<'a>, &Row<'a>),
+    scale: f64,
+) -> Option<Symptom<'a>> {
     let (b, h) = (was.all, is.all);
     if b.min(h) < 1.0 {
         return None;
@@ -112,7 +119,7 @@ fn compare<'a>(comparison: &Comparison<'a>, service: &'a NodeId, was: &Row<'a>, 
         target: None,
         after: None,
         strength: sure.clamp(0.0, limits::MOST_STRENGTH),
-        impact: (moved * comparison.per_entry(h)).clamp(0.0, 1.0),
+        impact: (moved * comparison.per_entry(h / scale)).clamp(0.0, 1.0),
         figures: (0.0, moved),
         n: (b as u64, h as u64),
         effect: moved,

@@ -55,7 +55,7 @@ fn self_time(before: &Operation, after: &Operation, usual: f64) -> Option<Shift>
     if after.kind.calls_out() {
         return None;
     }
-    let mean = |o: &Operation| Some(o.self_ns?.seconds() / o.self_times.weight().as_f64().max(1e-6));
+    let mean = |o: &Operation| Some(o.self_ns?.seconds() / o.stats.durations.weight().as_f64().max(1e-6));
     let logs = |o: &Operation| shift::of_spread(&o.self_times);
     let n = (before.stats.durations.n(), after.stats.durations.n());
     Shift::of(&logs(before), &logs(after), (mean(before)?, mean(after)?), n, usual)

@@ -32,9 +32,11 @@ const MOST_EXEMPLARS: usize = 3;
 #[allow(clippy::cast_precision_loss, reason = "a count of figures")]
 pub(super) fn rank(comparison: &Comparison<'_>, changes: &[Change]) -> Vec<Culprit> {
     let mut symptoms = latency::symptoms(comparison);
-    symptoms.extend(flow::symptoms(comparison));
-    symptoms.extend(failures::symptoms(comparison));
-    if ![comparison.base, comparison.head].iter().all(|side| fallback::has_evidence(side.snapshot)) {
+    // What only one side knows would look as if it had just begun.
+    if [comparison.base, comparison.head].iter().all(|side| fallback::has_evidence(side.snapshot)) {
+        symptoms.extend(flow::symptoms(comparison));
+        symptoms.extend(failures::symptoms(comparison));
+    } else {
         symptoms.extend(fallback::symptoms(comparison, latency::usual(comparison)));
     }
     let chance = limits::CHANCE / symptoms.len().max(1) as f64;

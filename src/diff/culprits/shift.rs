@@ -75,7 +75,7 @@ impl Shift {
         let error = |of: &dyn Fn(&Self) -> f64| {
             shifts.iter().map(|s| weight(s) * weight(s) * of(s) * of(s)).sum::<f64>().sqrt() / all
         };
-        let n = shifts.iter().fold((0, 0), |n, s| (n.0 + s.n.0, n.1 + s.n.1));
+        let n = shifts.iter().fold((0u64, 0u64), |n, s| (n.0.saturating_add(s.n.0), n.1.saturating_add(s.n.1)));
         let calls = n.1 as f64;
         let time = |of: &dyn Fn(&Self) -> f64| shifts.iter().map(|s| s.n.1 as f64 * of(s)).sum::<f64>() / calls;
         (all > 0.0).then(|| Self {

@@ -92,7 +92,8 @@ impl CriticalPath {
             let at = *at as usize;
             let Some(child) = spans.get(at).filter(|child| waits(parent, child)) else { continue };
             let Some(raw) = interval(child) else { continue };
-            let shift = frame.shift + skew(parent, child, moved(raw, frame.shift), (frame.from, frame.cursor));
+            let differs = skew(parent, child, moved(raw, frame.shift), (frame.from, frame.cursor));
+            let shift = frame.shift.saturating_add(differs);
             let (start, end) = moved(raw, shift);
             let (from, to) = (start.max(frame.from), end.min(frame.cursor));
             if from < to {

@@ -139,17 +139,22 @@ impl Evidence {
         tally.request(band, nanos, weight);
         critical.clear();
         path.walk(spans, children, root, |at, from, to| critical.push((at, to - from)));
-        for (at, nanos) in critical.iter() {
-            let Some(span) = spans.get(*at) else { continue };
-            let call = span.row.kind == SpanKind::Client;
-            // Who sends a message waits for the topic, not for whoever receives it.
-            let unanswered = (call && children.of(*at).is_empty()) || span.row.kind == SpanKind::Producer;
-            let part = match answer(spans, children, *at).filter(|callee| call && callee.node != span.node) {
-                Some(callee) => part(PartKind::Between, callee.op, NOWHERE),
-                None if unanswered => part(PartKind::Call, span.op, target(span)),
-                None => part(PartKind::Work, span.op, NOWHERE),
+        // Each span once, however many sections it has: a span of a million children is looked at as often.
+        critical.sort_unstable();
+        for sections in critical.chunk_by(|a, b| a.0 == b.0) {
+            let Some((at, span)) = sections.first().and_then(|(at, _)| Some((*at, spans.get(*at)?))) else { continue };
+            let nanos = sections.iter().fold(0, |sum: u64, (_, nanos)| sum.saturating_add(*nanos));
+            let part = match span.row.kind {
+                // Who sends a message waits for the topic, not for whoever receives it.
+                SpanKind::Producer => part(PartKind::Call, span.op, target(span)),
+                SpanKind::Client => match answer(spans, children, at) {
+                    Some(callee) if callee.node != span.node => part(PartKind::Between, callee.op, NOWHERE),
+                    None if children.of(at).is_empty() => part(PartKind::Call, span.op, target(span)),
+                    _ => part(PartKind::Work, span.op, NOWHERE),
+                },
+                _ => part(PartKind::Work, span.op, NOWHERE),
             };
-            tally.spend(part, band, *nanos, weight, contents);
+            tally.spend(part, band, nanos, weight, contents);
         }
         for node in trace.nodes {
             tally.touch(*node, weight, contents);

@@ -433,23 +433,27 @@ fn outlives(callee: &Span<'_>, caller: &Span<'_>) -> bool {
 
 /// Whether a failure below explains this one.
 fn explained(spans: &[Span<'_>], children: &Children, at: usize, span: &Span<'_>) -> bool {
-    let own = children.of(at);
-    own.iter().enumerate().any(|(position, child)| {
-        let Some(child) = spans.get(*child as usize) else { return false };
-        if !child.failed() || !waits(span, child) || outlives(child, span) {
-            return false;
-        }
-        let again = |later: &u32| {
-            let later = spans.get(*later as usize);
-            later.is_some_and(|l| !l.failed() && l.row.start >= child.row.end && same_work(l, child))
-        };
-        !own.iter().skip(position + 1).any(again)
-    })
+    let own = || children.of(at).iter().filter_map(|child| spans.get(*child as usize));
+    let failed = |child: &&Span<'_>| child.failed() && waits(span, child) && !outlives(child, span);
+    if !own().any(|child| failed(&child)) {
+        return false;
+    }
+    // When each kind of work last began that went well.
+    let mut well: Vec<(Work, u64)> = own().filter(|c| !c.failed()).map(|c| (work(c), c.row.start)).collect();
+    well.sort_unstable();
+    let again = |child: &Span<'_>| {
+        let after = well.partition_point(|(other, _)| *other <= work(child));
+        let last = after.checked_sub(1).and_then(|last| well.get(last));
+        last.is_some_and(|(other, start)| *other == work(child) && *start >= child.row.end)
+    };
+    own().filter(failed).any(|child| !again(child))
 }
 
-/// Whether two children of one span do the same thing.
-fn same_work(a: &Span<'_>, b: &Span<'_>) -> bool {
-    (a.op, a.row.kind, a.row.peer) == (b.op, b.row.kind, b.row.peer)
+/// What two children of one span have in common when they do the same thing.
+type Work = (u32, SpanKind, u32);
+
+fn work(span: &Span<'_>) -> Work {
+    (span.op, span.row.kind, span.row.peer)
 }
 
 /// The deepest span below `at` (itself included) that was at work at an instant.

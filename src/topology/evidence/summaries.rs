@@ -21,7 +21,9 @@ const MOST_SPANS: usize = 32;
 /// Typical requests kept of one service: enough that one lies near the median.
 const MOST_TYPICAL: usize = 3;
 /// Traces with more spans than this are nobody's example.
-const MOST_SEEN: usize = 1 << 15;
+const MOST_SEEN: usize = 1 << 12;
+/// Spans looked at for all summaries of one trace; services beyond it, in order of their ids, get none of it.
+const MOST_WORK: usize = 1 << 20;
 
 /// Why a request was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -259,6 +261,7 @@ impl Summaries {
         let mut wanted = std::mem::take(&mut self.wanted);
         if spans.len() <= MOST_SEEN {
             wanted.sort_unstable();
+            let mut work = 0;
             for of_node in wanted.chunk_by(|a, b| a.0 == b.0) {
                 let each = || of_node.iter().filter_map(|(_, at)| Some((*at, spans.get(*at)?)));
                 let id = |span: &Span<'_>| (span.row.span, span.row.kind);
@@ -269,8 +272,14 @@ impl Summaries {
                 let mut before = None;
                 for at in best.into_iter().flatten() {
                     if before.replace(at) != Some(at) {
+                        self.scratch.found.clear();
                         self.consider(spans, children, at, path);
+                        work += self.scratch.found.len();
+                        work += if self.scratch.found.is_empty() { 0 } else { spans.len() };
                     }
+                }
+                if work > MOST_WORK {
+                    break;
                 }
             }
         }

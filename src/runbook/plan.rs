@@ -74,7 +74,7 @@ fn renamed(ledger: &Ledger, names: &BTreeMap<String, String>) -> Ledger {
 #[cfg(test)]
 mod tests {
     use super::super::cfg::{EscalationConfig, LinksConfig, Pin, RunbooksConfig, ScenarioConfig, ServiceConfig};
-    use super::super::testing::{dump, edge, node, objectives, shop, snapshot, stats, words};
+    use super::super::testing::{dump, edge, node, objectives, outside_literals, shop, snapshot, stats, words};
     use super::super::{RunbookState, Step, Text};
     use super::*;
     use crate::slo::ObjectiveState;
@@ -476,22 +476,6 @@ mod tests {
                 assert!(page.file_name().chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'));
             }
         }
-    }
-
-    /// A query without what is inside its double quotes.
-    fn outside_literals(query: &str) -> String {
-        let (mut out, mut inside, mut escaped) = (String::new(), false, false);
-        for c in query.chars() {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' if inside => escaped = true,
-                '"' => inside = !inside,
-                c if !inside => out.push(c),
-                _ => {}
-            }
-        }
-        assert!(!inside, "a literal is not closed: {query}");
-        out
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::cfg::StepConfig;
 use super::context::{Context, Target};
 use super::document::{Piece, Step, Text, TraceRef, Waterfall};
 use super::impact::name_of;
-use super::phrase::{count, quantiles, window};
+use super::phrase::{count, nanos, quantiles, window};
 use super::{links, queries};
 use crate::topology::Edge;
 
@@ -184,6 +184,32 @@ pub(super) fn both_sides(context: &Context<'_>, edge: &Edge) -> Text {
         text = text.sep(" ").and("Between the two pass ").append(gap).and(".");
     }
     text
+}
+
+/// How long callers wait compared with what the node itself takes. `why` comes before the figures of `callers`, `then` ends
+/// what to look at where they wait as long as in the window.
+pub(super) fn way<'e>(
+    context: &Context<'_>,
+    target: &Target<'_>,
+    (title, why): (Text, Text),
+    callers: impl Iterator<Item = &'e Edge>,
+    then: &str,
+) -> Step {
+    let mut step = promql(title, queries::prom_edge_latency(target));
+    step.detail = callers.fold(why, |text, edge| {
+        let text = text.sep(" ").code(name_of(context, &edge.source)).and(" waits ");
+        let text = text.append(quantiles(&edge.client).unwrap_or_default()).and(", of which ");
+        let text = text.append(quantiles(&edge.gap).unwrap_or_default()).and(" pass between the two (n ");
+        text.piece(count(edge.gap.n())).and(").")
+    });
+    step.expect = match target.handled().and_then(|s| s.durations.quantile(0.99)) {
+        Some(p99) => Text::words("Little more than the service itself takes, p99 ").piece(nanos(p99)).and("."),
+        None => Text::words("Little more than the service itself takes."),
+    };
+    step.otherwise = Text::words(format!(
+        "As long as in the window, or longer: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them{then}"
+    ));
+    step
 }
 
 /// The share of the waiting that passes between caller and callee, where both sides were seen.

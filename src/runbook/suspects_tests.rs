@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cfg::{LinksConfig, Settings};
-use super::testing::{dump, objectives, shop, status, words};
+use super::testing::{dump, objectives, outside_literals, shop, status, words};
 use super::{Ledger, Plan, Runbook, plan};
 use crate::findings::{Facts, evaluate};
 use crate::slo::{ObjectiveStatus, Sli};
@@ -210,22 +210,6 @@ fn what_an_operation_or_an_instance_leaves_out_is_said() {
     let said: Vec<String> = page(&plan, "latency:shop/checkout").evidence.unknowns.iter().map(words).collect();
     assert!(said.iter().any(|t| t.contains("50 % of its calls do not say which handled them")), "{said:?}");
     assert!(said.iter().any(|t| t.starts_with("In which order `GET /cart/{id}` does things, and 1 more")), "{said:?}");
-}
-
-/// A query without what is inside its double quotes.
-fn outside_literals(query: &str) -> String {
-    let (mut out, mut inside, mut escaped) = (String::new(), false, false);
-    for c in query.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if inside => escaped = true,
-            '"' => inside = !inside,
-            c if !inside => out.push(c),
-            _ => {}
-        }
-    }
-    assert!(!inside, "a literal is not closed: {query}");
-    out
 }
 
 #[test]

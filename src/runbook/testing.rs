@@ -353,3 +353,19 @@ pub(super) fn dump(page: &Runbook) -> String {
     out.push_str(&format!("related: {:?} successor: {:?}\n", page.related, page.successor));
     out
 }
+
+/// A query without what is inside its double quotes.
+pub(super) fn outside_literals(query: &str) -> String {
+    let (mut out, mut inside, mut escaped) = (String::new(), false, false);
+    for c in query.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if inside => escaped = true,
+            '"' => inside = !inside,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    assert!(!inside, "a literal is not closed: {query}");
+    out
+}

@@ -253,24 +253,9 @@ impl Teller {
     }
 
     fn open(&mut self, at: usize, parent: u64, name: &'static str, kind: Kind, start: u64) -> usize {
-        self.spans.push(Span {
-            trace_id: self.trace,
-            span_id: self.rng.bits().max(1),
-            parent_id: parent,
-            name,
-            kind,
-            start,
-            end: start,
-            process: u32::try_from(at).unwrap_or(0),
-            cell: 0,
-            variant: 0,
-            scope: "opentelemetry",
-            attributes: Vec::new(),
-            error: None,
-            exception: None,
-            links: Vec::new(),
-            trace_state: None,
-        });
+        let ids = (self.rng.bits().max(1), parent);
+        let process = u32::try_from(at).unwrap_or(0);
+        self.spans.push(Span::new(self.trace, ids, (name, kind), start, process, "opentelemetry"));
         self.spans.len() - 1
     }
 

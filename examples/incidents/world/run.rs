@@ -322,24 +322,9 @@ impl<'w> Run<'w> {
     }
 
     pub(super) fn open(&mut self, here: Here, name: &'static str, kind: Kind, start: u64) -> usize {
-        self.spans.push(Span {
-            trace_id: here.trace,
-            span_id: self.rng.bits().max(1),
-            parent_id: here.parent,
-            name,
-            kind,
-            start,
-            end: start,
-            process: u32::try_from(here.pod).unwrap_or(0),
-            cell: 0,
-            variant: 0,
-            scope: "opentelemetry",
-            attributes: Vec::new(),
-            error: None,
-            exception: None,
-            links: Vec::new(),
-            trace_state: None,
-        });
+        let ids = (self.rng.bits().max(1), here.parent);
+        let process = u32::try_from(here.pod).unwrap_or(0);
+        self.spans.push(Span::new(here.trace, ids, (name, kind), start, process, "opentelemetry"));
         self.spans.len() - 1
     }
 

@@ -102,24 +102,9 @@ impl<'w> Run<'w> {
         start: u64,
     ) -> usize {
         let process = u32::try_from(self.process(service)).unwrap_or(0);
-        self.trace.spans.push(Span {
-            trace_id: self.trace_id,
-            span_id: self.rng.bits().max(1),
-            parent_id,
-            name,
-            kind,
-            start,
-            end: start,
-            process,
-            cell: 0,
-            variant: 0,
-            scope: conv::scope(self.world.service(service).language, what),
-            attributes: Vec::new(),
-            error: None,
-            exception: None,
-            links: Vec::new(),
-            trace_state: None,
-        });
+        let ids = (self.rng.bits().max(1), parent_id);
+        let scope = conv::scope(self.world.service(service).language, what);
+        self.trace.spans.push(Span::new(self.trace_id, ids, (name, kind), start, process, scope));
         self.trace.spans.len() - 1
     }
 

@@ -56,3 +56,34 @@ pub(crate) struct Span {
     pub(crate) links: Vec<(u128, u64)>,
     pub(crate) trace_state: Option<Rc<str>>,
 }
+
+impl Span {
+    /// A span that has begun at `start` and carries nothing yet.
+    pub(crate) const fn new(
+        trace_id: u128,
+        (span_id, parent_id): (u64, u64),
+        (name, kind): (&'static str, Kind),
+        start: u64,
+        process: u32,
+        scope: &'static str,
+    ) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            parent_id,
+            name,
+            kind,
+            start,
+            end: start,
+            process,
+            cell: 0,
+            variant: 0,
+            scope,
+            attributes: Vec::new(),
+            error: None,
+            exception: None,
+            links: Vec::new(),
+            trace_state: None,
+        }
+    }
+}

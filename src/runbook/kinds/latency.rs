@@ -291,23 +291,7 @@ fn on_the_way(context: &Context<'_>, target: &Target<'_>) -> Option<Step> {
         callers.iter().filter(|e| steps::gap_share(e).is_some_and(|gap| gap >= 0.5)).take(3).collect();
     waiting.first()?;
     let title = Text::words("See whether callers wait longer than ").code(target.label()).and(" takes");
-    let mut step = steps::promql(title, queries::prom_edge_latency(target));
-    let mut text = Text::default();
-    for edge in waiting {
-        text = text.sep(" ").code(name_of(context, &edge.source)).and(" waits ");
-        text = text.append(quantiles(&edge.client).unwrap_or_default()).and(", of which ");
-        text = text.append(quantiles(&edge.gap).unwrap_or_default()).and(" pass between the two (n ");
-        text = text.piece(count(edge.gap.n())).and(").");
-    }
-    step.detail = text;
-    step.expect = match target.handled().and_then(|s| s.durations.quantile(0.99)) {
-        Some(p99) => Text::words("Little more than the service itself takes, p99 ").piece(nanos(p99)).and("."),
-        None => Text::words("Little more than the service itself takes."),
-    };
-    step.otherwise = Text::words(
-        "As long as in the window, or longer: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them.",
-    );
-    Some(step)
+    Some(steps::way(context, target, (title, Text::default()), waiting.into_iter().copied(), "."))
 }
 
 fn call(context: &Context<'_>, share: &Share<'_>, breached: bool) -> Step {

@@ -203,24 +203,8 @@ fn next(context: &Context<'_>, target: &Target<'_>, id: &NodeId) -> Text {
 
 /// What passes between the callers of the service and the service.
 fn way(context: &Context<'_>, target: &Target<'_>, title: Text, why: Text) -> Step {
-    let mut step = steps::promql(title, queries::prom_edge_latency(target));
-    let mut text = why;
     let callers = context.callers(&target.id).into_iter().filter(|e| !e.gap.is_empty());
-    for edge in callers.take(2) {
-        text = text.and(" ").code(name_of(context, &edge.source)).and(" waits ");
-        text = text.append(quantiles(&edge.client).unwrap_or_default()).and(", of which ");
-        text = text.append(quantiles(&edge.gap).unwrap_or_default()).and(" pass between the two (n ");
-        text = text.piece(count(edge.gap.n())).and(").");
-    }
-    step.detail = text;
-    step.expect = match target.handled().and_then(|s| s.durations.quantile(0.99)) {
-        Some(p99) => Text::words("Little more than the service itself takes, p99 ").piece(nanos(p99)).and("."),
-        None => Text::words("Little more than the service itself takes."),
-    };
-    step.otherwise = Text::words(
-        "As long as in the window, or longer: the network, a proxy, the callers' connection pools, or requests that queue before the service starts on them: look at its load before its code.",
-    );
-    step
+    steps::way(context, target, (title, why), callers.take(2), ": look at its load before its code.")
 }
 
 /// The calls of one edge: longer than they were? Where the waiting passes decides where to go on.

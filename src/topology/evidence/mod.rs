@@ -148,7 +148,7 @@ impl Evidence {
                 // Who sends a message waits for the topic, not for whoever receives it.
                 SpanKind::Producer => part(PartKind::Call, span.op, target(span)),
                 SpanKind::Client => match answer(spans, children, at) {
-                    Some(callee) if callee.node != span.node => part(PartKind::Between, callee.op, NOWHERE),
+                    Some((_, callee)) if callee.node != span.node => part(PartKind::Between, callee.op, NOWHERE),
                     None if children.of(at).is_empty() => part(PartKind::Call, span.op, target(span)),
                     _ => part(PartKind::Work, span.op, NOWHERE),
                 },
@@ -229,9 +229,10 @@ fn entry(spans: &[Span<'_>]) -> Option<usize> {
     roots.min_by_key(|(_, span)| (span.row.start, span.row.span, span.row.kind)).map(|(at, _)| at)
 }
 
-/// The span that answers a calling one.
-fn answer<'s, 'a>(spans: &'s [Span<'a>], children: &Children, at: usize) -> Option<&'s Span<'a>> {
-    children.of(at).iter().filter_map(|at| spans.get(*at as usize)).find(|span| span.row.kind.is_called())
+/// The span that answers a calling one, and where it is.
+fn answer<'s, 'a>(spans: &'s [Span<'a>], children: &Children, at: usize) -> Option<(usize, &'s Span<'a>)> {
+    let called = |at: &u32| spans.get(*at as usize).filter(|s| s.row.kind.is_called()).map(|s| (*at as usize, s));
+    children.of(at).iter().find_map(called)
 }
 
 /// What a child is to its parent: the operation that answers a call, else its own; and whether it failed.
@@ -239,7 +240,7 @@ fn answer<'s, 'a>(spans: &'s [Span<'a>], children: &Children, at: usize) -> Opti
 fn item(spans: &[Span<'_>], children: &Children, (at, child): (usize, &Span<'_>)) -> (u32, bool) {
     let answer = if child.row.kind.calls_out() { answer(spans, children, at) } else { None };
     match answer {
-        Some(callee) => (callee.op, child.failed() || callee.failed()),
+        Some((_, callee)) => (callee.op, child.failed() || callee.failed()),
         None => (child.op, child.failed()),
     }
 }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer;
 use super::children::Children;
 use super::critical_path::waits;
 use super::requests::Names;
@@ -417,12 +418,6 @@ impl Origins {
         all.sort_by(|a, b| a.key().cmp(&b.key()));
         all
     }
-}
-
-/// The span that answers a calling span.
-fn answer<'s, 'a>(spans: &'s [Span<'a>], children: &Children, at: usize) -> Option<(usize, &'s Span<'a>)> {
-    let called = |at: &u32| spans.get(*at as usize).filter(|s| s.row.kind.is_called()).map(|s| (*at as usize, s));
-    children.of(at).iter().find_map(called)
 }
 
 /// Whether a callee went on after its caller had ended. Both ends are told by clocks of their own: where the callee took

@@ -4,10 +4,12 @@
 //! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod backend;
 mod compression;
 mod detect;
 mod feed;
 mod files;
+mod jaeger;
 mod json;
 mod mapper;
 mod otlp_file;
@@ -175,7 +177,7 @@ pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn Sp
     Box::new(otlp_file::OtlpBytes::new(bytes.into(), options))
 }
 
-/// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.
+/// The source a URL or path names: `tempo://host:9095`, `jaeger://host:16685`, `…+https://…`, a file, a directory.
 ///
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.
@@ -183,10 +185,13 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     if tempo::claims(from) {
         return tempo::open(from, options);
     }
+    if jaeger::claims(from) {
+        return jaeger::open(from, options);
+    }
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
-            .help("give a file, a directory, `-` for standard input, or tempo://HOST:PORT"));
+            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT or jaeger://HOST:PORT"));
     }
     #[cfg(feature = "archive")]
     if let Some(archive) = parquet::open(from, options) {

@@ -16,6 +16,7 @@
 use url::Url;
 
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::address::{base, basic, explicit_port};
 
 const GRPC_PORT: u16 = 9095;
 const HTTP_PORT: u16 = 3200;
@@ -93,7 +94,10 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
             format!("`{scheme}://{host}:{port}` does not say which kind of backend answers there"),
         )
         .at(Location::file(shown.clone()))
-        .help(format!("for a Tempo write {shown} instead")));
+        .help(match port {
+            16685 | 16686 => format!("for a Jaeger write jaeger://{host}:16685 instead"),
+            _ => format!("for a Tempo write {shown} instead"),
+        }));
     }
     let mut http = None;
     let mut limit = None;
@@ -113,36 +117,7 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let mut grpc = base(&url, port).ok_or_else(|| bad("cannot be used"))?;
     grpc.set_path("");
     let beside = base(&url, if one_port { port } else { HTTP_PORT }).ok_or_else(|| bad("cannot be used"))?;
-    let basic =
-        (!url.username().is_empty()).then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
-    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic, limit, by_id, shown })
-}
-
-/// The url crate hides a port that equals the scheme's default.
-fn explicit_port(rest: &str, known: Option<u16>) -> Option<u16> {
-    known.or_else(|| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
-    })
-}
-
-fn decode(text: &str) -> String {
-    // A query string decoder does percent-decoding; `+` is literal in user info, so it is protected first.
-    let protected = text.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("x={protected}").as_bytes())
-        .next()
-        .map(|(_, v)| v.into_owned())
-        .unwrap_or_default()
-}
-
-fn base(url: &Url, port: u16) -> Option<Url> {
-    let mut base = url.clone();
-    base.set_username("").ok()?;
-    base.set_password(None).ok()?;
-    base.set_port(Some(port)).ok()?;
-    base.set_query(None);
-    base.set_fragment(None);
-    Some(base)
+    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic: basic(&url), limit, by_id, shown })
 }
 
 fn http_base(value: &str, tls: bool) -> Option<Url> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::answer::{Answer, Pairs};
 use super::client::Client;
+use super::trouble::not_grpc;
 use super::window::Window;
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::pool::{Pool, Step};
@@ -97,11 +98,14 @@ impl Pull<'_> {
             Err(other) => Err(other.diagnostic()),
         };
         let ask = |()| {
-            let client = self.client.clone();
+            let (client, at) = (self.client.clone(), self.at.clone());
             async move {
                 match client.services().await {
-                    // Nothing ever answered here: a port that closes connections will go on doing so.
-                    Err(Trouble::Busy(why)) if why.code == "jaeger-connection-lost" => Err(Trouble::Fatal(why)),
+                    // Nothing ever answered here: a port that closes connections, as Jaeger's page does, will go on doing so.
+                    Err(Trouble::Busy(why)) if why.code == "jaeger-connection-lost" => {
+                        let plain = at.starts_with("jaeger://");
+                        Err(if plain { not_grpc(&at) } else { Trouble::Fatal(why) })
+                    }
                     other => other,
                 }
             }
@@ -127,7 +131,11 @@ impl Pull<'_> {
             Err(Trouble::Slow(why)) if job.window.micros() > SHORTEST_SLOW_MICROS => halves(why),
             Err(Trouble::Slow(why)) => Ok(Step::Wait(why)),
             Err(Trouble::Limit(depth, why)) => {
-                if self.client.lower_depth(depth) { Ok(Step::Instead(vec![job.clone()])) } else { Err(why) }
+                if self.client.lower_depth(depth) {
+                    Ok(Step::Instead(vec![job.clone()]))
+                } else {
+                    Err(why)
+                }
             }
             Err(other) => Err(other.diagnostic()),
         }

@@ -93,7 +93,8 @@ fn of_fault(fault: Fault, at: &str) -> Trouble {
     }
 }
 
-fn not_grpc(at: &str) -> Trouble {
+/// What to say of a port where something answers that is no gRPC.
+pub(super) fn not_grpc(at: &str) -> Trouble {
     Trouble::Fatal(
         Diagnostic::error("jaeger-not-grpc", "a server without gRPC (HTTP/1.1, or TLS) answers")
             .at(Location::file(at))
@@ -103,8 +104,10 @@ fn not_grpc(at: &str) -> Trouble {
 
 const TOO_MUCH: &str = "ask for fewer traces at once with ?depth=N";
 const DEPTH: &str = "name a search depth the storage allows, e.g. ?depth=100";
-const TENANT: &str = "give the tenant with --tenant (sent as x-tenant), or in the header your Jaeger expects: --header NAME=VALUE";
-const CREDENTIALS: &str = "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
+const TENANT: &str =
+    "give the tenant with --tenant (sent as x-tenant), or in the header your Jaeger expects: --header NAME=VALUE";
+const CREDENTIALS: &str =
+    "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
 const NOT_JAEGER: &str = "give the gRPC port of Jaeger's query service, 16685 by default; 14250 and 4317 take spans in, 16686 is the page for \
      people, 9095 is Tempo";
 const NOT_GRPC: &str = "give the gRPC port of Jaeger's query service, 16685 by default (16686 is the page for people), or use jaeger+https:// \
@@ -116,8 +119,8 @@ const FAILED: &str = "look into the log of Jaeger's query service: usually its s
 const HOST: &str = "check the spelling of the host, or whether this machine can resolve it";
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";
 const REFUSED: &str = "check host and port (16685), and that the Jaeger is running and reachable from here";
-const LOST: &str = "run this again; if it persists: give port 16685 in case this one takes HTTP/1.1 only (16686 is the page for people), use \
-     jaeger+https:// if it speaks TLS, give a client certificate if the server wants one, or look at proxies in between";
+const LOST: &str =
+    "run this again; if it persists: give a client certificate if the server wants one, or look at proxies in between";
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +129,11 @@ mod tests {
     #[test]
     fn each_status_leads_to_its_remedy() {
         for (code, text, want) in [
-            (Code::Unknown, "search depth must be greater than 0 and less than max traces", "limit jaeger-depth-refused"),
+            (
+                Code::Unknown,
+                "search depth must be greater than 0 and less than max traces",
+                "limit jaeger-depth-refused",
+            ),
             (Code::ResourceExhausted, "grpc: received message larger than max (5 vs 4)", "much jaeger-too-much"),
             (Code::OutOfRange, "Error, decoded message length too large: found 9 bytes", "much jaeger-too-much"),
             (Code::ResourceExhausted, "too many requests", "busy jaeger-overloaded"),

@@ -106,9 +106,11 @@ pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
         Fault::HostUnknown => {
             Trouble::Fatal(say("tempo-host-unknown", "the host name of the Tempo is not known here", HOST))
         }
-        Fault::Certificate(why) => {
-            Trouble::Fatal(say("tempo-tls-certificate", &format!("the TLS certificates do not fit: {why}"), CERTIFICATE))
-        }
+        Fault::Certificate(why) => Trouble::Fatal(say(
+            "tempo-tls-certificate",
+            &format!("the TLS certificates do not fit: {why}"),
+            CERTIFICATE,
+        )),
         Fault::NoTls => {
             Trouble::Fatal(say("tempo-tls-mismatch", "TLS was spoken to a port that does not speak it", PLAIN))
         }
@@ -126,9 +128,7 @@ pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
         }
         Fault::TimedOut => Trouble::Slow(say("tempo-deadline", "no answer in time", SLOW)),
         Fault::NoRoute => Trouble::Busy(say("tempo-unreachable", "no route leads there", REFUSED)),
-        Fault::Lost => {
-            Trouble::Busy(say("tempo-connection-lost", "the connection was closed in the middle", LOST))
-        }
+        Fault::Lost => Trouble::Busy(say("tempo-connection-lost", "the connection was closed in the middle", LOST)),
     })
 }
 

@@ -32,4 +32,6 @@ chmod +x "$bin/python.new"
 mv "$bin/python.new" "$bin/python"
 
 cd "$here/../.."
+cargo run "$@" --quiet --example shop -- --traces 1000 --seed 5 --sample 0.5 --skew 3ms --orphans 0.02 --rootless 0.02 \
+  --duplicates 0.02 --output "$bin/shop.jsonl.zst"
 TRACEBOOK_PEERS_BIN=$bin cargo test "$@" --test peers -- --ignored

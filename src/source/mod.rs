@@ -4,11 +4,13 @@
 //! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod backend;
 mod compression;
 mod detect;
 pub mod doctor;
 mod feed;
 mod files;
+mod jaeger;
 mod json;
 mod mapper;
 mod otlp_file;
@@ -179,10 +181,10 @@ pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn Sp
 /// Whether a URL names a backend that tracebook can read.
 #[must_use]
 pub fn known(from: &str) -> bool {
-    tempo::claims(from)
+    tempo::claims(from) || jaeger::claims(from)
 }
 
-/// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.
+/// The source a URL or path names: `tempo://host:9095`, `jaeger://host:16685`, `…+https://…`, a file, a directory.
 ///
 /// # Errors
 /// A coded diagnostic for an unknown scheme or a path that is not there.
@@ -190,10 +192,13 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     if tempo::claims(from) {
         return tempo::open(from, options);
     }
+    if jaeger::claims(from) {
+        return jaeger::open(from, options);
+    }
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
-            .help("give a file, a directory, `-` for standard input, or tempo://HOST:PORT"));
+            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT or jaeger://HOST:PORT"));
     }
     #[cfg(feature = "archive")]
     if let Some(archive) = parquet::open(from, options) {

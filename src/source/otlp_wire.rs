@@ -58,7 +58,11 @@ impl<'a> Walker<'a> {
         Ok(true)
     }
 
-    fn resource_spans<R: Rows>(&mut self, bytes: &'a [u8], rows: &mut R) -> Result<bool, Broken> {
+    /// Appends the spans of one `ResourceSpans` message, as [`Walker::message`] those of all.
+    ///
+    /// # Errors
+    /// [`Broken`] as there.
+    pub(super) fn resource_spans<R: Rows>(&mut self, bytes: &'a [u8], rows: &mut R) -> Result<bool, Broken> {
         let Ok((raw, scopes)) = outline(bytes) else { return proto::one_resource(bytes, rows) };
         let resource = match rows.known_resource(raw) {
             Some(resource) => resource,

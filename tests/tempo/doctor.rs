@@ -86,7 +86,7 @@ fn tls_is_noticed_without_being_told_and_certificates_are_judged() {
     trusted.transport.ca_file = Some(tls_file("ca.pem"));
     let found = examine(address, &trusted).unwrap();
     assert_eq!(codes(&found)[0], "doctor-tls", "{found:?}");
-    assert!(found.findings[0].help.contains("server name"), "{found:?}");
+    assert!(found.findings[0].help.contains("--server-name"), "{found:?}");
     trusted.transport.client_cert = Some((tls_file("client.pem"), tls_file("client.key")));
     trusted.transport.server_name = Some("tempo.test".to_owned());
     let found = examine(address, &trusted).unwrap();

@@ -3,7 +3,16 @@
 use url::Url;
 
 use crate::diag::Diagnostic;
-use crate::source::tempo::endpoint::Endpoint;
+use crate::source::backend::address;
+
+/// How to connect to one port.
+pub(super) struct Endpoint {
+    pub(super) grpc: Url,
+    pub(super) http: Url,
+    pub(super) basic: Option<(String, String)>,
+    /// For people: scheme, host and port, nothing else.
+    pub(super) shown: String,
+}
 
 /// A host, and what was said besides.
 #[derive(Clone)]
@@ -33,16 +42,13 @@ impl Address {
         // Only http and https give hosts and ports their usual meaning in this crate.
         let url = Url::parse(&format!("http://{rest}")).map_err(|e| unreadable(&format!("cannot be read: {e}")))?;
         let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| unreadable("names no host"))?.to_owned();
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let typed = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let usual = match scheme.as_str() {
             "http" => Some(80),
             _ if tls => Some(443),
             _ => None,
         };
-        let basic = (!url.username().is_empty())
-            .then(|| (url.username().to_owned(), url.password().unwrap_or_default().to_owned()));
-        Ok(Self { host, port: url.port().or(typed).or(usual), path: url.path().to_owned(), basic })
+        let port = address::explicit_port(rest, url.port()).or(usual);
+        Ok(Self { host, port, path: url.path().to_owned(), basic: address::basic(&url) })
     }
 
     /// How tracebook would connect to a port of it.
@@ -51,7 +57,7 @@ impl Address {
         let mut http = grpc.clone();
         http.set_path(&self.path);
         let shown = format!("{scheme}://{}:{port}", self.host);
-        Some(Endpoint { grpc, http, basic: self.basic.clone(), limit: None, by_id: false, shown })
+        Some(Endpoint { grpc, http, basic: self.basic.clone(), shown })
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::{Access, Answer, Service};
-use crate::source::tempo::trouble::line;
+use crate::source::backend::trouble::line;
 
 const QUESTIONS: [(Service, &str); 3] = [
     (Service::TempoGrpc, "/tempopb.StreamingQuerier/Search"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Access, Answer, Service};
-use crate::source::tempo::trouble::line;
+use crate::source::backend::trouble::line;
 
 /// More of an answer is not looked at.
 const MOST: usize = 64 << 10;

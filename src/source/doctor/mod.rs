@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::address::Address;
+use self::address::{Address, Endpoint};
 use super::SourceOptions;
-use super::tempo::endpoint::Endpoint;
-use super::tempo::transport;
+use super::backend::transport::{self, Unconnected};
+use super::backend::trouble::chain;
 use crate::diag::{Diagnostic, Location};
 
 /// Nobody waits longer than this for one answer; a backend that needs more is not well.
@@ -202,7 +202,7 @@ async fn at_port(
     }
     let unusable = || address::unreadable("cannot be used");
     let mut endpoint = address.endpoint("https", port).ok_or_else(unusable)?;
-    let headers = transport::headers(&options.transport, &endpoint)?;
+    let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
     // Some servers that want TLS just hang up on anything else.
     if matches!(state, DoorState::Tls | DoorState::Unknown) {
         match handshake(&endpoint, &headers, options, patience, state).await {
@@ -215,18 +215,16 @@ async fn at_port(
         endpoint = address.endpoint("http", port).ok_or_else(unusable)?;
     }
     if door.state != DoorState::Http2 {
-        let (client, base) = transport::http(&endpoint, &options.transport, &headers, patience).await?;
+        let client = transport::http(&endpoint.http, &options.transport, &headers, patience).await;
+        let (client, base) = client.map_err(|failed| unusable_tls(failed, &endpoint))?;
         door.answers.extend(http::ask(&client, &base).await);
     }
     let mut found = None;
-    match transport::channel(&endpoint, &options.transport, patience).await {
+    match transport::channel(&endpoint.grpc, &endpoint.shown, &options.transport, patience).await {
         Ok(channel) => door.answers.extend(grpc::ask(channel, &transport::metadata(&headers), patience).await),
         // A server that speaks gRPC alone breaks off with a client of HTTP/1.1 before it shows its certificate.
-        Err(trouble) if door.state == DoorState::Tls && door.answers.is_empty() => {
-            let why = trouble.diagnostic();
-            found = Some(
-                Diagnostic::error("doctor-tls", why.message).at(Location::file(endpoint.shown.as_str())).help(why.help),
-            );
+        Err(Unconnected::Failed(chain)) if door.state == DoorState::Tls && door.answers.is_empty() => {
+            found = knock::tls_trouble(&chain).map(|trouble| tls(&trouble, &endpoint));
         }
         Err(_) => {}
     }
@@ -242,16 +240,27 @@ async fn handshake(
     patience: Duration,
     state: DoorState,
 ) -> Result<bool, Diagnostic> {
-    let (client, base) = transport::http(endpoint, &options.transport, headers, patience).await?;
+    let client = transport::http(&endpoint.http, &options.transport, headers, patience).await;
+    let (client, base) = client.map_err(|failed| unusable_tls(failed, endpoint))?;
     let Err(error) = client.get(base).send().await else { return Ok(true) };
-    let chain = super::tempo::trouble::chain(Some(&error));
-    match knock::tls_trouble(&chain) {
-        Some(trouble) if trouble.certain || state == DoorState::Tls => {
-            let what = format!("TLS is spoken here, but {}", trouble.what);
-            Err(Diagnostic::error("doctor-tls", what).at(Location::file(endpoint.shown.as_str())).help(trouble.help))
-        }
+    match knock::tls_trouble(&chain(Some(&error))) {
+        Some(trouble) if trouble.certain || state == DoorState::Tls => Err(tls(&trouble, endpoint)),
         Some(_) => Ok(false),
         // TLS came about, and then something that is not HTTP/1.1.
         None => Ok(state == DoorState::Tls),
+    }
+}
+
+fn tls(trouble: &knock::TlsTrouble, endpoint: &Endpoint) -> Diagnostic {
+    Diagnostic::error("doctor-tls", format!("TLS is spoken here, but {}", trouble.what))
+        .at(Location::file(endpoint.shown.as_str()))
+        .help(trouble.help)
+}
+
+/// What was given for TLS cannot be used at all.
+fn unusable_tls(failed: Unconnected, endpoint: &Endpoint) -> Diagnostic {
+    match failed {
+        Unconnected::Setup(diagnostic) => diagnostic,
+        Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(&endpoint.shown),
     }
 }

@@ -16,29 +16,30 @@
 use url::Url;
 
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::address::{base, basic, explicit_port};
 
 const GRPC_PORT: u16 = 9095;
 const HTTP_PORT: u16 = 3200;
 
 /// Where to connect.
 #[derive(Clone)]
-pub(in crate::source) struct Endpoint {
+pub(super) struct Endpoint {
     /// `http://host:port` or `https://host:port` for tonic.
-    pub(in crate::source) grpc: Url,
+    pub(super) grpc: Url,
     /// Base of the HTTP API, with a path prefix if there is one.
-    pub(in crate::source) http: Url,
+    pub(super) http: Url,
     /// User and password of the URL.
-    pub(in crate::source) basic: Option<(String, String)>,
+    pub(super) basic: Option<(String, String)>,
     /// `?limit=`: the most traces to ask for in one search.
-    pub(in crate::source) limit: Option<u32>,
+    pub(super) limit: Option<u32>,
     /// `?traces=by-id`: fetch every trace over HTTP, none in bulk.
-    pub(in crate::source) by_id: bool,
+    pub(super) by_id: bool,
     /// For people: scheme, host and port, nothing else.
-    pub(in crate::source) shown: String,
+    pub(super) shown: String,
 }
 
 /// Whether this source names a Tempo, or an address that people mistake for one.
-pub(in crate::source) fn claims(from: &str) -> bool {
+pub(super) fn claims(from: &str) -> bool {
     let scheme = from.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         Some("tempo" | "tempo+http" | "tempo+https" | "tempo+grpc" | "tempo+grpcs" | "http" | "https" | "grpc") => true,
@@ -58,7 +59,7 @@ fn ingest_port(port: Option<u16>) -> bool {
 ///
 /// # Errors
 /// `ingest-port` for 4317 and 4318, `source-url` for anything that cannot be understood.
-pub(in crate::source) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
+pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let (scheme, rest) = from.split_once("://").unwrap_or(("tempo", from));
     let scheme = scheme.to_ascii_lowercase();
     let tls = matches!(scheme.as_str(), "https" | "tempo+https" | "tempo+grpcs");
@@ -93,7 +94,10 @@ pub(in crate::source) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
             format!("`{scheme}://{host}:{port}` does not say which kind of backend answers there"),
         )
         .at(Location::file(shown.clone()))
-        .help(format!("for a Tempo write {shown} instead")));
+        .help(match port {
+            16685 | 16686 => format!("for a Jaeger write jaeger://{host}:16685 instead"),
+            _ => format!("for a Tempo write {shown} instead"),
+        }));
     }
     let mut http = None;
     let mut limit = None;
@@ -113,36 +117,7 @@ pub(in crate::source) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let mut grpc = base(&url, port).ok_or_else(|| bad("cannot be used"))?;
     grpc.set_path("");
     let beside = base(&url, if one_port { port } else { HTTP_PORT }).ok_or_else(|| bad("cannot be used"))?;
-    let basic =
-        (!url.username().is_empty()).then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
-    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic, limit, by_id, shown })
-}
-
-/// The url crate hides a port that equals the scheme's default.
-fn explicit_port(rest: &str, known: Option<u16>) -> Option<u16> {
-    known.or_else(|| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
-    })
-}
-
-fn decode(text: &str) -> String {
-    // A query string decoder does percent-decoding; `+` is literal in user info, so it is protected first.
-    let protected = text.replace('+', "%2B");
-    url::form_urlencoded::parse(format!("x={protected}").as_bytes())
-        .next()
-        .map(|(_, v)| v.into_owned())
-        .unwrap_or_default()
-}
-
-fn base(url: &Url, port: u16) -> Option<Url> {
-    let mut base = url.clone();
-    base.set_username("").ok()?;
-    base.set_password(None).ok()?;
-    base.set_port(Some(port)).ok()?;
-    base.set_query(None);
-    base.set_fragment(None);
-    Some(base)
+    Ok(Endpoint { grpc, http: http.unwrap_or(beside), basic: basic(&url), limit, by_id, shown })
 }
 
 fn http_base(value: &str, tls: bool) -> Option<Url> {

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{self, Brief, Found};
-use super::pool::Step;
 use super::pull::Requests;
 use super::trouble::Trouble;
 use super::window::Window;
 use crate::diag::Diagnostic;
+use crate::source::backend::pool::Step;
 use crate::spans::TraceId;
 
 /// Spans in one bulk window: with every field about 5 to 8 MB, well under Tempo's 16 MiB for one job.

@@ -10,14 +10,12 @@
 
 mod answer;
 mod client;
-pub(in crate::source) mod endpoint;
+mod endpoint;
 mod http;
 mod jobs;
-mod pool;
 mod pull;
 mod select;
-pub(in crate::source) mod transport;
-pub(in crate::source) mod trouble;
+mod trouble;
 mod whole;
 mod window;
 mod wire;
@@ -29,6 +27,7 @@ use self::pull::{Pull, Requests, Tally};
 use self::select::Queries;
 use self::trouble::Trouble;
 use self::window::Window;
+use super::backend::transport;
 use super::mapper::Mapper;
 use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
 use crate::diag::{Diagnostic, Location};
@@ -82,11 +81,13 @@ impl TempoSource {
                 .help("give a lookback, or a start and an end")
         })?;
         let seconds = Window::covering(window)?;
-        let headers = transport::headers(&options.transport, endpoint)?;
+        let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
         progress.note("connecting");
-        let channel =
-            transport::channel(endpoint, &options.transport, options.timeout).await.map_err(Trouble::diagnostic)?;
-        let (http, base) = transport::http(endpoint, &options.transport, &headers, options.timeout).await?;
+        let unconnected = |failed| trouble::of_connect(failed, at).diagnostic();
+        let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;
+        let channel = channel.map_err(unconnected)?;
+        let http = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
+        let (http, base) = http.map_err(unconnected)?;
         let client = Client::new(channel, transport::metadata(&headers), options.timeout, at, endpoint.limit);
         let queries = Queries::new(options.query.as_deref(), options.rate_attribute.as_deref());
         let http = Http::new(http, base, options.max_record_bytes);

@@ -1,6 +1,6 @@
 //! What went wrong, and whether waiting, asking for less or giving up is the answer.
 //!
-//! Purpose: one place that knows how Tempo, proxies and the transport spell their errors.
+//! Purpose: one place that knows how Tempo and proxies spell their errors, and what failed connections mean to people.
 //! Input: a gRPC status, a transport error or an HTTP answer. Output: [`Trouble`] with a coded diagnostic.
 //! Must not: show credentials or more than a line of a server's text.
 
@@ -9,45 +9,9 @@ use std::error::Error;
 use tonic::{Code, Status};
 
 use crate::diag::{Diagnostic, Location};
-
-/// A failure, by what to do about it. Each holds what to say if that does not help.
-#[derive(Debug, Clone)]
-pub(in crate::source) enum Trouble {
-    /// The answer would be too big: ask for less, repeating is useless.
-    TooMuch(Diagnostic),
-    /// No answer in time: ask for less if possible, else wait and repeat.
-    Slow(Diagnostic),
-    /// Overload, restart or a cut connection: wait and repeat the whole request.
-    Busy(Diagnostic),
-    /// The server allows no more traces in one search than this.
-    Limit(u32, Diagnostic),
-    /// The server allows no more spans in one set than this.
-    SpansPerSet(u32, Diagnostic),
-    /// The query itself is not understood: an older Tempo, or a mistake in `--query`.
-    Refused(Diagnostic),
-    /// Nothing to be done by repeating.
-    Fatal(Diagnostic),
-}
-
-impl Trouble {
-    pub(in crate::source) fn diagnostic(self) -> Diagnostic {
-        match self {
-            Self::TooMuch(d)
-            | Self::Slow(d)
-            | Self::Busy(d)
-            | Self::Limit(_, d)
-            | Self::SpansPerSet(_, d)
-            | Self::Refused(d)
-            | Self::Fatal(d) => d,
-        }
-    }
-}
-
-impl From<Diagnostic> for Trouble {
-    fn from(diagnostic: Diagnostic) -> Self {
-        Self::Fatal(diagnostic)
-    }
-}
+use crate::source::backend::transport::{Unconnected, tls_setup};
+use crate::source::backend::trouble::{Fault, fault};
+pub(super) use crate::source::backend::trouble::{Trouble, chain, line};
 
 /// What a failed gRPC call means. `at` is the endpoint as shown to people.
 pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
@@ -136,49 +100,51 @@ fn sizes(text: &str, say: &dyn Fn(&'static str, &str, &str) -> Diagnostic) -> Op
 
 /// What a failed connection means, from the texts of the error and its causes; `None` if they tell nothing.
 pub(super) fn of_transport(chain: &str, at: &str) -> Option<Trouble> {
-    let has = |needle: &str| chain.contains(needle);
     let say =
         |code: &'static str, what: &str, help: &str| Diagnostic::error(code, what).at(Location::file(at)).help(help);
-    let trouble = if has("dns error") || has("failed to lookup address") {
-        Trouble::Fatal(say("tempo-host-unknown", "the host name of the Tempo is not known here", HOST))
-    } else if has("UnknownIssuer")
-        || has("invalid peer certificate")
-        || has("InvalidCertificate")
-        || has("CertificateRequired")
-    {
-        let why = reason(chain, "invalid peer certificate");
-        Trouble::Fatal(say("tempo-tls-certificate", &format!("the TLS certificates do not fit: {why}"), CERTIFICATE))
-    } else if has("InvalidContentType") || has("received corrupt message") || has("HTTP request to an HTTPS server") {
-        Trouble::Fatal(say("tempo-tls-mismatch", "TLS was spoken to a port that does not speak it", PLAIN))
-    } else if has("received fatal alert") || has("tls handshake") || has("handshake failure") {
-        let why = reason(chain, "received fatal alert");
-        Trouble::Fatal(say("tempo-tls-refused", &format!("the server broke the TLS handshake off: {why}"), CERTIFICATE))
-    } else if has("HttpsUriWithoutTlsSupport") {
-        Trouble::Fatal(say("tempo-tls-refused", "TLS could not be set up", CERTIFICATE))
-    } else if has("frame with invalid size") || has("FRAME_SIZE_ERROR") || has("http1.x") || has("invalid HTTP version")
-    {
-        Trouble::Fatal(say("tempo-not-grpc", "a server without gRPC (HTTP/1.1, or TLS) answers", NOT_GRPC))
-    } else if has("Connection refused") || has("connection refused") {
-        Trouble::Busy(say("tempo-unreachable", "nothing listens there: the connection was refused", REFUSED))
-    } else if has("timed out") || has("deadline has elapsed") || has("Timeout expired") {
-        Trouble::Slow(say("tempo-deadline", "no answer in time", SLOW))
-    } else if has("unreachable") {
-        Trouble::Busy(say("tempo-unreachable", "no route leads there", REFUSED))
-    } else if has("reset")
-        || has("closed")
-        || has("broken pipe")
-        || has("Broken pipe")
-        || has("eof")
-        || has("EOF")
-        || has("REFUSED_STREAM")
-        || has("GOAWAY")
-        || has("not a result of an error")
-    {
-        Trouble::Busy(say("tempo-connection-lost", "the connection was closed in the middle", LOST))
-    } else {
-        return None;
-    };
-    Some(trouble)
+    Some(match fault(chain)? {
+        Fault::HostUnknown => {
+            Trouble::Fatal(say("tempo-host-unknown", "the host name of the Tempo is not known here", HOST))
+        }
+        Fault::Certificate(why) => Trouble::Fatal(say(
+            "tempo-tls-certificate",
+            &format!("the TLS certificates do not fit: {why}"),
+            CERTIFICATE,
+        )),
+        Fault::NoTls => {
+            Trouble::Fatal(say("tempo-tls-mismatch", "TLS was spoken to a port that does not speak it", PLAIN))
+        }
+        Fault::TlsRefused(why) => Trouble::Fatal(say(
+            "tempo-tls-refused",
+            &format!("the server broke the TLS handshake off: {why}"),
+            CERTIFICATE,
+        )),
+        Fault::TlsUnavailable => Trouble::Fatal(say("tempo-tls-refused", "TLS could not be set up", CERTIFICATE)),
+        Fault::NotGrpc => {
+            Trouble::Fatal(say("tempo-not-grpc", "a server without gRPC (HTTP/1.1, or TLS) answers", NOT_GRPC))
+        }
+        Fault::Refused => {
+            Trouble::Busy(say("tempo-unreachable", "nothing listens there: the connection was refused", REFUSED))
+        }
+        Fault::TimedOut => Trouble::Slow(say("tempo-deadline", "no answer in time", SLOW)),
+        Fault::NoRoute => Trouble::Busy(say("tempo-unreachable", "no route leads there", REFUSED)),
+        Fault::Lost => Trouble::Busy(say("tempo-connection-lost", "the connection was closed in the middle", LOST)),
+    })
+}
+
+/// What a connection that could not be made means.
+pub(super) fn of_connect(failed: Unconnected, at: &str) -> Trouble {
+    match failed {
+        Unconnected::Setup(diagnostic) => Trouble::Fatal(diagnostic),
+        Unconnected::Tls(chain) => of_transport(&chain, at).unwrap_or_else(|| Trouble::Fatal(tls_setup(at))),
+        Unconnected::Failed(chain) => of_transport(&chain, at).unwrap_or_else(|| {
+            Trouble::Busy(
+                Diagnostic::error("tempo-unreachable", "the connection could not be made")
+                    .at(Location::file(at))
+                    .help("check host, port and TLS, and that the Tempo is reachable from here"),
+            )
+        }),
+    }
 }
 
 /// What a refused or failed HTTP answer about a trace means.
@@ -210,36 +176,6 @@ pub(super) fn http_unreachable(why: &str, at: &str) -> Diagnostic {
     )
     .at(Location::file(at))
     .help(HTTP_SIDE)
-}
-
-/// The texts of an error and all its causes, for [`of_transport`].
-pub(in crate::source) fn chain(error: Option<&(dyn Error + 'static)>) -> String {
-    let mut text = String::new();
-    let mut next = error;
-    for _ in 0..16 {
-        let Some(error) = next else { break };
-        text.push_str(&error.to_string());
-        text.push_str(&format!(" {error:?}; "));
-        next = error.source();
-    }
-    text
-}
-
-/// One printable line of at most 300 characters of a server's text.
-pub(in crate::source) fn line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-    clean.trim().to_owned()
-}
-
-fn reason(chain: &str, from: &str) -> String {
-    let tail = chain.split_once(from).map_or(chain, |(_, tail)| tail);
-    let end: String = tail
-        .trim_start_matches([':', ' '])
-        .chars()
-        .take_while(|c| !matches!(c, ';' | '"' | '{' | '\n'))
-        .take(120)
-        .collect();
-    if end.trim().is_empty() { from.to_owned() } else { end.trim().to_owned() }
 }
 
 const TENANT: &str = "give the tenant id (X-Scope-OrgID); several are joined by `|`";

@@ -11,8 +11,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use url::Url;
 
-use super::endpoint::Endpoint;
-use super::trouble::{Trouble, chain, of_transport};
+use super::trouble::chain;
 use crate::diag::{Diagnostic, Location};
 use crate::source::Transport;
 
@@ -20,11 +19,15 @@ use crate::source::Transport;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// What every request carries.
+/// What every request carries. `basic` are the credentials of the URL, which those of the environment win over.
 ///
 /// # Errors
 /// `transport-header` for a name or value that HTTP does not allow.
-pub(in crate::source) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<HeaderMap, Diagnostic> {
+pub(in crate::source) fn headers(
+    transport: &Transport,
+    basic: Option<&(String, String)>,
+    tenant_header: &str,
+) -> Result<HeaderMap, Diagnostic> {
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, secret: bool| {
         let bad = || {
@@ -41,7 +44,7 @@ pub(in crate::source) fn headers(transport: &Transport, endpoint: &Endpoint) -> 
         headers.insert(name, value);
         Ok::<(), Diagnostic>(())
     };
-    let basic = transport.basic.as_ref().or(endpoint.basic.as_ref());
+    let basic = transport.basic.as_ref().or(basic);
     if let Some(token) = &transport.bearer {
         put("authorization", &format!("Bearer {}", token.trim()), true)?;
     } else if let Some((user, password)) = basic {
@@ -49,7 +52,7 @@ pub(in crate::source) fn headers(transport: &Transport, endpoint: &Endpoint) -> 
         put("authorization", &format!("Basic {encoded}"), true)?;
     }
     if let Some(tenant) = &transport.tenant {
-        put("x-scope-orgid", tenant, false)?;
+        put(tenant_header, tenant, false)?;
     }
     for (name, value) in &transport.headers {
         put(name, value, true)?;
@@ -73,20 +76,37 @@ fn pem(path: &Path, what: &str) -> Result<Vec<u8>, Diagnostic> {
     if is_pem { Ok(text) } else { Err(fail("it is not PEM".to_owned())) }
 }
 
-/// A connected channel.
+/// Why there is no connection; the backend says it in its own words.
+#[derive(Debug)]
+pub(in crate::source) enum Unconnected {
+    /// What was given cannot be used, and is said already.
+    Setup(Diagnostic),
+    /// TLS could not be set up: the texts of the error and its causes.
+    Tls(String),
+    /// The connection could not be made: the texts of the error and its causes.
+    Failed(String),
+}
+
+impl From<Diagnostic> for Unconnected {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Setup(diagnostic)
+    }
+}
+
+/// A connected channel to `grpc`, which is shown to people as `at`.
 ///
 /// # Errors
-/// What kept the connection from being made, as [`Trouble`].
+/// What kept the connection from being made.
 pub(in crate::source) async fn channel(
-    endpoint: &Endpoint,
+    grpc: &Url,
+    at: &str,
     transport: &Transport,
     timeout: Duration,
-) -> Result<Channel, Trouble> {
-    let at = endpoint.shown.as_str();
+) -> Result<Channel, Unconnected> {
     let unusable = |why: &dyn std::fmt::Display| {
         Diagnostic::error("source-url", format!("the address cannot be used: {why}")).at(Location::file(at))
     };
-    let mut channel = Channel::from_shared(endpoint.grpc.as_str().to_owned())
+    let mut channel = Channel::from_shared(grpc.as_str().to_owned())
         .map_err(|e| unusable(&e))?
         .user_agent(concat!("tracebook/", env!("CARGO_PKG_VERSION")))
         .map_err(|e| unusable(&e))?
@@ -95,7 +115,7 @@ pub(in crate::source) async fn channel(
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(CONNECT)
         .http2_adaptive_window(true);
-    if endpoint.grpc.scheme() == "https" {
+    if grpc.scheme() == "https" {
         let mut tls = ClientTlsConfig::new();
         tls = match &transport.ca_file {
             Some(path) => tls.ca_certificate(Certificate::from_pem(pem(path, "certificate authority file")?)),
@@ -107,26 +127,16 @@ pub(in crate::source) async fn channel(
         if let Some(name) = &transport.server_name {
             tls = tls.domain_name(name.clone());
         }
-        channel = channel.tls_config(tls).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+        channel = channel.tls_config(tls).map_err(|e| Unconnected::Tls(chain(Some(&e))))?;
     }
-    channel.connect().await.map_err(|e| {
-        let text = chain(Some(&e));
-        of_transport(&text, at).unwrap_or_else(|| {
-            Trouble::Busy(
-                Diagnostic::error("tempo-unreachable", "the connection could not be made")
-                    .at(Location::file(at))
-                    .help("check host, port and TLS, and that the Tempo is reachable from here"),
-            )
-        })
-    })
+    channel.connect().await.map_err(|e| Unconnected::Failed(chain(Some(&e))))
 }
 
-fn tls_setup(chain: &str, at: &str) -> Diagnostic {
-    of_transport(chain, at).map(Trouble::diagnostic).unwrap_or_else(|| {
-        Diagnostic::error("tls-file", "the certificates or the key given for TLS cannot be used")
-            .at(Location::file(at))
-            .help("check that the files hold PEM certificates and the key that belongs to them")
-    })
+/// What to say when TLS cannot be set up and nothing tells why.
+pub(in crate::source) fn tls_setup(at: &str) -> Diagnostic {
+    Diagnostic::error("tls-file", "the certificates or the key given for TLS cannot be used")
+        .at(Location::file(at))
+        .help("check that the files hold PEM certificates and the key that belongs to them")
 }
 
 /// An HTTP client with the same transport, and the base URL to use with it (its host is the expected server name).
@@ -134,15 +144,14 @@ fn tls_setup(chain: &str, at: &str) -> Diagnostic {
 /// # Errors
 /// `tls-file` when certificates cannot be used.
 pub(in crate::source) async fn http(
-    endpoint: &Endpoint,
+    base: &Url,
     transport: &Transport,
     headers: &HeaderMap,
     timeout: Duration,
-) -> Result<(reqwest::Client, Url), Diagnostic> {
+) -> Result<(reqwest::Client, Url), Unconnected> {
     // reqwest takes its TLS provider from the process; a second call changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let at = endpoint.shown.as_str();
-    let mut base = endpoint.http.clone();
+    let mut base = base.clone();
     let mut builder = reqwest::Client::builder()
         .default_headers(headers.clone())
         .user_agent(concat!("tracebook/", env!("CARGO_PKG_VERSION")))
@@ -153,7 +162,7 @@ pub(in crate::source) async fn http(
         if let Some(path) = &transport.ca_file {
             let text = pem(path, "certificate authority file")?;
             let authorities =
-                reqwest::Certificate::from_pem_bundle(&text).map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+                reqwest::Certificate::from_pem_bundle(&text).map_err(|e| Unconnected::Tls(chain(Some(&e))))?;
             builder = builder.tls_certs_only(authorities);
         }
         if let Some((cert, key)) = &transport.client_cert {
@@ -161,7 +170,7 @@ pub(in crate::source) async fn http(
             both.push(b'\n');
             both.extend(pem(key, "client key")?);
             builder =
-                builder.identity(reqwest::Identity::from_pem(&both).map_err(|e| tls_setup(&chain(Some(&e)), at))?);
+                builder.identity(reqwest::Identity::from_pem(&both).map_err(|e| Unconnected::Tls(chain(Some(&e))))?);
         }
         if let Some(name) = &transport.server_name {
             // reqwest expects the URL's host in the certificate: so the URL gets that name, and the name the address.
@@ -173,6 +182,6 @@ pub(in crate::source) async fn http(
             }
         }
     }
-    let client = builder.build().map_err(|e| tls_setup(&chain(Some(&e)), at))?;
+    let client = builder.build().map_err(|e| Unconnected::Tls(chain(Some(&e))))?;
     Ok((client, base))
 }

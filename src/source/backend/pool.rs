@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const MAX_ATTEMPTS: u32 = 30;
 
 /// What becomes of a job.
-pub(super) enum Step<J> {
+pub(in crate::source) enum Step<J> {
     Done,
     /// Smaller jobs instead.
     Instead(Vec<J>),
@@ -28,7 +28,7 @@ pub(super) enum Step<J> {
 
 /// How many at once, and how long to be patient.
 #[derive(Debug, Clone)]
-pub(super) struct Pool {
+pub(in crate::source) struct Pool {
     width: usize,
     widest: usize,
     patience: Duration,
@@ -46,12 +46,12 @@ struct Task<J> {
 }
 
 impl Pool {
-    pub(super) fn new(widest: usize, deadline: Duration) -> Self {
+    pub(in crate::source) fn new(widest: usize, deadline: Duration) -> Self {
         Self { width: widest, widest, patience: deadline.saturating_mul(2), deadline, seed: 0x7b, good: 0 }
     }
 
     /// Does all jobs. `settle` gets every answer that waiting cannot mend, in no particular order.
-    pub(super) async fn run<J, T, F>(
+    pub(in crate::source) async fn run<J, T, F>(
         &mut self,
         jobs: Vec<J>,
         work: impl Fn(J) -> F,

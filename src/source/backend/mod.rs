@@ -1,0 +1,8 @@
+//! What sources that ask a running backend share: addresses, connections, credentials, patience, and what a failure means.
+//!
+//! Must not: know a backend, its codes of diagnostics, or its API.
+
+pub(super) mod address;
+pub(super) mod pool;
+pub(super) mod transport;
+pub(super) mod trouble;

@@ -1,0 +1,110 @@
+//! Which address a URL means.
+//!
+//! | URL | gRPC |
+//! |---|---|
+//! | `jaeger://host`, `jaeger://host:PORT` | plaintext, 16685 or PORT |
+//! | `jaeger+https://host`, `jaeger+https://host:PORT` | TLS, 443 or PORT |
+//!
+//! `?depth=N` sets the search depth. A user and password in the URL become Basic authentication and are never shown.
+
+use url::Url;
+
+use crate::diag::{Diagnostic, Location};
+use crate::source::backend::address::{base, basic, explicit_port};
+
+/// Port of the query service's gRPC side.
+pub(super) const GRPC_PORT: u16 = 16685;
+/// Traces asked for at once. Jaeger's own page asks for at most 1,500.
+const DEPTH: u32 = 1_000;
+
+/// Where to connect.
+pub(super) struct Endpoint {
+    pub(super) grpc: Url,
+    /// User and password of the URL.
+    pub(super) basic: Option<(String, String)>,
+    /// The most traces to ask for in one search.
+    pub(super) depth: u32,
+    /// For people: scheme, host and port, nothing else.
+    pub(super) shown: String,
+}
+
+/// Whether this source names a Jaeger.
+pub(super) fn claims(from: &str) -> bool {
+    let scheme = from.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("jaeger" | "jaeger+http" | "jaeger+https"))
+}
+
+/// Reads a URL.
+///
+/// # Errors
+/// `ingest-port` for ports that take spans in, `source-url` for anything that cannot be understood.
+pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
+    let (scheme, rest) = from.split_once("://").unwrap_or(("jaeger", from));
+    let tls = scheme.eq_ignore_ascii_case("jaeger+https");
+    let bad = |why: &str| {
+        Diagnostic::error("source-url", format!("the Jaeger address {why}"))
+            .help("write jaeger://host:16685 or jaeger+https://host")
+    };
+    // The url crate treats unknown schemes as opaque; http and https give hosts and ports their usual meaning.
+    let url = Url::parse(&format!("{}://{rest}", if tls { "https" } else { "http" }))
+        .map_err(|e| bad(&format!("cannot be read: {e}")))?;
+    let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| bad("names no host"))?;
+    let port = explicit_port(rest, url.port()).unwrap_or(if tls { 443 } else { GRPC_PORT });
+    let shown = format!("{}://{host}:{port}", if tls { "jaeger+https" } else { "jaeger" });
+    if matches!(port, 4317 | 4318 | 14250 | 14268) {
+        return Err(Diagnostic::error(
+            "ingest-port",
+            format!("port {port} takes spans in; no questions can be asked there, so nothing was tried"),
+        )
+        .at(Location::file(shown))
+        .help(format!("ask Jaeger at the gRPC port of its query service: jaeger://{host}:{GRPC_PORT}")));
+    }
+    let mut depth = DEPTH;
+    for (key, value) in url.query_pairs() {
+        if key != "depth" {
+            return Err(bad(&format!("has the unknown parameter `{}`", key.escape_debug())));
+        }
+        let n = value.parse().ok().filter(|n| (1..=1_000_000).contains(n));
+        depth = n.ok_or_else(|| bad("has a `depth=` that is no number from 1 to 1000000"))?;
+    }
+    let mut grpc = base(&url, port).ok_or_else(|| bad("cannot be used"))?;
+    grpc.set_path("");
+    Ok(Endpoint { grpc, basic: basic(&url), depth, shown })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_url_form_gives_its_address() {
+        for (from, grpc, shown) in [
+            ("jaeger://j", "http://j:16685/", "jaeger://j:16685"),
+            ("jaeger://j:80", "http://j/", "jaeger://j:80"),
+            ("JAEGER://j:26685?depth=20", "http://j:26685/", "jaeger://j:26685"),
+            ("jaeger+https://u:p@j.example.com", "https://j.example.com/", "jaeger+https://j.example.com:443"),
+            ("jaeger+https://[::1]:16685", "https://[::1]:16685/", "jaeger+https://[::1]:16685"),
+        ] {
+            assert!(claims(from), "{from}");
+            let endpoint = parse(from).ok().unwrap();
+            assert_eq!((endpoint.grpc.as_str(), endpoint.shown.as_str()), (grpc, shown), "{from}");
+        }
+        assert_eq!(parse("jaeger://j?depth=20").ok().unwrap().depth, 20);
+        assert_eq!(parse("jaeger+https://u:p%3Aw@j").ok().unwrap().basic, Some(("u".to_owned(), "p:w".to_owned())));
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_before_anything_is_tried() {
+        for port in [4317, 4318, 14250, 14268] {
+            let refused = parse(&format!("jaeger://j:{port}")).err().unwrap();
+            assert_eq!(refused.code, "ingest-port");
+            assert!(refused.help.contains("jaeger://j:16685"));
+        }
+        for from in ["jaeger://", "jaeger://j?limit=5", "jaeger://j?depth=0", "jaeger://j?depth=x"] {
+            assert_eq!(parse(from).err().unwrap().code, "source-url", "{from}");
+        }
+        for from in ["tempo://j:16685", "http://j:16685", "jaeger.json", "-"] {
+            assert!(!claims(from), "{from}");
+        }
+    }
+}

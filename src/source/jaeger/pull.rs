@@ -1,0 +1,217 @@
+//! Every trace of a window, once: each service asked for its traces, in windows short enough that nothing is left out.
+//!
+//! A search names one service and gives at most so many traces; which ones is up to the storage. So a window whose answer
+//! reaches that number is halved, and the answer thrown away. A trace is found under each of its services; it is taken
+//! in the window in which its first span starts, the first time it comes, and never again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answer::{Answer, Pairs};
+use super::client::Client;
+use super::trouble::not_grpc;
+use super::window::Window;
+use crate::diag::{Diagnostic, Location};
+use crate::source::backend::pool::{Pool, Step};
+use crate::source::backend::trouble::Trouble;
+use crate::source::mapper::Mapper;
+use crate::source::{Progress, SpanSink};
+use crate::spans::{TraceId, UnixNanos, normalize};
+
+const SEARCHES_AT_ONCE: usize = 3;
+/// A window that took too long is not halved below this: then the server is slow, not the window long.
+const SHORTEST_SLOW_MICROS: u64 = 60_000_000;
+/// Pairs of services named in one note.
+const PAIRS_NAMED: usize = 5;
+
+/// One search.
+#[derive(Debug, Clone)]
+struct Job {
+    service: Arc<str>,
+    window: Window,
+}
+
+/// One pull; made by `JaegerSource`.
+pub(super) struct Pull<'a> {
+    pub(super) client: Client,
+    /// As asked for, in nanoseconds.
+    pub(super) window: (UnixNanos, UnixNanos),
+    /// Deadline of one request.
+    pub(super) timeout: Duration,
+    pub(super) at: String,
+    pub(super) mapper: Mapper,
+    pub(super) sink: &'a dyn SpanSink,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) seen: Seen,
+}
+
+/// What has come so far.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Traces taken.
+    traces: HashSet<TraceId>,
+    /// Whether a trace reached into the window that starts outside of it.
+    around: bool,
+    pairs: Pairs,
+}
+
+impl Pull<'_> {
+    /// Does it all.
+    pub(super) async fn run(&mut self) -> Result<(), Diagnostic> {
+        let whole = Window::covering(self.window)?;
+        self.progress.note("asking for services");
+        let services = self.services().await?;
+        if services.is_empty() {
+            return Err(self.nothing("Jaeger knows no service at all"));
+        }
+        self.progress.total((whole.micros() / 1_000).saturating_mul(services.len() as u64));
+        self.progress.note("reading traces");
+        let jobs = services.iter().map(|service| Job { service: service.as_str().into(), window: whole }).collect();
+        let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
+        let client = self.client.clone();
+        let search = |job: Job| {
+            let client = client.clone();
+            async move { client.find(&job.service, job.window).await }
+        };
+        pool.run(jobs, search, |job, answer| self.settle(&job, answer)).await?;
+        if self.seen.traces.is_empty() {
+            let (start, end) = self.window;
+            let also = if self.seen.around { "; only traces that began earlier reach into it" } else { "" };
+            let n = services.len();
+            let what = format!("Jaeger knows {n} services, but no trace that starts between {start} and {end}{also}");
+            return Err(self.nothing(&what));
+        }
+        self.cross_check(whole).await;
+        Ok(())
+    }
+
+    async fn services(&self) -> Result<Vec<String>, Diagnostic> {
+        let mut services = Vec::new();
+        let settle = |(), answer: Result<Vec<String>, Trouble>| match answer {
+            Ok(found) => {
+                services = found;
+                Ok(Step::Done)
+            }
+            Err(Trouble::Slow(why)) => Ok(Step::Wait(why)),
+            Err(other) => Err(other.diagnostic()),
+        };
+        let ask = |()| {
+            let (client, at) = (self.client.clone(), self.at.clone());
+            async move {
+                match client.services().await {
+                    // Nothing ever answered here: a port that closes connections, as Jaeger's page does, will go on doing so.
+                    Err(Trouble::Busy(why)) if why.code == "jaeger-connection-lost" => {
+                        let plain = at.starts_with("jaeger://");
+                        Err(if plain { not_grpc(&at) } else { Trouble::Fatal(why) })
+                    }
+                    other => other,
+                }
+            }
+        };
+        Pool::new(1, self.timeout).run(vec![()], ask, settle).await?;
+        Ok(services)
+    }
+
+    fn settle(&mut self, job: &Job, answer: Result<Answer, Trouble>) -> Result<Step<Job>, Diagnostic> {
+        let halves = |why: Diagnostic| match job.window.halves() {
+            Some(halves) => Ok(Step::Instead(
+                halves.into_iter().map(|window| Job { service: Arc::clone(&job.service), window }).collect(),
+            )),
+            None => Err(why),
+        };
+        match answer {
+            Ok(answer) => {
+                self.take(job, &answer)?;
+                self.progress.advance(job.window.micros() / 1_000);
+                Ok(Step::Done)
+            }
+            Err(Trouble::TooMuch(why)) => halves(why),
+            Err(Trouble::Slow(why)) if job.window.micros() > SHORTEST_SLOW_MICROS => halves(why),
+            Err(Trouble::Slow(why)) => Ok(Step::Wait(why)),
+            Err(Trouble::Limit(depth, why)) => {
+                if self.client.lower_depth(depth) {
+                    Ok(Step::Instead(vec![job.clone()]))
+                } else {
+                    Err(why)
+                }
+            }
+            Err(other) => Err(other.diagnostic()),
+        }
+    }
+
+    fn take(&mut self, job: &Job, answer: &Answer) -> Result<(), Diagnostic> {
+        let mut mine = HashSet::new();
+        for (id, start) in answer.starts() {
+            if start < self.window.0.0 || start >= self.window.1.0 {
+                self.seen.around = true;
+            } else if job.window.holds(start) && self.seen.traces.insert(id) {
+                mine.insert(id);
+            }
+        }
+        self.seen.pairs.extend(answer.pairs());
+        if mine.is_empty() {
+            return Ok(());
+        }
+        answer.map(&mine, &mut self.mapper).map_err(|_| {
+            Diagnostic::error("internal", "an answer could be read once but not twice").help("please report this")
+        })?;
+        if !self.mapper.batch.rows.is_empty() {
+            self.sink.push(&self.mapper.batch)?;
+        }
+        self.mapper.batch.clear_rows();
+        self.mapper.trim(&mut |batch| self.sink.push(batch))
+    }
+
+    /// Pairs of services that Jaeger's own account has and the traces have not. A note: that account may be of other times.
+    async fn cross_check(&mut self, whole: Window) {
+        if let Some(told) = self.client.dependencies(whole).await
+            && let Some(note) = unseen(&told, &self.seen.pairs)
+        {
+            self.diagnostics.push(note.at(Location::file(self.at.clone())));
+        }
+    }
+
+    fn nothing(&self, what: &str) -> Diagnostic {
+        Diagnostic::error("no-traces-in-window", what)
+            .at(Location::file(self.at.clone()))
+            .help("look at the window, the tenant, and whether this Jaeger reads the storage that the spans go to")
+    }
+}
+
+fn unseen(told: &Pairs, seen: &Pairs) -> Option<Diagnostic> {
+    // A service that calls itself is no edge.
+    let pairs: Vec<_> = told.difference(seen).filter(|(parent, child)| parent != child).collect();
+    let name = |text: &str| normalize::clean(text, 60).into_owned();
+    let first = pairs.iter().take(PAIRS_NAMED).map(|(parent, child)| format!("{} → {}", name(parent), name(child)));
+    let named = first.collect::<Vec<_>>().join(", ");
+    let more = if pairs.len() > PAIRS_NAMED { ", …" } else { "" };
+    let message = format!(
+        "Jaeger's dependencies know pairs of services ({}) that no trace of the window shows: {named}{more}",
+        pairs.len()
+    );
+    (!pairs.is_empty()).then(|| {
+        Diagnostic::info("jaeger-dependencies-unseen", message)
+            .help("nothing was made of them: they may be of other times; a longer window may hold their traces")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Pairs {
+        list.iter().map(|(parent, child)| ((*parent).to_owned(), (*child).to_owned())).collect()
+    }
+
+    #[test]
+    fn pairs_that_only_jaeger_knows_are_noted_and_nothing_else() {
+        let seen = pairs(&[("a", "b"), ("b", "c")]);
+        assert_eq!(unseen(&pairs(&[("a", "b"), ("c", "c")]), &seen), None);
+        let told: Vec<_> = ["1", "2", "3", "4", "5", "6"].map(|child| ("a", child)).into();
+        let note = unseen(&pairs(&told), &seen).unwrap();
+        assert_eq!((note.code, note.severity), ("jaeger-dependencies-unseen", crate::diag::Severity::Info));
+        assert!(note.message.contains("(6)") && note.message.ends_with("a → 5, …"), "{}", note.message);
+    }
+}

@@ -130,8 +130,7 @@ impl Client {
     /// Who calls whom by Jaeger's own account; `None` when it cannot tell.
     pub(super) async fn dependencies(&self, window: Window) -> Option<Pairs> {
         let (start, end) = window.bounds();
-        let request =
-            self.request(GetDependenciesRequest { start_time: Some(start.clone()), end_time: Some(end.clone()) });
+        let request = self.request(GetDependenciesRequest { start_time: Some(start), end_time: Some(end) });
         let mut inner = self.inner.clone();
         let call = async move { inner.get_dependencies(request).await.map_err(|s| of_status(&s, &self.at)) };
         match self.in_time(call).await {

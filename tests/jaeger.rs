@@ -65,7 +65,7 @@ struct Played {
 /// in every third trace, of `web` too in the rest.
 fn spans(trace: u64, apart: u64) -> Vec<(&'static str, u64, u64, u64)> {
     let start = START + trace * apart;
-    let other = if trace % 3 == 0 { "cart" } else { "web" };
+    let other = if trace.is_multiple_of(3) { "cart" } else { "web" };
     let others = (1..6).map(|k| (other, trace * 10 + 1 + k, trace * 10 + 1, start + k));
     std::iter::once(("web", trace * 10 + 1, 0, start)).chain(others).collect()
 }
@@ -184,9 +184,11 @@ fn play(script: Script) -> Server {
     Server { _runtime: runtime, address, played }
 }
 
-/// Every span that came: trace, span, start.
+/// Spans that came: trace, span, start.
+type Rows = Vec<(u128, u64, u64)>;
+
 #[derive(Default)]
-struct Sink(Mutex<Vec<(u128, u64, u64)>>);
+struct Sink(Mutex<Rows>);
 
 impl SpanSink for Sink {
     fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
@@ -196,7 +198,7 @@ impl SpanSink for Sink {
 }
 
 /// What comes within a window in microseconds after the start.
-fn pull(server: &Server, depth: u32, window: (u64, u64)) -> Result<(Vec<(u128, u64, u64)>, SourceReport), Diagnostic> {
+fn pull(server: &Server, depth: u32, window: (u64, u64)) -> Result<(Rows, SourceReport), Diagnostic> {
     let nanos = |micros: u64| UnixNanos((START + micros) * 1_000);
     let mut options = SourceOptions {
         window: Some((nanos(window.0), nanos(window.1))),

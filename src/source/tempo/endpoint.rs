@@ -22,23 +22,23 @@ const HTTP_PORT: u16 = 3200;
 
 /// Where to connect.
 #[derive(Clone)]
-pub(super) struct Endpoint {
+pub(in crate::source) struct Endpoint {
     /// `http://host:port` or `https://host:port` for tonic.
-    pub(super) grpc: Url,
+    pub(in crate::source) grpc: Url,
     /// Base of the HTTP API, with a path prefix if there is one.
-    pub(super) http: Url,
+    pub(in crate::source) http: Url,
     /// User and password of the URL.
-    pub(super) basic: Option<(String, String)>,
+    pub(in crate::source) basic: Option<(String, String)>,
     /// `?limit=`: the most traces to ask for in one search.
-    pub(super) limit: Option<u32>,
+    pub(in crate::source) limit: Option<u32>,
     /// `?traces=by-id`: fetch every trace over HTTP, none in bulk.
-    pub(super) by_id: bool,
+    pub(in crate::source) by_id: bool,
     /// For people: scheme, host and port, nothing else.
-    pub(super) shown: String,
+    pub(in crate::source) shown: String,
 }
 
 /// Whether this source names a Tempo, or an address that people mistake for one.
-pub(super) fn claims(from: &str) -> bool {
+pub(in crate::source) fn claims(from: &str) -> bool {
     let scheme = from.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         Some("tempo" | "tempo+http" | "tempo+https" | "tempo+grpc" | "tempo+grpcs" | "http" | "https" | "grpc") => true,
@@ -58,7 +58,7 @@ fn ingest_port(port: Option<u16>) -> bool {
 ///
 /// # Errors
 /// `ingest-port` for 4317 and 4318, `source-url` for anything that cannot be understood.
-pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
+pub(in crate::source) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let (scheme, rest) = from.split_once("://").unwrap_or(("tempo", from));
     let scheme = scheme.to_ascii_lowercase();
     let tls = matches!(scheme.as_str(), "https" | "tempo+https" | "tempo+grpcs");

@@ -10,14 +10,14 @@
 
 mod answer;
 mod client;
-mod endpoint;
+pub(in crate::source) mod endpoint;
 mod http;
 mod jobs;
 mod pool;
 mod pull;
 mod select;
-mod transport;
-mod trouble;
+pub(in crate::source) mod transport;
+pub(in crate::source) mod trouble;
 mod whole;
 mod window;
 mod wire;

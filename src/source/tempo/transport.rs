@@ -24,7 +24,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// `transport-header` for a name or value that HTTP does not allow.
-pub(super) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<HeaderMap, Diagnostic> {
+pub(in crate::source) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<HeaderMap, Diagnostic> {
     let mut headers = HeaderMap::new();
     let mut put = |name: &str, value: &str, secret: bool| {
         let bad = || {
@@ -58,7 +58,7 @@ pub(super) fn headers(transport: &Transport, endpoint: &Endpoint) -> Result<Head
 }
 
 /// The same as gRPC metadata.
-pub(super) fn metadata(headers: &HeaderMap) -> MetadataMap {
+pub(in crate::source) fn metadata(headers: &HeaderMap) -> MetadataMap {
     MetadataMap::from_headers(headers.clone())
 }
 
@@ -77,7 +77,11 @@ fn pem(path: &Path, what: &str) -> Result<Vec<u8>, Diagnostic> {
 ///
 /// # Errors
 /// What kept the connection from being made, as [`Trouble`].
-pub(super) async fn channel(endpoint: &Endpoint, transport: &Transport, timeout: Duration) -> Result<Channel, Trouble> {
+pub(in crate::source) async fn channel(
+    endpoint: &Endpoint,
+    transport: &Transport,
+    timeout: Duration,
+) -> Result<Channel, Trouble> {
     let at = endpoint.shown.as_str();
     let unusable = |why: &dyn std::fmt::Display| {
         Diagnostic::error("source-url", format!("the address cannot be used: {why}")).at(Location::file(at))
@@ -129,7 +133,7 @@ fn tls_setup(chain: &str, at: &str) -> Diagnostic {
 ///
 /// # Errors
 /// `tls-file` when certificates cannot be used.
-pub(super) async fn http(
+pub(in crate::source) async fn http(
     endpoint: &Endpoint,
     transport: &Transport,
     headers: &HeaderMap,

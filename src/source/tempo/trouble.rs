@@ -12,7 +12,7 @@ use crate::diag::{Diagnostic, Location};
 
 /// A failure, by what to do about it. Each holds what to say if that does not help.
 #[derive(Debug, Clone)]
-pub(super) enum Trouble {
+pub(in crate::source) enum Trouble {
     /// The answer would be too big: ask for less, repeating is useless.
     TooMuch(Diagnostic),
     /// No answer in time: ask for less if possible, else wait and repeat.
@@ -30,7 +30,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn diagnostic(self) -> Diagnostic {
+    pub(in crate::source) fn diagnostic(self) -> Diagnostic {
         match self {
             Self::TooMuch(d)
             | Self::Slow(d)
@@ -213,7 +213,7 @@ pub(super) fn http_unreachable(why: &str, at: &str) -> Diagnostic {
 }
 
 /// The texts of an error and all its causes, for [`of_transport`].
-pub(super) fn chain(error: Option<&(dyn Error + 'static)>) -> String {
+pub(in crate::source) fn chain(error: Option<&(dyn Error + 'static)>) -> String {
     let mut text = String::new();
     let mut next = error;
     for _ in 0..16 {
@@ -226,7 +226,7 @@ pub(super) fn chain(error: Option<&(dyn Error + 'static)>) -> String {
 }
 
 /// One printable line of at most 300 characters of a server's text.
-pub(super) fn line(text: &str) -> String {
+pub(in crate::source) fn line(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
     clean.trim().to_owned()
 }

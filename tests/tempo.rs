@@ -9,6 +9,8 @@
     reason = "a test may stop at the first surprise and say what it skipped"
 )]
 
+#[path = "tempo/doctor.rs"]
+mod doctor;
 #[path = "tempo/doors.rs"]
 mod doors;
 #[path = "tempo/live.rs"]

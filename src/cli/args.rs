@@ -46,6 +46,7 @@ pub(super) enum Command {
     Slo(super::slo::SloArgs),
     Graph(super::graph::GraphArgs),
     Init(super::init::InitArgs),
+    Doctor(super::doctor::DoctorArgs),
     Completions(super::completions::CompletionsArgs),
     Man(super::man::ManArgs),
 }

@@ -337,10 +337,13 @@ fn collect(
 }
 
 fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
+    Ok(SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? })
+}
+
+/// All that is asked of a connection, whatever the time.
+pub(super) fn unwindowed(request: &Request<'_>) -> Result<SourceOptions, Diagnostic> {
     let connection = request.connection;
     Ok(SourceOptions {
-        window: window(from, request)?,
-        threads,
         timeout: Duration::from_secs(connection.timeout),
         query: connection.query.clone(),
         rate_attribute: connection.rate_attribute.clone(),

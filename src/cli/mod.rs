@@ -12,6 +12,7 @@ mod check;
 mod completions;
 mod diff;
 mod directory;
+mod doctor;
 mod generate;
 mod graph;
 mod init;
@@ -127,6 +128,7 @@ fn dispatch(cli: &Cli, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, S
         Command::Slo(args) => slo::run(args, global, around, io),
         Command::Graph(args) => graph::run(args, global, around, io),
         Command::Init(args) => init::run(args, global, around, io),
+        Command::Doctor(args) => doctor::run(args, global, around, io),
         Command::Completions(args) => completions::run(args, io),
         Command::Man(args) => man::run(args, io),
     }

@@ -6,6 +6,7 @@
 
 mod compression;
 mod detect;
+pub mod doctor;
 mod feed;
 mod files;
 mod json;
@@ -173,6 +174,12 @@ pub fn stream<'r>(reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Box<dy
 #[must_use]
 pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn SpanSource> {
     Box::new(otlp_file::OtlpBytes::new(bytes.into(), options))
+}
+
+/// Whether a URL names a backend that tracebook can read.
+#[must_use]
+pub fn known(from: &str) -> bool {
+    tempo::claims(from)
 }
 
 /// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.

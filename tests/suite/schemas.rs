@@ -15,7 +15,7 @@ use crate::shop;
 #[allow(dead_code, reason = "the example uses the rest")]
 pub mod model;
 
-const NAMES: [&str; 8] = ["check", "config", "diff", "generate", "graph", "ledger", "slo", "snapshot"];
+const NAMES: [&str; 9] = ["check", "config", "diff", "doctor", "generate", "graph", "ledger", "slo", "snapshot"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -553,4 +553,25 @@ fn schema_and_plan_agree_on_ids_slugs_keys_and_kinds() {
             .run("generate --from s.snapshot.json --output out --dry-run")
             .expect_exit(if good { 0 } else { 2 });
     }
+}
+
+#[test]
+fn what_doctor_says_of_an_address_is_as_published() {
+    let case = Case::empty().run_valid(1, "doctor no-such-host.invalid --format json", "doctor");
+    assert_eq!(case.answer()["findings"][0]["code"], "doctor-name");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let text = b"HTTP/1.1 404 Not Found\r\nserver: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = std::io::Read::read(&mut socket, &mut [0u8; 1024]);
+            let _ = std::io::Write::write_all(&mut socket, text);
+        }
+    });
+    // Whatever else listens on this machine may be a source: the exit code says nothing here.
+    let case = case.run(&format!("doctor {address} --format json"));
+    let answer = case.answer();
+    assert_valid("doctor", &answer);
+    assert_eq!(answer["doors"][0]["answers"][0]["service"], "http");
+    assert_eq!(answer["findings"][0]["code"], "doctor-unknown");
 }

@@ -31,7 +31,7 @@ fn no_grpc(url: &str) {
 }
 
 /// A server that says one thing to everybody and closes.
-fn says(text: &'static [u8]) -> String {
+pub(crate) fn says(text: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

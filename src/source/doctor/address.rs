@@ -1,0 +1,89 @@
+//! What was typed as an address.
+
+use url::Url;
+
+use crate::diag::Diagnostic;
+use crate::source::tempo::endpoint::Endpoint;
+
+/// A host, and what was said besides.
+#[derive(Clone)]
+pub(super) struct Address {
+    /// Name or address; IPv6 in brackets.
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    path: String,
+    basic: Option<(String, String)>,
+}
+
+pub(super) fn unreadable(why: &str) -> Diagnostic {
+    Diagnostic::error("source-url", format!("the address {why}"))
+        .help("write host, host:port, or a URL such as https://tempo.example.com")
+}
+
+impl Address {
+    /// Reads `host`, `host:port` or a URL of any scheme.
+    ///
+    /// # Errors
+    /// `source-url`.
+    pub(super) fn parse(text: &str) -> Result<Self, Diagnostic> {
+        let text = text.trim();
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        let scheme = scheme.to_ascii_lowercase();
+        let tls = scheme.ends_with("https") || scheme.ends_with("grpcs");
+        // Only http and https give hosts and ports their usual meaning in this crate.
+        let url = Url::parse(&format!("http://{rest}")).map_err(|e| unreadable(&format!("cannot be read: {e}")))?;
+        let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| unreadable("names no host"))?.to_owned();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let typed = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let usual = match scheme.as_str() {
+            "http" => Some(80),
+            _ if tls => Some(443),
+            _ => None,
+        };
+        let basic = (!url.username().is_empty())
+            .then(|| (url.username().to_owned(), url.password().unwrap_or_default().to_owned()));
+        Ok(Self { host, port: url.port().or(typed).or(usual), path: url.path().to_owned(), basic })
+    }
+
+    /// How tracebook would connect to a port of it.
+    pub(super) fn endpoint(&self, scheme: &str, port: u16) -> Option<Endpoint> {
+        let grpc = Url::parse(&format!("{scheme}://{}:{port}/", self.host)).ok()?;
+        let mut http = grpc.clone();
+        http.set_path(&self.path);
+        let shown = format!("{scheme}://{}:{port}", self.host);
+        Some(Endpoint { grpc, http, basic: self.basic.clone(), limit: None, by_id: false, shown })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_ports_and_urls_are_read() {
+        for (text, host, port) in [
+            ("tempo", "tempo", None),
+            ("tempo:3200", "tempo", Some(3200)),
+            ("http://tempo", "tempo", Some(80)),
+            ("http://tempo:80", "tempo", Some(80)),
+            ("https://tempo/prefix", "tempo", Some(443)),
+            ("tempo+https://tempo", "tempo", Some(443)),
+            ("tempo://tempo", "tempo", None),
+            ("jaeger://10.0.0.1:16685", "10.0.0.1", Some(16685)),
+            ("[::1]:4317", "[::1]", Some(4317)),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+        }
+        assert_eq!(Address::parse("http://").err().unwrap().code, "source-url");
+        assert_eq!(Address::parse("").err().unwrap().code, "source-url");
+    }
+
+    #[test]
+    fn a_password_is_used_and_not_shown() {
+        let endpoint = Address::parse("https://me:secret@tempo/x").unwrap().endpoint("https", 443).unwrap();
+        assert_eq!(endpoint.basic, Some(("me".to_owned(), "secret".to_owned())));
+        assert_eq!(endpoint.shown, "https://tempo:443");
+        assert!(!endpoint.http.as_str().contains("secret"));
+    }
+}

@@ -1,0 +1,257 @@
+//! What answers at an address: which services, with TLS or not, and what keeps tracebook from reading there.
+//!
+//! Purpose: turn "it does not work" into the right `--from`, or into what has to be changed first.
+//! Input: a URL or `host[:port]` and [`SourceOptions`]. Output: an [`Examination`].
+//! Must not: send spans, change anything, try a port that no trace backend uses unless it was named, or show a credential.
+
+mod address;
+mod grpc;
+mod http;
+mod knock;
+mod verdict;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::address::Address;
+use super::SourceOptions;
+use super::tempo::endpoint::Endpoint;
+use super::tempo::transport;
+use crate::diag::{Diagnostic, Location};
+
+/// Nobody waits longer than this for one answer; a backend that needs more is not well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where trace backends listen by default, besides the port that was named. In the order in which they are shown.
+const USUAL_PORTS: [u16; 7] = [3200, 9095, 16685, 16686, 9090, 4317, 4318];
+
+/// What was found at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examination {
+    /// Host as given, without user or password.
+    pub host: String,
+    /// What can be given as `--from` now, best first.
+    pub sources: Vec<String>,
+    /// Every port that was tried: the one that was named first; usual ones where nobody listens are left out.
+    pub doors: Vec<Door>,
+    /// What is wrong, and what to do.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// One port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Door {
+    /// Port.
+    pub port: u16,
+    /// Whether it was named, rather than tried because backends use it.
+    pub named: bool,
+    /// Whether anything listens, and how it talks.
+    pub state: DoorState,
+    /// Services found behind it, in the order in which they were asked for.
+    pub answers: Vec<Answer>,
+}
+
+/// How a port behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DoorState {
+    /// Nobody listens.
+    Refused,
+    /// No answer to the connection in time: a firewall, or a host that is down.
+    Silent,
+    /// Plaintext HTTP/1.1; it may speak HTTP/2 too.
+    Http,
+    /// Plaintext HTTP/2 only, as gRPC servers do.
+    Http2,
+    /// TLS.
+    Tls,
+    /// Connected, and then nothing that HTTP or TLS would say.
+    Unknown,
+}
+
+/// One service behind a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// What it is.
+    pub service: Service,
+    /// Whether it lets us in.
+    pub access: Access,
+    /// Version, or the server's own words, in one line; empty if it said nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Tempo's HTTP API.
+    TempoHttp,
+    /// `tempopb.StreamingQuerier`: what `tempo://` asks.
+    TempoGrpc,
+    /// `jaeger.api_v3.QueryService`: what `jaeger://` asks.
+    JaegerGrpc,
+    /// Jaeger's user interface and HTTP API.
+    JaegerHttp,
+    /// A Prometheus, or what speaks its API.
+    Prometheus,
+    /// OTLP over gRPC: spans go in.
+    OtlpGrpc,
+    /// OTLP over HTTP: spans go in.
+    OtlpHttp,
+    /// Zipkin's API.
+    Zipkin,
+    /// Grafana: a data source proxy at best.
+    Grafana,
+    /// Some other HTTP server, such as a proxy.
+    Http,
+    /// A gRPC server with none of the services above.
+    Grpc,
+}
+
+impl Service {
+    /// For people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::TempoHttp => "Tempo, HTTP API",
+            Self::TempoGrpc => "Tempo, query service (gRPC)",
+            Self::JaegerGrpc => "Jaeger, query service (gRPC)",
+            Self::JaegerHttp => "Jaeger, user interface (HTTP)",
+            Self::Prometheus => "Prometheus API",
+            Self::OtlpGrpc => "OTLP ingest (gRPC)",
+            Self::OtlpHttp => "OTLP ingest (HTTP)",
+            Self::Zipkin => "Zipkin API",
+            Self::Grafana => "Grafana",
+            Self::Http => "a web server",
+            Self::Grpc => "a gRPC server",
+        }
+    }
+}
+
+/// Whether a service lets us in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// It answers.
+    Open,
+    /// It wants to know the tenant.
+    TenantMissing,
+    /// It wants other credentials.
+    Denied,
+    /// It is there and cannot answer now: starting, overloaded, or a proxy without a server behind it.
+    NotReady,
+}
+
+/// Looks at an address.
+///
+/// # Errors
+/// `source-url` for an address that cannot be read; `transport-header` and `tls-file` for credentials that cannot be used.
+/// Whatever is wrong with the server is a finding, not an error.
+pub fn examine(address: &str, options: &SourceOptions) -> Result<Examination, Diagnostic> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
+    let examination = runtime.block_on(look(address, options));
+    // A hanging name look-up must not keep the process.
+    runtime.shutdown_background();
+    examination
+}
+
+async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Diagnostic> {
+    let address = Address::parse(address)?;
+    let patience = options.timeout.min(PATIENCE);
+    if let Err(unknown) = knock::resolve(&address.host, patience).await {
+        let findings = vec![unknown];
+        return Ok(Examination { host: address.host, sources: Vec::new(), doors: Vec::new(), findings });
+    }
+    let mut doors = Vec::new();
+    let mut findings = Vec::new();
+    let usual = USUAL_PORTS.into_iter().filter(|port| Some(*port) != address.port);
+    for port in address.port.into_iter().chain(usual) {
+        let named = Some(port) == address.port;
+        // The named port may be all that is needed, and nobody likes to be tried at every door.
+        if !named && doors.iter().any(|door| !verdict::sources(&address, door, &doors).is_empty() && door.named) {
+            break;
+        }
+        let (door, found) = at_port(&address, port, named, options, patience).await?;
+        if named || !matches!(door.state, DoorState::Refused | DoorState::Silent) {
+            doors.push(door);
+            findings.extend(found);
+        }
+    }
+    let sources = doors.iter().flat_map(|door| verdict::sources(&address, door, &doors)).collect::<Vec<_>>();
+    findings = verdict::findings(&address, &doors, &sources, findings);
+    Ok(Examination { host: address.host, sources, doors, findings })
+}
+
+/// One port: how it talks, and who answers.
+async fn at_port(
+    address: &Address,
+    port: u16,
+    named: bool,
+    options: &SourceOptions,
+    patience: Duration,
+) -> Result<(Door, Option<Diagnostic>), Diagnostic> {
+    let state = knock::knock(&address.host, port, patience).await;
+    let mut door = Door { port, named, state, answers: Vec::new() };
+    if matches!(state, DoorState::Refused | DoorState::Silent) {
+        return Ok((door, None));
+    }
+    let unusable = || address::unreadable("cannot be used");
+    let mut endpoint = address.endpoint("https", port).ok_or_else(unusable)?;
+    let headers = transport::headers(&options.transport, &endpoint)?;
+    // Some servers that want TLS just hang up on anything else.
+    if matches!(state, DoorState::Tls | DoorState::Unknown) {
+        match handshake(&endpoint, &headers, options, patience, state).await {
+            Ok(true) => door.state = DoorState::Tls,
+            Ok(false) => {}
+            Err(found) => return Ok((Door { state: DoorState::Tls, ..door }, Some(found))),
+        }
+    }
+    if door.state != DoorState::Tls {
+        endpoint = address.endpoint("http", port).ok_or_else(unusable)?;
+    }
+    if door.state != DoorState::Http2 {
+        let (client, base) = transport::http(&endpoint, &options.transport, &headers, patience).await?;
+        door.answers.extend(http::ask(&client, &base).await);
+    }
+    let mut found = None;
+    match transport::channel(&endpoint, &options.transport, patience).await {
+        Ok(channel) => door.answers.extend(grpc::ask(channel, &transport::metadata(&headers), patience).await),
+        // A server that speaks gRPC alone breaks off with a client of HTTP/1.1 before it shows its certificate.
+        Err(trouble) if door.state == DoorState::Tls && door.answers.is_empty() => {
+            let why = trouble.diagnostic();
+            found = Some(
+                Diagnostic::error("doctor-tls", why.message).at(Location::file(endpoint.shown.as_str())).help(why.help),
+            );
+        }
+        Err(_) => {}
+    }
+    verdict::settle(&mut door.answers);
+    Ok((door, found))
+}
+
+/// Whether TLS comes about with what was given; an error when it is spoken, but not with us.
+async fn handshake(
+    endpoint: &Endpoint,
+    headers: &reqwest::header::HeaderMap,
+    options: &SourceOptions,
+    patience: Duration,
+    state: DoorState,
+) -> Result<bool, Diagnostic> {
+    let (client, base) = transport::http(endpoint, &options.transport, headers, patience).await?;
+    let Err(error) = client.get(base).send().await else { return Ok(true) };
+    let chain = super::tempo::trouble::chain(Some(&error));
+    match knock::tls_trouble(&chain) {
+        Some(trouble) if trouble.certain || state == DoorState::Tls => {
+            let what = format!("TLS is spoken here, but {}", trouble.what);
+            Err(Diagnostic::error("doctor-tls", what).at(Location::file(endpoint.shown.as_str())).help(trouble.help))
+        }
+        Some(_) => Ok(false),
+        // TLS came about, and then something that is not HTTP/1.1.
+        None => Ok(state == DoorState::Tls),
+    }
+}

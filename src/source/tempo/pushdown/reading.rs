@@ -1,0 +1,216 @@
+//! From the series of an answer to operations and edges.
+
+use std::collections::BTreeMap;
+
+use super::population::{Meaning, Population};
+use crate::source::peer;
+use crate::source::tempo::wire::InstantSeries;
+use crate::source::tempo::wire::any_value::Value as Any;
+use crate::source::view::{Known, Value};
+use crate::spans::aggregate::{
+    Aggregate, AggregateCall, AggregateEdge, AggregateOperation, AggregateService, DurationBucket, Durations, Party,
+    Totals,
+};
+use crate::spans::{Peer, PeerKind, SpanKind, Weight, semconv};
+
+/// Where Tempo puts a duration: above half of this bound, up to it, in seconds.
+const BUCKET: &str = "__bucket";
+
+/// What is counted so far: by population and values of its keys.
+#[derive(Debug, Default)]
+pub(super) struct Counted(BTreeMap<(usize, Vec<String>), Sums>);
+
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Sums {
+    calls: u64,
+    errors: u64,
+    /// By upper bound in nanoseconds.
+    buckets: BTreeMap<u64, u64>,
+}
+
+impl Counted {
+    /// Adds an answer to [`Population::count`].
+    pub(super) fn count(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
+        for one in series {
+            let n = whole(one.value);
+            let failed = population.failed || label(one, "status") == "error";
+            let sums = self.sums(at, population, one);
+            sums.calls = sums.calls.saturating_add(n);
+            sums.errors = sums.errors.saturating_add(if failed { n } else { 0 });
+        }
+    }
+
+    /// Adds an answer to [`Population::durations`].
+    pub(super) fn durations(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
+        for one in series {
+            let bound = one.labels.iter().find(|l| l.key == BUCKET).and_then(|l| match l.value.as_ref()?.value.as_ref()? {
+                Any::DoubleValue(seconds) => Some(whole(seconds * 1e9)),
+                _ => None,
+            });
+            let Some(upper) = bound else { continue };
+            let n = whole(one.value);
+            let calls = self.sums(at, population, one).buckets.entry(upper).or_default();
+            *calls = calls.saturating_add(n);
+        }
+    }
+
+    fn sums(&mut self, at: usize, population: &Population, series: &InstantSeries) -> &mut Sums {
+        let values = population.keys.iter().map(|key| label(series, key)).collect();
+        self.0.entry((at, values)).or_default()
+    }
+
+    /// Services that call something, sorted: whose calls are still to be asked for.
+    pub(super) fn callers(&self, populations: &[Population]) -> Vec<AggregateService> {
+        let mut callers: Vec<AggregateService> = self
+            .0
+            .keys()
+            .filter(|(at, values)| {
+                populations.get(*at).is_some_and(|p| p.meaning == Meaning::Operation)
+                    && values.get(3).is_some_and(|kind| kind == "client")
+            })
+            .map(|(_, values)| service(values))
+            .collect();
+        callers.dedup();
+        callers
+    }
+
+    /// Everything as operations and edges.
+    pub(super) fn aggregate(self, populations: &[Population], into: &mut Aggregate) {
+        let mut entries = Vec::new();
+        for ((at, values), sums) in self.0 {
+            let Some(population) = populations.get(at) else { continue };
+            let own = service(&values);
+            let name = values.get(2).cloned().unwrap_or_default();
+            match &population.meaning {
+                Meaning::Operation => into.operations.push(AggregateOperation {
+                    service: own,
+                    kind: kind(values.get(3).map_or("", String::as_str)),
+                    name,
+                    entry: false,
+                    totals: sums.totals(),
+                    durations: sums.durations(),
+                }),
+                Meaning::Entry => {
+                    entries.push((own.clone(), name.clone()));
+                    into.edges.push(edge(Party::Entry("user".to_owned()), Party::Service(own), AggregateCall::Entry, &sums, Side::Server, name));
+                }
+                Meaning::Call(source) => {
+                    let source = Party::Service(source.clone());
+                    into.edges.push(edge(source, Party::Service(own), AggregateCall::Call, &sums, Side::Server, name));
+                }
+                Meaning::Leaf | Meaning::Publish | Meaning::Consume => {
+                    into.edges.extend(named(population, &values, own, &sums));
+                }
+            }
+        }
+        let is_entry = |o: &AggregateOperation| {
+            o.kind == SpanKind::Server && entries.iter().any(|(s, name)| *s == o.service && *name == o.name)
+        };
+        for operation in &mut into.operations {
+            operation.entry = is_entry(operation);
+        }
+    }
+}
+
+/// An edge to or from something its attributes name; `None` when they name nothing.
+fn named(population: &Population, values: &[String], own: AggregateService, sums: &Sums) -> Option<AggregateEdge> {
+    let kind = match population.meaning {
+        Meaning::Publish => SpanKind::Producer,
+        Meaning::Consume => SpanKind::Consumer,
+        _ => SpanKind::Client,
+    };
+    let mut known = Known::default();
+    for (key, value) in population.keys.iter().zip(values) {
+        if let Some((slot, rank)) = key.strip_prefix("span.").and_then(semconv::slot)
+            && !value.is_empty()
+        {
+            known.put(slot, rank, Value::Str(value));
+        }
+    }
+    let mut other = Peer::default();
+    if !peer::derive("", kind, &known, &mut other) {
+        return None;
+    }
+    let call = match other.kind {
+        PeerKind::Database => AggregateCall::Database,
+        PeerKind::Messaging => AggregateCall::Messaging,
+        PeerKind::Service => AggregateCall::Call,
+        PeerKind::External | PeerKind::None => AggregateCall::External,
+    };
+    let (own, other) = (Party::Service(own), Party::Peer(other));
+    Some(if population.meaning == Meaning::Consume {
+        edge(other, own, call, sums, Side::Server, String::new())
+    } else {
+        edge(own, other, call, sums, Side::Client, String::new())
+    })
+}
+
+/// Who measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+fn edge(source: Party, target: Party, call: AggregateCall, sums: &Sums, side: Side, operation: String) -> AggregateEdge {
+    let on = |this| if side == this { sums.durations() } else { None };
+    AggregateEdge {
+        source,
+        target,
+        call,
+        source_operation: String::new(),
+        target_operation: operation,
+        totals: sums.totals(),
+        client: on(Side::Client),
+        server: on(Side::Server),
+    }
+}
+
+impl Sums {
+    fn totals(&self) -> Totals {
+        Totals { calls: Weight::whole(self.calls), errors: Weight::whole(self.errors), ..Totals::default() }
+    }
+
+    fn durations(&self) -> Option<Durations> {
+        let buckets = self.buckets.iter().map(|(upper, n)| DurationBucket {
+            lower: upper / 2,
+            upper: Some(*upper),
+            calls: Weight::whole(*n),
+        });
+        (!self.buckets.is_empty()).then(|| Durations { buckets: buckets.collect(), sum_micro: None })
+    }
+}
+
+fn service(values: &[String]) -> AggregateService {
+    let value = |i: usize| values.get(i).cloned().unwrap_or_default();
+    AggregateService { namespace: value(0), name: value(1) }
+}
+
+fn kind(text: &str) -> SpanKind {
+    match text {
+        "internal" => SpanKind::Internal,
+        "server" => SpanKind::Server,
+        "client" => SpanKind::Client,
+        "producer" => SpanKind::Producer,
+        "consumer" => SpanKind::Consumer,
+        _ => SpanKind::Unspecified,
+    }
+}
+
+/// A label as text; empty when absent, which Tempo also spells `nil`.
+fn label(series: &InstantSeries, key: &str) -> String {
+    let value = series.labels.iter().find(|l| l.key == key).and_then(|l| l.value.as_ref()?.value.as_ref());
+    match value {
+        Some(Any::StringValue(text)) if text != "nil" => text.clone(),
+        Some(Any::IntValue(n)) => n.to_string(),
+        Some(Any::DoubleValue(x)) => x.to_string(),
+        Some(Any::BoolValue(b)) => b.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A count that came as a float.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
+fn whole(value: f64) -> u64 {
+    if value.is_finite() { value.round() as u64 } else { 0 }
+}

@@ -4,6 +4,7 @@
 //! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod aggregate;
 mod compression;
 mod detect;
 pub mod doctor;
@@ -17,6 +18,7 @@ mod outcome;
 #[cfg(feature = "archive")]
 mod parquet;
 mod peer;
+mod prometheus;
 mod proto;
 mod queue;
 mod raw_map;
@@ -36,6 +38,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::aggregate::{AggregateSource, counts, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 
@@ -193,7 +196,7 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
-            .help("give a file, a directory, `-` for standard input, or tempo://HOST:PORT"));
+            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT or prometheus://HOST:PORT"));
     }
     #[cfg(feature = "archive")]
     if let Some(archive) = parquet::open(from, options) {

@@ -65,6 +65,13 @@ fn in_dir(from: &str, dir: &Path) -> String {
 
 /// What to read: flags, else the environment, else the configuration. Empty when nothing says so.
 pub(super) fn sources(args: &FromArgs, config: &Config, around: &Surroundings) -> Vec<String> {
+    let named = named(args, config, around);
+    // A source that counts for itself is another kind of source, whatever its address.
+    let counting = |from: String| if source::counts(&from) { from } else { format!("aggregate+{from}") };
+    if args.aggregate { named.into_iter().map(counting).collect() } else { named }
+}
+
+fn named(args: &FromArgs, config: &Config, around: &Surroundings) -> Vec<String> {
     if !args.from.is_empty() {
         return args.from.iter().map(|f| in_dir(f, &around.dir)).collect();
     }
@@ -547,7 +554,7 @@ mod tests {
     fn sources_are_layered_flag_over_environment_over_file() {
         let config = Config { from: Some("file.jsonl".into()), base: "base".into(), ..Config::default() };
         let mut around = Surroundings { dir: "here".into(), ..Surroundings::default() };
-        let flags = |from: &[&str]| FromArgs { from: from.iter().map(|f| (*f).to_owned()).collect() };
+        let flags = |from: &[&str]| FromArgs { from: from.iter().map(|f| (*f).to_owned()).collect(), aggregate: false };
         assert_eq!(sources(&flags(&[]), &config, &around), ["base/file.jsonl"]);
         around.env.insert("OTEL_ENDPOINT".into(), "http://tempo:4317".into());
         assert_eq!(sources(&flags(&[]), &config, &around), ["http://tempo:4317"]);

@@ -2,7 +2,7 @@
 //!
 //! A new one is a file that offers `claims` and `open`, and a line in [`KINDS`].
 
-use super::{Progress, SourceOptions, SourceReport, prometheus};
+use super::{Progress, SourceOptions, SourceReport, prometheus, tempo};
 use crate::diag::Diagnostic;
 use crate::spans::aggregate::Aggregate;
 
@@ -24,7 +24,10 @@ struct Kind {
     open: fn(&str, &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic>,
 }
 
-const KINDS: &[Kind] = &[Kind { claims: prometheus::claims, open: prometheus::open }];
+const KINDS: &[Kind] = &[
+    Kind { claims: prometheus::claims, open: prometheus::open },
+    Kind { claims: tempo::counts, open: tempo::open_counts },
+];
 
 fn kind(from: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| (kind.claims)(from))

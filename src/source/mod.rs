@@ -163,7 +163,7 @@ impl Default for SourceOptions {
 /// # Errors
 /// `window-too-recent` when nothing is left.
 pub fn clamp(from: &str, window: (UnixNanos, UnixNanos), now: UnixNanos) -> Result<(UnixNanos, UnixNanos), Diagnostic> {
-    if tempo::claims(from) { tempo::clamp(window, now) } else { Ok(window) }
+    if tempo::claims(from) || tempo::counts(from) { tempo::clamp(window, now) } else { Ok(window) }
 }
 
 /// A source that reads OTLP from a stream that is open already, such as standard input; messages call it `-`.
@@ -182,7 +182,7 @@ pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn Sp
 /// Whether a URL names a backend that tracebook can read.
 #[must_use]
 pub fn known(from: &str) -> bool {
-    tempo::claims(from)
+    tempo::claims(from) || counts(from)
 }
 
 /// The source a URL or path names: `tempo://host:9095`, `tempo+https://…`, a file, a directory.

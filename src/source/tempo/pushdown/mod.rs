@@ -21,7 +21,7 @@ use super::transport;
 use super::trouble::Trouble;
 use super::window::Window;
 use super::wire::InstantSeries;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Location};
 use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
 use crate::spans::aggregate::Aggregate;
 
@@ -69,14 +69,14 @@ impl AggregateSource for TempoCounts {
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let aggregate = super::run(self.options.threads, self.all(progress))?;
-        let report = SourceReport { window: Some(aggregate.window), ..SourceReport::default() };
+        let (aggregate, diagnostics) = super::run(self.options.threads, self.all(progress))?;
+        let report = SourceReport { window: Some(aggregate.window), diagnostics, ..SourceReport::default() };
         Ok((aggregate, report))
     }
 }
 
 impl TempoCounts {
-    async fn all(&self, progress: &dyn Progress) -> Result<Aggregate, Diagnostic> {
+    async fn all(&self, progress: &dyn Progress) -> Result<(Aggregate, Vec<Diagnostic>), Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let (_, seconds) = super::windows(endpoint, options)?;
         let headers = transport::headers(&options.transport, endpoint)?;
@@ -85,7 +85,14 @@ impl TempoCounts {
             transport::channel(endpoint, &options.transport, options.timeout).await.map_err(Trouble::diagnostic)?;
         let metadata = transport::metadata(&headers);
         let client = Client::new(channel, metadata, options.timeout, &endpoint.shown, endpoint.limit);
-        count(&client, seconds, options.timeout, progress).await
+        let (aggregate, (all, cut_off)) = count(&client, seconds, options.timeout, progress).await?;
+        let lost = Diagnostic::warning(
+            "tempo-cut-off",
+            format!("{cut_off} of {all} span(s) do not lead up to a root: TraceQL cannot follow their calls, so edges miss them"),
+        )
+        .at(Location::file(endpoint.shown.as_str()))
+        .help("operations are complete; read traces (without --aggregate) for complete edges");
+        Ok((aggregate, (cut_off > 0).then_some(lost).into_iter().collect()))
     }
 }
 
@@ -98,7 +105,7 @@ struct Job {
     window: Window,
 }
 
-/// Counts everything in a window.
+/// Counts everything in a window. Also says how many spans there are, and how many of them are cut off from their root.
 ///
 /// # Errors
 /// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
@@ -107,7 +114,7 @@ pub(super) async fn count(
     seconds: Window,
     timeout: Duration,
     progress: &dyn Progress,
-) -> Result<Aggregate, Diagnostic> {
+) -> Result<(Aggregate, (u64, u64)), Diagnostic> {
     let mut populations = population::known();
     let mut counted = Counted::default();
     progress.note("counting operations");
@@ -119,8 +126,9 @@ pub(super) async fn count(
     progress.note("counting calls");
     ask(client, &populations, known, seconds, timeout, progress, &mut counted).await?;
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
+    let cut_off = counted.cut_off(&populations);
     counted.aggregate(&populations, &mut aggregate);
-    Ok(aggregate)
+    Ok((aggregate, cut_off))
 }
 
 /// Asks for all populations from `first` on.

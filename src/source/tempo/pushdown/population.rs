@@ -12,6 +12,8 @@ const NAME: &str = "name";
 pub(super) enum Meaning {
     /// Operations of services.
     Operation,
+    /// All spans that lead up to a root, to know how many do not.
+    Connected,
     /// Requests from outside: roots that handle a request.
     Entry,
     /// What a service's CLIENT spans reach.
@@ -54,29 +56,50 @@ impl Population {
 
 /// What can be asked for without knowing anything. Operations come first.
 ///
-/// TraceQL groups by five keys at most, so the spellings of an attribute that are counted together are the current one
-/// and the most common older one, each where the better one is absent.
+/// TraceQL groups by five keys at most, so the spellings of an attribute that are counted are the current one and the most
+/// common older one, each where the better one is absent. Structural operators do not see spans that are cut off from their
+/// root, so that these would all seem to have nobody below: they are left out by the nested set number they lack, but for
+/// calls to databases, below which there is nobody as a rule.
 pub(super) fn known() -> Vec<Population> {
+    const CONNECTED: &str = "nestedSetLeft > 0";
+    const NEW: &str = "span.db.system.name != nil";
+    const OLD: &str = "span.db.system.name = nil && span.db.system != nil";
     const NO_DATABASE: &str = "span.db.system.name = nil && span.db.system = nil";
     const NO_NAME: &str = "span.service.peer.name = nil && span.peer.service = nil";
     let leaf = |condition: &str, keys: [&'static str; 2]| {
         let selector = format!("{{ kind = server }} !< {{ kind = client && {condition} }}");
         Population::new(selector, &[NAMESPACE, SERVICE, keys[0], keys[1]], Meaning::Leaf)
     };
-    let topic = [NAMESPACE, SERVICE, "span.messaging.system", "span.messaging.destination.name"];
-    vec![
+    let (address, old_address) = ("span.server.address", "span.net.peer.name");
+    let mut all = vec![
         Population::new("{ }", &[NAMESPACE, SERVICE, NAME, "kind"], Meaning::Operation),
+        Population::new("{ nestedSetLeft > 0 }", &[NAMESPACE, SERVICE], Meaning::Connected),
         Population::new("{ nestedSetParent < 0 && kind = server }", &[NAMESPACE, SERVICE, NAME], Meaning::Entry),
-        leaf("span.db.system.name != nil", ["span.db.system.name", "span.db.namespace"]),
-        leaf("span.db.system.name = nil && span.db.system != nil", ["span.db.system", "span.db.name"]),
         leaf(
-            &format!("{NO_DATABASE} && (span.service.peer.name != nil || span.peer.service != nil)"),
+            &format!("{CONNECTED} && {NO_DATABASE} && (span.service.peer.name != nil || span.peer.service != nil)"),
             ["span.service.peer.name", "span.peer.service"],
         ),
-        leaf(&format!("{NO_DATABASE} && {NO_NAME}"), ["span.server.address", "span.net.peer.name"]),
-        Population::new("{ kind = producer }", &topic, Meaning::Publish),
-        Population::new("{ kind = consumer }", &topic, Meaning::Consume),
-    ]
+        leaf(&format!("{CONNECTED} && {NO_DATABASE} && {NO_NAME}"), [address, old_address]),
+    ];
+    for (system, which, name) in
+        [("span.db.system.name", NEW, "span.db.namespace"), ("span.db.system", OLD, "span.db.name")]
+    {
+        // A database without a name goes by its address.
+        all.push(leaf(&format!("{which} && {name} != nil"), [system, name]));
+        all.push(leaf(&format!("{which} && {name} = nil && {address} != nil"), [system, address]));
+        all.push(leaf(&format!("{which} && {name} = nil && {address} = nil"), [system, old_address]));
+    }
+    let (broker, topic) = ("span.messaging.system", "span.messaging.destination.name");
+    for (kind, meaning) in [("producer", Meaning::Publish), ("consumer", Meaning::Consume)] {
+        let of = |condition: &str, key| {
+            let selector = format!("{{ kind = {kind} && {topic} {condition} }}");
+            Population::new(selector, &[NAMESPACE, SERVICE, broker, key], meaning.clone())
+        };
+        all.push(of("!= nil", topic));
+        // The older convention has the topic in the span's name.
+        all.push(of("= nil", NAME));
+    }
+    all
 }
 
 /// What the CLIENT spans of a service reach: those that failed themselves, and the others. Tempo counts the called spans,

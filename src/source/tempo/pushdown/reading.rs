@@ -43,10 +43,11 @@ impl Counted {
     /// Adds an answer to [`Population::durations`].
     pub(super) fn durations(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
         for one in series {
-            let bound = one.labels.iter().find(|l| l.key == BUCKET).and_then(|l| match l.value.as_ref()?.value.as_ref()? {
-                Any::DoubleValue(seconds) => Some(whole(seconds * 1e9)),
-                _ => None,
-            });
+            let bound =
+                one.labels.iter().find(|l| l.key == BUCKET).and_then(|l| match l.value.as_ref()?.value.as_ref()? {
+                    Any::DoubleValue(seconds) => Some(whole(seconds * 1e9)),
+                    _ => None,
+                });
             let Some(upper) = bound else { continue };
             let n = whole(one.value);
             let calls = self.sums(at, population, one).buckets.entry(upper).or_default();
@@ -74,6 +75,16 @@ impl Counted {
         callers
     }
 
+    /// How many spans there are, and how many of them do not lead up to a root.
+    pub(super) fn cut_off(&self, populations: &[Population]) -> (u64, u64) {
+        let sum = |meaning: Meaning| {
+            let of = |at: &usize| populations.get(*at).is_some_and(|p| p.meaning == meaning);
+            self.0.iter().filter(|((at, _), _)| of(at)).fold(0u64, |sum, (_, sums)| sum.saturating_add(sums.calls))
+        };
+        let all = sum(Meaning::Operation);
+        (all, all.saturating_sub(sum(Meaning::Connected)))
+    }
+
     /// Everything as operations and edges.
     pub(super) fn aggregate(self, populations: &[Population], into: &mut Aggregate) {
         let mut entries = Vec::new();
@@ -90,9 +101,17 @@ impl Counted {
                     totals: sums.totals(),
                     durations: sums.durations(),
                 }),
+                Meaning::Connected => {}
                 Meaning::Entry => {
                     entries.push((own.clone(), name.clone()));
-                    into.edges.push(edge(Party::Entry("user".to_owned()), Party::Service(own), AggregateCall::Entry, &sums, Side::Server, name));
+                    into.edges.push(edge(
+                        Party::Entry("user".to_owned()),
+                        Party::Service(own),
+                        AggregateCall::Entry,
+                        &sums,
+                        Side::Server,
+                        name,
+                    ));
                 }
                 Meaning::Call(source) => {
                     let source = Party::Service(source.clone());
@@ -120,7 +139,11 @@ fn named(population: &Population, values: &[String], own: AggregateService, sums
         _ => SpanKind::Client,
     };
     let mut known = Known::default();
+    let mut name = "";
     for (key, value) in population.keys.iter().zip(values) {
+        if *key == "name" {
+            name = value;
+        }
         if let Some((slot, rank)) = key.strip_prefix("span.").and_then(semconv::slot)
             && !value.is_empty()
         {
@@ -128,7 +151,7 @@ fn named(population: &Population, values: &[String], own: AggregateService, sums
         }
     }
     let mut other = Peer::default();
-    if !peer::derive("", kind, &known, &mut other) {
+    if !peer::derive(name, kind, &known, &mut other) {
         return None;
     }
     let call = match other.kind {
@@ -152,7 +175,14 @@ enum Side {
     Server,
 }
 
-fn edge(source: Party, target: Party, call: AggregateCall, sums: &Sums, side: Side, operation: String) -> AggregateEdge {
+fn edge(
+    source: Party,
+    target: Party,
+    call: AggregateCall,
+    sums: &Sums,
+    side: Side,
+    operation: String,
+) -> AggregateEdge {
     let on = |this| if side == this { sums.durations() } else { None };
     AggregateEdge {
         source,

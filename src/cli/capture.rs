@@ -50,8 +50,9 @@ pub(super) struct CaptureArgs {
 }
 
 /// Flags that say what is read, when it is spans.
-const READING: [&str; 15] = [
+const READING: [&str; 16] = [
     "from",
+    "aggregate",
     "spans",
     "shard",
     "lookback",

@@ -116,6 +116,10 @@ pub(super) struct FromArgs {
     /// [default: OTEL_ENDPOINT, else `from` of the configuration]
     #[arg(long, value_name = "SOURCE")]
     pub(super) from: Vec<String>,
+    /// Let Tempo count instead of reading its traces: calls, errors and durations of operations and edges, at a cost that does
+    /// not grow with the number of spans
+    #[arg(long)]
+    pub(super) aggregate: bool,
 }
 
 /// Which time.

@@ -11,7 +11,7 @@ use super::{Exit, Surroundings, input, merge};
 use crate::config::{self, Config};
 use crate::diag::Diagnostic;
 use crate::output;
-use crate::topology::{Shard, Snapshot, codec};
+use crate::topology::{Shard, Snapshot, SnapshotKind, codec};
 
 const AFTER: &str = "\
 Examples:
@@ -50,8 +50,9 @@ pub(super) struct CaptureArgs {
 }
 
 /// Flags that say what is read, when it is spans.
-const READING: [&str; 15] = [
+const READING: [&str; 16] = [
     "from",
+    "aggregate",
     "spans",
     "shard",
     "lookback",
@@ -84,11 +85,11 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
             output::write_new(&path, &snapshot_bytes(&snapshot, &path)?, true)?;
             let (nodes, edges) = (snapshot.nodes.len(), snapshot.edges.len());
             let part = snapshot.shard.as_ref().map(|parts| format!("; {}", merge::said(parts))).unwrap_or_default();
-            io.say(&format!(
-                "{}: {} span(s), {nodes} node(s), {edges} edge(s){part}",
-                path.display(),
-                snapshot.coverage.spans
-            ));
+            let what = match snapshot.provenance.kind {
+                SnapshotKind::Spans => format!("{} span(s)", snapshot.coverage.spans),
+                SnapshotKind::Aggregate => "a backend's aggregates".to_owned(),
+            };
+            io.say(&format!("{}: {what}, {nodes} node(s), {edges} edge(s){part}", path.display()));
         }
         None => io.bytes(&codec::encode(&snapshot)?)?,
     }

@@ -86,7 +86,8 @@ fn findings(
         input::refuse_idle_flags(&[own.display().to_string()], &request)?;
         input::read_snapshot(&own)?
     } else {
-        let froms = input::sources(&super::args::FromArgs { from: args.from.clone() }, &config, around);
+        let froms =
+            input::sources(&super::args::FromArgs { from: args.from.clone(), aggregate: false }, &config, around);
         input::read(&froms, &request, io)?
     };
     let made = stages::make(&snapshot, &config, &ledger)?;

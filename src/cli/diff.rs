@@ -93,7 +93,7 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
 
 fn two(sides: &[&String; 2], request: &input::Request<'_>, io: &mut Io<'_>) -> Result<(Snapshot, Snapshot), Stop> {
     let from = sides.iter().map(|side| (*side).clone()).collect();
-    let froms = input::sources(&FromArgs { from }, request.config, request.around);
+    let froms = input::sources(&FromArgs { from, aggregate: false }, request.config, request.around);
     // A flag may be meant for one of the two.
     input::refuse_idle_flags(&froms, request)?;
     let mut sides = froms.iter().map(|from| input::read_any(std::slice::from_ref(from), request, None, io));

@@ -41,8 +41,9 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
     let window = WindowArgs::default();
+    let connection = &args.connection;
     let request =
-        input::Request { around, global, config: &config, window: &window, connection: &args.connection, shard: None };
+        input::Request { around, global, config: &config, window: &window, connection, shard: None, split: None };
     let options = input::unwindowed(&request)?;
     let address = match &args.address {
         Some(address) => address.clone(),
@@ -58,7 +59,7 @@ pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io:
 
 /// The first backend that would be read.
 fn configured(config: &config::Config, around: &Surroundings) -> Result<String, Diagnostic> {
-    let sources = input::sources(&FromArgs { from: Vec::new() }, config, around);
+    let sources = input::sources(&FromArgs { from: Vec::new(), aggregate: false }, config, around);
     sources.into_iter().find(|s| s.contains("://") || s.contains(':')).ok_or_else(|| {
         Diagnostic::error("no-source", "nothing says which address to look at")
             .help("give one: tracebook doctor tempo.example.com")

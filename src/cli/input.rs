@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::source::{self, SourceOptions, SpanSink, Transport};
 use crate::spans::{SpanBatch, UnixNanos};
-use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
+use crate::topology::{self, Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
 
 /// File name of the snapshot in a runbook directory.
 pub(super) const SNAPSHOT: &str = "topology.snapshot.json";
@@ -33,11 +33,13 @@ pub(super) struct Request<'a> {
     pub(super) connection: &'a ConnectionArgs,
     /// Which part of the traces to count, if not all.
     pub(super) shard: Option<Shard>,
+    /// Which part of the window to ask for, if not all.
+    pub(super) split: Option<(UnixNanos, UnixNanos)>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(around: &'a Surroundings, global: &'a Global, config: &'a Config, args: &'a ReadArgs) -> Self {
-        Self { around, global, config, window: &args.window, connection: &args.connection, shard: None }
+        Self { around, global, config, window: &args.window, connection: &args.connection, shard: None, split: None }
     }
 }
 
@@ -63,6 +65,13 @@ fn in_dir(from: &str, dir: &Path) -> String {
 
 /// What to read: flags, else the environment, else the configuration. Empty when nothing says so.
 pub(super) fn sources(args: &FromArgs, config: &Config, around: &Surroundings) -> Vec<String> {
+    let named = named(args, config, around);
+    // A source that counts for itself is another kind of source, whatever its address.
+    let counting = |from: String| if source::counts(&from) { from } else { format!("aggregate+{from}") };
+    if args.aggregate { named.into_iter().map(counting).collect() } else { named }
+}
+
+fn named(args: &FromArgs, config: &Config, around: &Surroundings) -> Vec<String> {
     if !args.from.is_empty() {
         return args.from.iter().map(|f| in_dir(f, &around.dir)).collect();
     }
@@ -154,6 +163,9 @@ pub(super) fn read_any(
     recorder: Option<&Recorder>,
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
+    if froms.iter().any(|from| source::counts(from)) {
+        return counted(froms, request, recorder, io);
+    }
     let snapshots: Vec<PathBuf> = froms.iter().filter_map(|f| snapshot_file(f)).collect();
     let only = froms.len() == 1;
     let piped = if froms.iter().any(|f| f == "-") { Some(piped::open(io)?) } else { None };
@@ -195,6 +207,12 @@ pub(super) fn refuse_idle_flags(froms: &[String], request: &Request<'_>) -> Resu
     }
     if froms.iter().all(|f| snapshot_file(f).is_some()) {
         return refuse_idle(&window_flags(request), "a snapshot");
+    }
+    if froms.iter().all(|f| source::counts(f)) {
+        let idle =
+            [(request.connection.rate_attribute.is_some(), "--rate-attribute"), (request.shard.is_some(), "--shard")];
+        let flags: Vec<&str> = idle.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect();
+        return refuse_idle(&flags, "a backend that counts by itself");
     }
     if froms.iter().all(|f| is_local(f)) && request.connection.query.is_some() {
         return refuse_idle(&["--query"], "trace files");
@@ -262,6 +280,12 @@ pub(super) fn read_split(
     refuse_idle_flags(froms, request)?;
     if froms.is_empty() {
         return Err(no_source().into());
+    }
+    if froms.iter().any(|from| source::counts(from)) {
+        let request = |window| Request { split: Some(window), ..*request };
+        // Two questions: nothing has to be told apart afterwards.
+        let before = counted(froms, &request((UnixNanos(0), at)), None, io)?;
+        return Ok((before, counted(froms, &request((at, until)), None, io)?));
     }
     let snapshot = || {
         Diagnostic::error("split-snapshot", "a snapshot cannot be split at a time: it holds no traces")
@@ -334,6 +358,45 @@ fn collect(
     intake.sources.sort();
     intake.sources.dedup();
     Ok((builder, intake))
+}
+
+/// Has a backend count, and makes a snapshot of that.
+fn counted(
+    froms: &[String],
+    request: &Request<'_>,
+    recorder: Option<&Recorder>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
+    let [from] = froms else {
+        return Err(Diagnostic::error(
+            "from-mixed",
+            "what a backend counted cannot be read together with another source",
+        )
+        .help("give it alone; captures of windows that follow each other merge: tracebook capture --merge")
+        .into());
+    };
+    if recorder.is_some() {
+        return Err(Diagnostic::error("spans-from-snapshot", "a backend that counts by itself gives no spans to keep")
+            .help("leave --spans out, or give --from the traces themselves")
+            .into());
+    }
+    let mut options = options(from, request, threads(request.global))?;
+    if let Some((from, until)) = request.split {
+        options.window = options.window.map(|(start, end)| (start.max(from), end.min(until)));
+        if options.window.is_some_and(|(start, end)| start >= end) {
+            return Err(Diagnostic::error("window-empty", "the time to split at does not lie within the window")
+                .help("check --at, --lookback, --start and --end")
+                .into());
+        }
+    }
+    let Some(source) = source::open_aggregate(from, &options) else { return Err(no_source().into()) };
+    let mut source = source?;
+    let (aggregate, report) = {
+        let bar = Bar::new(io.progress);
+        source.read(&bar)?
+    };
+    io.diagnostics(&report.diagnostics);
+    Ok(topology::from_aggregate(aggregate, &source.describe(), &request.config.topology)?)
 }
 
 fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
@@ -491,7 +554,7 @@ mod tests {
     fn sources_are_layered_flag_over_environment_over_file() {
         let config = Config { from: Some("file.jsonl".into()), base: "base".into(), ..Config::default() };
         let mut around = Surroundings { dir: "here".into(), ..Surroundings::default() };
-        let flags = |from: &[&str]| FromArgs { from: from.iter().map(|f| (*f).to_owned()).collect() };
+        let flags = |from: &[&str]| FromArgs { from: from.iter().map(|f| (*f).to_owned()).collect(), aggregate: false };
         assert_eq!(sources(&flags(&[]), &config, &around), ["base/file.jsonl"]);
         around.env.insert("OTEL_ENDPOINT".into(), "http://tempo:4317".into());
         assert_eq!(sources(&flags(&[]), &config, &around), ["http://tempo:4317"]);

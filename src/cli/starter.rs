@@ -59,10 +59,13 @@ fn observed(snapshot: &Snapshot) -> Vec<&Node> {
 
 fn objectives(out: &mut String, snapshot: &Snapshot) {
     let seconds = snapshot.window.seconds();
+    let from = match snapshot.coverage.spans {
+        0 => "a backend's aggregates".to_owned(),
+        spans => format!("{spans} span(s)"),
+    };
     let _ = writeln!(
         out,
-        "# Objectives: suggested from {} span(s) over {:.0} minute(s), with head-room. Set what your users need.",
-        snapshot.coverage.spans,
+        "# Objectives: suggested from {from} over {:.0} minute(s), with head-room. Set what your users need.",
         (seconds / 60.0).max(1.0)
     );
     let nodes = observed(snapshot);

@@ -139,6 +139,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             tool_version: "0".into(),
             spans_digest: "0".into(),
             rules: String::new(),
+            quantile_error: None,
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },

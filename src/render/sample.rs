@@ -356,6 +356,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             tool_version: "0.1.0".into(),
             spans_digest: "00112233445566778899aabbccddeeff".into(),
             rules: String::new(),
+            quantile_error: None,
         },
         window: window(),
         coverage: coverage(),

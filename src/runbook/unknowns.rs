@@ -5,7 +5,7 @@ use super::document::{Piece, Text};
 use super::phrase::{count, items};
 use super::quote::label;
 use crate::spans::Weight;
-use crate::topology::{Instance, NodeKind, SnapshotKind};
+use crate::topology::{Instance, NodeKind, QuantileError, SnapshotKind};
 
 /// A window shorter than this (seconds) shows no daily peak.
 const SHORT_WINDOW: f64 = 3_600.0;
@@ -64,7 +64,9 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
     for (what, n) in &coverage.overflow {
         out.push(Text::words(format!("More {what} than are kept: ")).piece(count(*n)).and(" went into the rest."));
     }
-    if coverage.sampled == 0 {
+    if context.snapshot.provenance.kind == SnapshotKind::Aggregate {
+        out.extend(of_aggregates(context.snapshot.provenance.quantile_error));
+    } else if coverage.sampled == 0 {
         out.push(Text::words("The spans carry no sampling information: counts and rates are of spans received, which is all traffic only if nothing samples."));
     } else if !coverage.adjustable() {
         out.push(Text::words(
@@ -78,9 +80,34 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
                 .and(" long: daily peaks and slow changes are not in it."),
         );
     }
-    if context.snapshot.provenance.kind == SnapshotKind::Aggregate {
-        out.push(Text::words("The numbers are a backend's aggregates: there are no traces to open from here."));
+    out
+}
+
+/// What a backend's own numbers leave open.
+fn of_aggregates(error: Option<QuantileError>) -> Vec<Text> {
+    let mut out = vec![
+        Text::words(
+            "The numbers are a backend's aggregates: there are no traces to open from here, and what requests wait for, where failures begin and who lost spans is unknown.",
+        ),
+        Text::words("Whether the backend counted all traffic or a sample of it is unknown."),
+    ];
+    let Some(error) = error else {
+        out.push(Text::words("How long calls take is unknown: the backend keeps no durations."));
+        return out;
+    };
+    #[allow(clippy::cast_precision_loss, reason = "for display")]
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let mut text = Text::words(format!(
+        "Latencies come from its histogram buckets, and so do the ends of their intervals: p50, p95 and p99 may be off by up to {} %",
+        error.percent
+    ));
+    if let Some(below) = error.below_ns {
+        text = text.and("; of values below ").duration(seconds(below)).and(" nothing but that is known");
     }
+    if let Some(above) = error.above_ns {
+        text = text.and("; values above ").duration(seconds(above)).and(" are shown as if they were equal to it");
+    }
+    out.push(text.and("."));
     out
 }
 

@@ -4,6 +4,7 @@
 //! Input: a URL or path and [`SourceOptions`]. Output: batches pushed into a [`SpanSink`], and a [`SourceReport`].
 //! Must not: pair, aggregate, print, or give a partial answer for a whole one.
 
+mod aggregate;
 mod backend;
 mod compression;
 mod detect;
@@ -19,6 +20,7 @@ mod outcome;
 #[cfg(feature = "archive")]
 mod parquet;
 mod peer;
+mod prometheus;
 mod proto;
 mod queue;
 mod raw_map;
@@ -38,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::aggregate::{AggregateSource, counts, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 
@@ -162,7 +165,7 @@ impl Default for SourceOptions {
 /// # Errors
 /// `window-too-recent` when nothing is left.
 pub fn clamp(from: &str, window: (UnixNanos, UnixNanos), now: UnixNanos) -> Result<(UnixNanos, UnixNanos), Diagnostic> {
-    if tempo::claims(from) { tempo::clamp(window, now) } else { Ok(window) }
+    if tempo::claims(from) || tempo::counts(from) { tempo::clamp(window, now) } else { Ok(window) }
 }
 
 /// A source that reads OTLP from a stream that is open already, such as standard input; messages call it `-`.
@@ -181,7 +184,7 @@ pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn Sp
 /// Whether a URL names a backend that tracebook can read.
 #[must_use]
 pub fn known(from: &str) -> bool {
-    tempo::claims(from) || jaeger::claims(from)
+    tempo::claims(from) || jaeger::claims(from) || counts(from)
 }
 
 /// The source a URL or path names: `tempo://host:9095`, `jaeger://host:16685`, `…+https://…`, a file, a directory.
@@ -198,7 +201,7 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
-            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT or jaeger://HOST:PORT"));
+            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT, jaeger://HOST:PORT or prometheus://HOST:PORT"));
     }
     #[cfg(feature = "archive")]
     if let Some(archive) = parquet::open(from, options) {

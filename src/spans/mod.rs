@@ -4,6 +4,7 @@
 //! Input: what a source's mapper pushes. Output: [`SpanBatch`].
 //! Must not: know any wire format, do IO, or aggregate.
 
+pub mod aggregate;
 #[cfg(feature = "archive")]
 pub mod archive;
 mod batch;

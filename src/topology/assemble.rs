@@ -66,6 +66,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         spans_digest: format!("{:032x}", counts.digest),
         rules: String::new(),
+        quantile_error: None,
     }
 }
 

@@ -13,7 +13,8 @@ use super::evidence::{Instance, Origin, Requests, TraceSummary, instances, origi
 use super::publish;
 use super::shard::Parts;
 use super::snapshot::{
-    Coverage, Edge, EdgeKind, Node, NodeId, Operation, Provenance, SCHEMA, Snapshot, SnapshotKind, Window,
+    Coverage, Edge, EdgeKind, Node, NodeId, Operation, Provenance, QuantileError, SCHEMA, Snapshot, SnapshotKind,
+    Window,
 };
 use super::unite;
 use crate::diag::Diagnostic;
@@ -40,6 +41,7 @@ struct Sum {
     rules: String,
     sources: BTreeSet<String>,
     digest: u128,
+    quantile_error: Option<QuantileError>,
     windows: Vec<Window>,
     coverage: Coverage,
     nodes: BTreeMap<NodeId, Node>,
@@ -117,6 +119,7 @@ impl Sum {
             rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
             digest,
+            quantile_error: first.provenance.quantile_error,
             windows: vec![first.window],
             coverage: first.coverage,
             nodes: first.nodes.into_iter().map(|n| (n.id.clone(), n)).collect(),
@@ -197,6 +200,10 @@ impl Sum {
         let other = Self::new(next);
         self.sources.extend(other.sources);
         self.digest = self.digest.wrapping_add(other.digest);
+        self.quantile_error = match (self.quantile_error, other.quantile_error) {
+            (Some(a), Some(b)) => Some(a.worst(b)),
+            (a, b) => a.or(b),
+        };
         unite::coverage(&mut self.coverage, &other.coverage, self.parts.is_some());
         match (&mut self.parts, other.parts) {
             (Some(mine), Some(parts)) => {
@@ -259,6 +266,7 @@ impl Sum {
                 tool_version: self.tool_version,
                 rules: self.rules,
                 spans_digest: format!("{:032x}", self.digest),
+                quantile_error: self.quantile_error,
             },
             window: around(&self.windows),
             coverage: self.coverage,

@@ -4,6 +4,7 @@
 //! Input: [`crate::spans::SpanBatch`]. Output: a [`Snapshot`].
 //! Must not: read traces, print, know configuration files, or keep petgraph indices in a public type.
 
+mod aggregate;
 mod aliases;
 #[cfg(test)]
 mod arbitrary;
@@ -62,6 +63,7 @@ mod touched;
 mod trace;
 mod unite;
 
+pub use aggregate::from_aggregate;
 pub use build::{Builder, Intake};
 pub use dimensions::EdgeDimension;
 pub use evidence::{
@@ -74,7 +76,7 @@ pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
-    Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+    Operation, Provenance, QuantileError, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
 pub use spread::Spread;
 pub use time_sum::TimeSum;

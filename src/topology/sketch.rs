@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::TimeSum;
 use super::bins::Bins;
 use crate::spans::Weight;
+use crate::spans::aggregate::Durations;
 
 /// Durations in nanoseconds: exact count, sum, minimum and maximum; quantiles within 0.8 % of the true value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -175,7 +176,40 @@ impl Sketch {
     }
 }
 
+/// Steps in which the calls of a backend's bucket are spread over it: as fine as the bins where a bucket is a power of two.
+const SPREAD: u64 = 64;
+
 impl Sketch {
+    /// A sketch of a backend's histogram: the calls of each bucket lie evenly in it, as PromQL and TraceQL take it for
+    /// their quantiles; those of a bucket without end lie at its beginning. Smallest and largest are bounds of buckets.
+    pub(super) fn of_buckets(durations: &Durations) -> Self {
+        let mut sketch = Self::default();
+        let occupied = || durations.buckets.iter().filter(|bucket| !bucket.calls.is_zero());
+        for bucket in occupied() {
+            let upper = bucket.upper.unwrap_or(bucket.lower).max(bucket.lower);
+            sketch.min = if sketch.weight.is_zero() { bucket.lower } else { sketch.min.min(bucket.lower) };
+            sketch.max = sketch.max.max(upper);
+            sketch.weight += bucket.calls;
+            // Whole calls stay whole: files are read by people.
+            let whole = Weight::whole(bucket.calls.micro() / Weight::ONE.micro()) == bucket.calls;
+            let unit = if whole { Weight::ONE.micro() } else { 1 };
+            let calls = bucket.calls.micro() / unit;
+            let steps = if upper == bucket.lower { 1 } else { calls.clamp(1, SPREAD) };
+            let up_to =
+                |step: u64| u64::try_from(u128::from(calls) * u128::from(step) / u128::from(steps)).unwrap_or(0);
+            for step in 0..steps {
+                let weight = Weight::from_micro((up_to(step + 1) - up_to(step)).saturating_mul(unit));
+                let along = u128::from(upper - bucket.lower) * u128::from(2 * step + 1) / u128::from(2 * steps);
+                let nanos = bucket.lower.saturating_add(u64::try_from(along).unwrap_or(u64::MAX));
+                sketch.sum_micro = sketch.sum_micro.saturating_add(u128::from(nanos) * u128::from(weight.micro()));
+                sketch.bins.add(Self::index(nanos), weight);
+            }
+        }
+        sketch.n = sketch.weight.micro().div_ceil(Weight::ONE.micro());
+        sketch.sum_micro = durations.sum_micro.unwrap_or(sketch.sum_micro);
+        sketch
+    }
+
     /// Upper bound of the relative error of a quantile.
     pub const RELATIVE_ERROR: f64 = RELATIVE_ERROR;
 

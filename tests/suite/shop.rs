@@ -84,6 +84,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             tool_version: env!("CARGO_PKG_VERSION").into(),
             spans_digest: "0".repeat(32),
             rules: String::new(),
+            quantile_error: None,
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

@@ -3,6 +3,14 @@
 //! `TRACEBOOK_PEER_TEMPO_WINDOW` is its window in unix seconds, `START-END`, and `TRACEBOOK_PEER_TEMPO_EXPECT` what it
 //! holds there, `TRACES,SPANS`. Without the first the tests say that they were skipped.
 
+use std::collections::BTreeMap;
+
+use tracebook::diag::Diagnostic;
+use tracebook::source::{NoProgress, SpanSink, open, open_aggregate};
+use tracebook::spans::SpanBatch;
+use tracebook::topology::cfg::TopologyConfig;
+use tracebook::topology::{Builder, Intake, Snapshot, from_aggregate};
+
 use crate::support::{Collected, options, pull};
 
 struct Peer {
@@ -101,4 +109,46 @@ fn a_refused_filter_and_an_empty_window_are_explained() {
     assert_eq!(pull(&peer.url, &options).unwrap_err().code, "tempo-query-refused");
     options.query = Some("{ resource.service.name = \"nope\" }".to_owned());
     assert_eq!(pull(&peer.url, &options).unwrap_err().code, "no-traces-in-window");
+}
+
+/// Calls and errors by operation, and edges by ends and calls.
+type Figures = (BTreeMap<String, (u64, u64)>, BTreeMap<String, u64>);
+
+fn figures(snapshot: &Snapshot) -> Figures {
+    let operations = snapshot.operations.iter().map(|o| {
+        let key = format!("{} {:?} {}", o.service, o.kind, o.name);
+        (key, (o.stats.calls.micro(), o.stats.errors.micro()))
+    });
+    let edges = snapshot.edges.iter().map(|e| (format!("{} {} {:?}", e.source, e.target, e.kind), e.calls.micro()));
+    (operations.collect(), edges.collect())
+}
+
+#[test]
+fn what_tempo_counts_is_what_a_full_pull_counts() {
+    let Some(peer) = peer() else { return };
+    let options = options(peer.window);
+    let builder = Builder::new(TopologyConfig::default());
+    struct Into<'a>(&'a Builder);
+    impl SpanSink for Into<'_> {
+        fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
+            self.0.push(batch)
+        }
+    }
+    let report = open(&peer.url, &options).unwrap().read(&Into(&builder), &NoProgress).unwrap();
+    let intake = Intake { window: report.window, ..Intake::default() };
+    let full = builder.finish(intake, 2).unwrap();
+    let mut source = open_aggregate(&format!("aggregate+{}", peer.url), &options).unwrap().unwrap();
+    let (aggregate, report) = source.read(&NoProgress).unwrap();
+    let counted = from_aggregate(aggregate, &source.describe(), &TopologyConfig::default()).unwrap();
+    let (all, some) = (figures(&full), figures(&counted));
+    assert_eq!(all.0, some.0, "operations");
+    assert_eq!(all.1.keys().collect::<Vec<_>>(), some.1.keys().collect::<Vec<_>>(), "edges");
+    // What is cut off from its root cannot be followed; messages that come in batches count once by span, each by link.
+    let cut_off = report.diagnostics.iter().any(|d| d.code == "tempo-cut-off");
+    for (edge, calls) in &all.1 {
+        let less = some.1[edge];
+        let exact = less == *calls;
+        assert!(exact || (less < *calls && (cut_off || edge.contains("messaging:"))), "{edge}: {less} of {calls}");
+    }
+    println!("{} operations and {} edges alike; cut off: {cut_off}", all.0.len(), all.1.len());
 }

@@ -272,7 +272,7 @@ impl StreamingQuerier for Played {
         self.metrics(request.start, request.end)?;
         let pieces = self.script.traces.values().flatten();
         let n = pieces.filter(|p| p.start >= request.start && p.start < request.end).count();
-        let series = vec![InstantSeries { value: n as f64 }];
+        let series = vec![InstantSeries { labels: Vec::new(), value: n as f64 }];
         Ok(stream(vec![Ok(QueryInstantResponse { series, status: 0 })]))
     }
 }

@@ -40,6 +40,9 @@ fn worse(diff: &Diff) -> bool {
 }
 
 fn seen(coverage: &Coverage) -> String {
+    if coverage.spans == 0 {
+        return "a backend's aggregates".to_owned();
+    }
     format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces))
 }
 

@@ -17,7 +17,9 @@ use super::answer::{Found, merge};
 use super::trouble::{Trouble, of_status};
 use super::window::{Nanos, Window};
 use super::wire::streaming_querier_client::StreamingQuerierClient;
-use super::wire::{PartialStatus, QueryInstantRequest, QueryRangeRequest, SearchRequest};
+use super::wire::{
+    InstantSeries, PartialStatus, QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, SearchRequest,
+};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::UnixNanos;
 
@@ -145,6 +147,31 @@ impl Client {
             sum = sum.saturating_add(whole);
         }
         Ok(Some(sum))
+    }
+
+    /// What a metrics query comes to over a window of at most a day: a value for each set of labels.
+    pub(super) async fn totals(&self, query: String, window: Window) -> Result<Vec<InstantSeries>, Trouble> {
+        let times = self.nanos(window.nanos())?;
+        let request = self.request(QueryInstantRequest { query, start: times.start, end: times.end });
+        let mut inner = self.inner.clone();
+        let call = async move {
+            let mut stream = inner.metrics_query_instant(request).await.map_err(|s| self.status(&s))?.into_inner();
+            // As with searches, the last message holds everything.
+            let mut last = QueryInstantResponse::default();
+            while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
+                last = message;
+            }
+            if last.status() == PartialStatus::Complete { Ok(last.series) } else { Err(self.cut_off()) }
+        };
+        self.in_time(call).await
+    }
+
+    fn cut_off(&self) -> Trouble {
+        Trouble::Fatal(
+            Diagnostic::error("tempo-series-partial", "Tempo gave only some of the series of a metrics query")
+                .at(Location::file(&*self.at))
+                .help("raise `max_response_series` of Tempo's query-frontend, or read traces instead: leave out --aggregate"),
+        )
     }
 
     /// About how many spans there are over time: `(second from which, spans)`, ascending. For planning only: buckets

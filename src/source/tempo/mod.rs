@@ -14,6 +14,7 @@ mod endpoint;
 mod http;
 mod jobs;
 mod pull;
+mod pushdown;
 mod select;
 mod trouble;
 mod whole;
@@ -31,7 +32,9 @@ use super::backend::transport;
 use super::mapper::Mapper;
 use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
 use crate::diag::{Diagnostic, Location};
+use crate::spans::UnixNanos;
 
+pub(super) use self::pushdown::{claims as counts, open as open_counts};
 pub use self::window::clamp;
 
 /// Whether this source names a Tempo, or an address that people mistake for one.
@@ -59,28 +62,38 @@ impl SpanSource for TempoSource {
     }
 
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(self.options.threads.clamp(1, 4))
-            .enable_all()
-            .build()
-            .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
-        let report = runtime.block_on(self.pull(sink, progress));
-        // A hanging name look-up must not keep the process.
-        runtime.shutdown_background();
-        report
+        run(self.options.threads, self.pull(sink, progress))
     }
+}
+
+/// Runs requests to their end on a runtime of their own.
+fn run<T>(threads: usize, work: impl Future<Output = Result<T, Diagnostic>>) -> Result<T, Diagnostic> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.clamp(1, 4))
+        .enable_all()
+        .build()
+        .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
+    let answer = runtime.block_on(work);
+    // A hanging name look-up must not keep the process.
+    runtime.shutdown_background();
+    answer
+}
+
+/// The window that was asked for, in nanoseconds and as the whole seconds around it.
+fn windows(endpoint: &Endpoint, options: &SourceOptions) -> Result<((UnixNanos, UnixNanos), Window), Diagnostic> {
+    let window = options.window.ok_or_else(|| {
+        Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
+            .at(Location::file(endpoint.shown.as_str()))
+            .help("give a lookback, or a start and an end")
+    })?;
+    Ok((window, Window::covering(window)?))
 }
 
 impl TempoSource {
     async fn pull(&self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let at = endpoint.shown.as_str();
-        let window = options.window.ok_or_else(|| {
-            Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
-                .at(Location::file(at))
-                .help("give a lookback, or a start and an end")
-        })?;
-        let seconds = Window::covering(window)?;
+        let (window, seconds) = windows(endpoint, options)?;
         let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
         progress.note("connecting");
         let unconnected = |failed| trouble::of_connect(failed, at).diagnostic();

@@ -1,0 +1,48 @@
+//! Sources that count by themselves: a backend's engine does the work, and what comes over is totals.
+//!
+//! A new one is a file that offers `claims` and `open`, and a line in [`KINDS`].
+
+use super::{Progress, SourceOptions, SourceReport, prometheus, tempo};
+use crate::diag::Diagnostic;
+use crate::spans::aggregate::Aggregate;
+
+/// One source of aggregates.
+pub trait AggregateSource {
+    /// What goes into the snapshot's provenance: `prometheus://host:9090`. No user, no token, no query.
+    fn describe(&self) -> String;
+
+    /// Everything the backend counted in the window, and what it has to say besides.
+    ///
+    /// # Errors
+    /// A coded diagnostic when the whole answer cannot be had.
+    fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic>;
+}
+
+/// A kind of source: whether a URL names one, and how to open it. Nothing is connected to by opening.
+struct Kind {
+    claims: fn(&str) -> bool,
+    open: fn(&str, &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic>,
+}
+
+const KINDS: &[Kind] = &[
+    Kind { claims: prometheus::claims, open: prometheus::open },
+    Kind { claims: tempo::counts, open: tempo::open_counts },
+];
+
+fn kind(from: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| (kind.claims)(from))
+}
+
+/// Whether this names a source of aggregates.
+#[must_use]
+pub fn counts(from: &str) -> bool {
+    kind(from).is_some()
+}
+
+/// The source of aggregates a URL names; `None` when it names something else.
+///
+/// # Errors
+/// `source-url` for a URL that cannot work.
+pub fn open_aggregate(from: &str, options: &SourceOptions) -> Option<Result<Box<dyn AggregateSource>, Diagnostic>> {
+    kind(from).map(|kind| (kind.open)(from, options))
+}

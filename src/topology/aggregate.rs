@@ -216,7 +216,7 @@ impl Making<'_> {
         let sent =
             ServiceName { namespace: clean(&service.namespace), name: clean(&service.name), scope: String::new() };
         let named = Named::of(&sent, 0, self.cfg);
-        (named.fate(&sent, self.cfg) != Fate::Ignored).then(|| (NodeId(named.id), named.seed))
+        (named.fate(&sent, self.cfg) != Fate::Ignored).then_some((NodeId(named.id), named.seed))
     }
 
     /// A node may be named by a caller first and speak for itself later.

@@ -106,7 +106,7 @@ impl Traffic {
             for i in 0..self.calls * burst {
                 let number = tick * self.calls + i;
                 count.calls += 1;
-                count.errors += u64::from(self.fails > 0 && number % self.fails == 0);
+                count.errors += u64::from(self.fails > 0 && number.is_multiple_of(self.fails));
                 count.durations.push(self.durations[usize::try_from(number).unwrap() % self.durations.len()]);
             }
         }
@@ -310,13 +310,11 @@ fn what_a_real_prometheus_counted_is_captured_exactly() {
     refusals(dir.path(), &from, (&since, &until));
 }
 
+/// Captures a window (file, start, end, further flags).
+type Capture<'a> = dyn Fn(&str, &str, &str, &[&str]) -> Output + 'a;
+
 /// The whole chain, from nothing but aggregates.
-fn every_command_works(
-    dir: &Path,
-    from: &str,
-    capture: &dyn Fn(&str, &str, &str, &[&str]) -> Output,
-    (start, end): (u64, u64),
-) {
+fn every_command_works(dir: &Path, from: &str, capture: &Capture<'_>, (start, end): (u64, u64)) {
     let middle = rfc3339((start + end) / 2 / 300 * 300);
     expect(&capture("first.snapshot.json", &rfc3339(start), &middle, &[]), 0);
     expect(&capture("second.snapshot.json", &middle, &rfc3339(end), &[]), 0);

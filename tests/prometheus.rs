@@ -106,7 +106,7 @@ impl Traffic {
             for i in 0..self.calls * burst {
                 let number = tick * self.calls + i;
                 count.calls += 1;
-                count.errors += u64::from(self.fails > 0 && number % self.fails == 0);
+                count.errors += u64::from(self.fails > 0 && number.is_multiple_of(self.fails));
                 count.durations.push(self.durations[usize::try_from(number).unwrap() % self.durations.len()]);
             }
         }
@@ -236,6 +236,18 @@ fn snapshot(path: &Path) -> Snapshot {
     codec::decode(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// The published schema holds for what is written, and is strict.
+fn fits_the_schema(path: &Path) {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas/snapshot.schema.json");
+    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let validator = jsonschema::validator_for(&read(&schema)).unwrap();
+    let written = read(path);
+    let problems: Vec<String> =
+        validator.iter_errors(&written).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+    assert!(written["provenance"]["quantile_error"]["percent"].as_u64() >= Some(100));
+}
+
 #[test]
 #[ignore = "needs a real Prometheus: tests/peers/prometheus.sh"]
 fn what_a_real_prometheus_counted_is_captured_exactly() {
@@ -250,6 +262,7 @@ fn what_a_real_prometheus_counted_is_captured_exactly() {
     let said = expect(&capture("all.snapshot.json", &since, &until, &[]), 0);
     assert!(!said.contains("warning"), "{said}");
 
+    fits_the_schema(&dir.path().join("all.snapshot.json"));
     let all = snapshot(&dir.path().join("all.snapshot.json"));
     assert_eq!((all.provenance.kind, all.coverage.spans), (SnapshotKind::Aggregate, 0));
     assert_eq!(all.edges.len(), SYSTEM.len());
@@ -293,12 +306,15 @@ fn what_a_real_prometheus_counted_is_captured_exactly() {
         assert!((got / exact - 1.0).abs() < 0.1, "q{q}: {got} {exact}");
     }
 
-    every_command_works(dir.path(), &capture, (start, end));
+    every_command_works(dir.path(), &from, &capture, (start, end));
     refusals(dir.path(), &from, (&since, &until));
 }
 
+/// Captures a window (file, start, end, further flags).
+type Capture<'a> = dyn Fn(&str, &str, &str, &[&str]) -> Output + 'a;
+
 /// The whole chain, from nothing but aggregates.
-fn every_command_works(dir: &Path, capture: &dyn Fn(&str, &str, &str, &[&str]) -> Output, (start, end): (u64, u64)) {
+fn every_command_works(dir: &Path, from: &str, capture: &Capture<'_>, (start, end): (u64, u64)) {
     let middle = rfc3339((start + end) / 2 / 300 * 300);
     expect(&capture("first.snapshot.json", &rfc3339(start), &middle, &[]), 0);
     expect(&capture("second.snapshot.json", &middle, &rfc3339(end), &[]), 0);
@@ -310,6 +326,12 @@ fn every_command_works(dir: &Path, capture: &dyn Fn(&str, &str, &str, &[&str]) -
         edges.into_iter().map(|e| ((e.source, e.target), e.calls)).collect()
     };
     assert_eq!(calls("merged.snapshot.json"), calls("all.snapshot.json"), "halves add up to the whole");
+
+    let (since, until) = (rfc3339(start), rfc3339(end));
+    let at = ["diff", "--from", from, "--start", &since, "--end", &until, "--at", &middle, "--fail-on", "never"];
+    let split = tracebook(dir, &at);
+    expect(&split, 0);
+    assert!(String::from_utf8_lossy(&split.stdout).contains("mail"), "a backend is asked for both sides of a time");
 
     expect(&tracebook(dir, &["graph", "--from", "all.snapshot.json", "--format", "json"]), 0);
     let init = tracebook(dir, &["init", "--from", "all.snapshot.json"]);

@@ -112,7 +112,8 @@ pub(super) enum TextOrJson {
 #[command(next_help_heading = "Source")]
 pub(super) struct FromArgs {
     /// Where to read from: `tempo://host:9095`, `jaeger://host:16685`, `tempo+https://…`, `jaeger+https://…`, a trace file
-    /// (OTLP JSON or protobuf; plain, gzip or zstd), a directory of them, `-` for standard input, or a snapshot. Several sources of spans are read as one
+    /// (OTLP JSON or protobuf; plain, gzip or zstd), a directory of them, `-` for standard input,
+    /// `prometheus://host:9090` (metrics made from spans), or a snapshot. Several sources of spans are read as one
     /// [default: OTEL_ENDPOINT, else `from` of the configuration]
     #[arg(long, value_name = "SOURCE")]
     pub(super) from: Vec<String>,
@@ -153,7 +154,8 @@ pub(super) struct ReadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name = "production" }`
+    /// TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name = "production" }`, or label matchers for
+    /// Prometheus, e.g. `{cluster="eu"}`
     #[arg(long, value_name = "TRACEQL")]
     pub(super) query: Option<String>,
     /// Tenant, sent as X-Scope-OrgID [default: TRACEBOOK_TENANT]

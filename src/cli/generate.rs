@@ -286,8 +286,11 @@ fn report(
 /// What was lost on the way, one line each; what is zero is not said.
 fn coverage(snapshot: &Snapshot) -> Vec<String> {
     let c = &snapshot.coverage;
-    let mut lines =
-        vec![format!("{} span(s) of {} trace(s) from {}", c.spans, c.traces, snapshot.provenance.sources.join(", "))];
+    let seen = match c.spans {
+        0 => "a backend's aggregates".to_owned(),
+        spans => format!("{spans} span(s) of {} trace(s)", c.traces),
+    };
+    let mut lines = vec![format!("{seen} from {}", snapshot.provenance.sources.join(", "))];
     let rejected: u64 = c.rejected.values().fold(0, |sum, n| sum.saturating_add(*n));
     let overflow: u64 = c.overflow.values().fold(0, |sum, n| sum.saturating_add(*n));
     for (n, what) in [

@@ -98,7 +98,7 @@ fn of_aggregates(error: Option<QuantileError>) -> Vec<Text> {
     #[allow(clippy::cast_precision_loss, reason = "for display")]
     let seconds = |ns: u64| ns as f64 / 1e9;
     let mut text = Text::words(format!(
-        "Latencies come from its histogram buckets, and so do the ends of their intervals: p50, p95 and p99 may be off by up to {} %",
+        "Latencies come from its histogram buckets: p50, p95 and p99 may be off by up to {} %, which their intervals include",
         error.percent
     ));
     if let Some(below) = error.below_ns {

@@ -43,8 +43,9 @@ pub fn mean(value: f64, deviation: f64, n: f64) -> (f64, f64) {
     ((value - half).max(0.0), value + half)
 }
 
-/// Interval of a quantile of durations in nanoseconds, widened by the error of the sketch, and which of its ends are known:
-/// an end that so few values cannot bound is the smallest or the largest value seen. `None` when empty.
+/// Interval of a quantile of durations in nanoseconds, widened by the error of the sketch and of a
+/// backend's buckets, and which of its ends are known:
+/// an end that so few values cannot bound is the smallest or the largest value seen, as is one in a bucket without end. `None` when empty.
 #[must_use]
 #[allow(clippy::cast_precision_loss, reason = "sample sizes")]
 pub fn of_quantile(durations: &Sketch, q: f64) -> Option<((f64, f64), (bool, bool))> {
@@ -52,9 +53,9 @@ pub fn of_quantile(durations: &Sketch, q: f64) -> Option<((f64, f64), (bool, boo
     let (low, high) = quantile_ranks(durations.n(), q);
     let at = |rank: u64| durations.quantile((rank as f64 - 0.5) / durations.n() as f64);
     let known = (low.is_some(), high.is_some());
-    let low = low.and_then(at).or(durations.quantile(0.0)).unwrap_or(value) * (1.0 - Sketch::RELATIVE_ERROR);
-    let high = high.and_then(at).or(durations.quantile(1.0)).unwrap_or(value) * (1.0 + Sketch::RELATIVE_ERROR);
-    Some(((low.min(value), high.max(value)), known))
+    let ((low, _), _) = durations.truth_of(low.and_then(at).or(durations.quantile(0.0)).unwrap_or(value));
+    let ((_, high), bounded) = durations.truth_of(high.and_then(at).or(durations.quantile(1.0)).unwrap_or(value));
+    Some(((low.min(value), high.max(value)), (known.0, known.1 && bounded)))
 }
 
 /// Ranks (1-based) of the order statistics that enclose the `q` quantile of `n` values with 95 % confidence (Hahn and

@@ -18,10 +18,12 @@ pub trait AggregateSource {
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic>;
 }
 
+type Opened = Result<Box<dyn AggregateSource>, Diagnostic>;
+
 /// A kind of source: whether a URL names one, and how to open it. Nothing is connected to by opening.
 struct Kind {
     claims: fn(&str) -> bool,
-    open: fn(&str, &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic>,
+    open: fn(&str, &SourceOptions) -> Opened,
 }
 
 const KINDS: &[Kind] = &[

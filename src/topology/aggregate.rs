@@ -14,9 +14,10 @@ use super::cfg::TopologyConfig;
 use super::dicts::ServiceName;
 use super::naming::{self, Fate, Named, NamedPeer, Seed};
 use super::publish;
+use super::quantile_error::QuantileError;
 use super::snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, KnownBy, Node, NodeId, NodeKind, Operation,
-    Provenance, QuantileError, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+    Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
 use super::unite;
 use super::{Sketch, codec};
@@ -215,7 +216,7 @@ impl Making<'_> {
         let sent =
             ServiceName { namespace: clean(&service.namespace), name: clean(&service.name), scope: String::new() };
         let named = Named::of(&sent, 0, self.cfg);
-        (named.fate(&sent, self.cfg) != Fate::Ignored).then(|| (NodeId(named.id), named.seed))
+        (named.fate(&sent, self.cfg) != Fate::Ignored).then_some((NodeId(named.id), named.seed))
     }
 
     /// A node may be named by a caller first and speak for itself later.
@@ -237,10 +238,11 @@ impl Making<'_> {
     /// A sketch of the backend's histogram; how far its buckets let quantiles be off is noted.
     fn sketch(&mut self, durations: Option<&Durations>) -> Sketch {
         let Some(durations) = durations else { return Sketch::default() };
-        for bucket in durations.buckets.iter().filter(|bucket| !bucket.calls.is_zero()) {
-            self.error.get_or_insert_default().note(bucket.lower, bucket.upper);
+        let sketch = Sketch::of_buckets(durations);
+        if let Some(error) = sketch.quantile_error() {
+            self.error = Some(self.error.map_or(error, |mine| mine.worst(error)));
         }
-        Sketch::of_buckets(durations)
+        sketch
     }
 }
 

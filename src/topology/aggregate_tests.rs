@@ -117,6 +117,12 @@ fn quantiles_are_those_the_backend_would_interpolate_and_their_error_is_told() {
     let p95 = durations.quantile(0.95).unwrap();
     assert!((p95 - 150e6).abs() < 8e6, "{p95}");
     assert_eq!((durations.min(), durations.max()), (Some(0), Some(SECOND / 5)));
+    let wide = (0.0, 0.1 * 1e9);
+    let near = |(low, high): (f64, f64), to: (f64, f64)| (low - to.0).abs() < 1.0 && (high - to.1).abs() < 1.0;
+    assert!(near(durations.truth_of(50e6).0, wide), "in the first bucket only that is known");
+    let ((low, high), bounded) = durations.truth_of(p95);
+    assert!(low < 100e6 && high > 200e6 && bounded, "{low} {high}");
+    assert!(!durations.truth_of(200e6).1, "in the last bucket the end is not known");
     let error = snapshot.provenance.quantile_error.unwrap();
     assert_eq!(error, QuantileError { percent: 100, below_ns: Some(SECOND / 10), above_ns: Some(SECOND / 5) });
 }

@@ -11,10 +11,10 @@ use super::caps;
 use super::cfg::TopologyConfig;
 use super::evidence::{Instance, Origin, Requests, TraceSummary, instances, origins, requests, summaries};
 use super::publish;
+use super::quantile_error::QuantileError;
 use super::shard::Parts;
 use super::snapshot::{
-    Coverage, Edge, EdgeKind, Node, NodeId, Operation, Provenance, QuantileError, SCHEMA, Snapshot, SnapshotKind,
-    Window,
+    Coverage, Edge, EdgeKind, Node, NodeId, Operation, Provenance, SCHEMA, Snapshot, SnapshotKind, Window,
 };
 use super::unite;
 use crate::diag::Diagnostic;

@@ -41,6 +41,7 @@ mod pair;
 mod picks;
 mod presets;
 mod publish;
+mod quantile_error;
 pub mod query;
 mod row;
 #[cfg(test)]
@@ -71,12 +72,13 @@ pub use evidence::{
     SummaryClass, SummarySpan, TraceSummary, band,
 };
 pub use merge::{Merger, merge};
+pub use quantile_error::QuantileError;
 pub use shard::{Parts, Shard};
 pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
     Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
-    Operation, Provenance, QuantileError, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+    Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
 pub use spread::Spread;
 pub use time_sum::TimeSum;

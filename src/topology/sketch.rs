@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TimeSum;
 use super::bins::Bins;
+use super::{QuantileError, TimeSum};
 use crate::spans::Weight;
 use crate::spans::aggregate::Durations;
 
@@ -19,6 +19,8 @@ pub struct Sketch {
     min: u64,
     max: u64,
     bins: Bins,
+    /// What a backend's buckets leave open; boxed since almost no sketch has it.
+    error: Option<Box<QuantileError>>,
 }
 
 /// How a sketch is written: bins as `index:weight` separated by blanks.
@@ -31,6 +33,8 @@ struct Wire {
     min_ns: u64,
     max_ns: u64,
     bins: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantile_error: Option<Box<QuantileError>>,
 }
 
 /// Upper bound of the relative error of [`Sketch::quantile`]: half a bin of width 1/64, 0.78 %.
@@ -82,6 +86,10 @@ impl Sketch {
         self.weight += other.weight;
         self.sum_micro = self.sum_micro.saturating_add(other.sum_micro);
         other.bins.iter().for_each(|(index, weight)| self.bins.add(index, weight));
+        if let Some(theirs) = &other.error {
+            let worst = self.error.as_ref().map_or(**theirs, |mine| mine.worst(**theirs));
+            self.error = Some(Box::new(worst));
+        }
     }
 
     /// The exact weighted mean in nanoseconds; `None` when empty.
@@ -186,6 +194,7 @@ impl Sketch {
         let mut sketch = Self::default();
         let occupied = || durations.buckets.iter().filter(|bucket| !bucket.calls.is_zero());
         for bucket in occupied() {
+            sketch.error.get_or_insert_default().note(bucket.lower, bucket.upper);
             let upper = bucket.upper.unwrap_or(bucket.lower).max(bucket.lower);
             sketch.min = if sketch.weight.is_zero() { bucket.lower } else { sketch.min.min(bucket.lower) };
             sketch.max = sketch.max.max(upper);
@@ -210,6 +219,26 @@ impl Sketch {
         sketch
     }
 
+    /// How far quantiles may be off beyond [`Self::RELATIVE_ERROR`], where the durations come from a backend's buckets.
+    #[must_use]
+    pub fn quantile_error(&self) -> Option<QuantileError> {
+        self.error.as_deref().copied()
+    }
+
+    /// Between which durations in nanoseconds the true one lies of which `value` was read, and whether the upper end is
+    /// known: beyond the last bucket's beginning it is not.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "the bins are wider than the rounding")]
+    pub fn truth_of(&self, value: f64) -> ((f64, f64), bool) {
+        let fine = (value * (1.0 - RELATIVE_ERROR), value * (1.0 + RELATIVE_ERROR));
+        let Some(error) = &self.error else { return (fine, true) };
+        let width = 1.0 + error.percent as f64 / 100.0;
+        let below = error.below_ns.map_or(0.0, |ns| ns as f64);
+        let low = if value <= below { 0.0 } else { fine.0 / width };
+        let high = if value <= below { below.max(fine.1) } else { fine.1 * width };
+        ((low, high), error.above_ns.is_none_or(|above| fine.1 < above as f64))
+    }
+
     /// Upper bound of the relative error of a quantile.
     pub const RELATIVE_ERROR: f64 = RELATIVE_ERROR;
 
@@ -225,7 +254,9 @@ impl Serialize for Sketch {
         let weight = (self.weight != Weight::whole(self.n)).then_some(self.weight);
         let (whole, part) = (self.sum_micro / 1_000_000, self.sum_micro % 1_000_000);
         let sum_ns = if part == 0 { whole.to_string() } else { format!("{whole}.{part:06}") };
-        Wire { n: self.n, weight, sum_ns, min_ns: self.min, max_ns: self.max, bins }.serialize(serializer)
+        let quantile_error = self.error.clone();
+        Wire { n: self.n, weight, sum_ns, min_ns: self.min, max_ns: self.max, bins, quantile_error }
+            .serialize(serializer)
     }
 }
 
@@ -255,6 +286,7 @@ impl<'de> Deserialize<'de> for Sketch {
             min: wire.min_ns,
             max: wire.max_ns,
             bins: sketch_bins,
+            error: wire.quantile_error,
         })
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::diag::{Diagnostic, Location};
-use crate::source::tempo::trouble::line;
+use crate::source::backend::trouble::line;
 
 /// `{"status":"success","data":…}` or `{"status":"error","errorType":…,"error":…}`.
 #[derive(Deserialize)]

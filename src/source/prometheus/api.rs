@@ -10,7 +10,7 @@ use url::form_urlencoded::Serializer;
 
 use super::answer::{self, Found, Series, Trouble};
 use crate::diag::{Diagnostic, Location};
-use crate::source::tempo::trouble::chain;
+use crate::source::backend::trouble::chain;
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 4;

@@ -11,9 +11,19 @@
 use url::Url;
 
 use crate::diag::Diagnostic;
-use crate::source::tempo::endpoint::Endpoint;
+use crate::source::backend::address;
 
 const PORT: u16 = 9090;
+
+/// Where to connect.
+pub(super) struct Endpoint {
+    /// Base of the HTTP API, with a path prefix if there is one.
+    pub(super) http: Url,
+    /// User and password of the URL.
+    pub(super) basic: Option<(String, String)>,
+    /// For people: scheme, host and port, nothing else.
+    pub(super) shown: String,
+}
 
 /// Whether this names a Prometheus, or what speaks its API.
 pub(super) fn claims(from: &str) -> bool {
@@ -40,22 +50,11 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(bad("takes no parameters"));
     }
-    // The url crate hides a port that is the default of its scheme.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let hidden = || authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let port = url.port().or_else(hidden).unwrap_or(if tls { 443 } else { PORT });
-    let mut http = url.clone();
-    let cleared = http.set_username("").and_then(|()| http.set_password(None)).and_then(|()| http.set_port(Some(port)));
-    cleared.map_err(|()| bad("cannot be used"))?;
-    let decode = |text: &str| {
-        // `+` is literal in user info.
-        let protected = format!("x={}", text.replace('+', "%2B"));
-        url::form_urlencoded::parse(protected.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
-    };
-    let basic =
-        (!url.username().is_empty()).then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
+    let port = address::explicit_port(rest, url.port()).unwrap_or(if tls { 443 } else { PORT });
+    let http = address::base(&url, port).ok_or_else(|| bad("cannot be used"))?;
+    let basic = address::basic(&url);
     let shown = format!("{scheme}://{host}:{port}");
-    Ok(Endpoint { grpc: http.clone(), http, basic, limit: None, by_id: false, shown })
+    Ok(Endpoint { http, basic, shown })
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ const BUCKET: u64 = 300_000;
 /// Series that appear this soon (milliseconds) after the first of all were there when watching began.
 const TOGETHER: u64 = 60_000;
 
+/// Counts by bounds of buckets.
+type Buckets = BTreeMap<(u64, u64), f64>;
+
 /// What one series counted.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
@@ -23,11 +26,11 @@ pub(super) struct Counted {
     /// By 5-minute bucket (Unix seconds ÷ 300).
     pub(super) buckets: BTreeMap<u64, f64>,
     /// Of a native histogram: durations by bounds in units of [`Fold::scale`].
-    pub(super) native: BTreeMap<(u64, u64), f64>,
+    pub(super) native: Buckets,
     /// Of a native histogram: the sum of what was measured.
     pub(super) sum: f64,
     last: Option<(u64, f64)>,
-    last_native: Option<(BTreeMap<(u64, u64), f64>, f64)>,
+    last_native: Option<(Buckets, f64)>,
     /// Its first sample in the window, where there was none before.
     born: Option<(u64, f64)>,
 }
@@ -125,7 +128,7 @@ impl Counted {
             return;
         }
         let before = self.last;
-        let mut buckets: BTreeMap<(u64, u64), f64> = BTreeMap::new();
+        let mut buckets: Buckets = BTreeMap::new();
         for (_, lower, upper, n) in &histogram.buckets {
             if let (Some(lower), Some(upper), Some(n)) = (number(lower), number(upper), number(n)) {
                 *buckets.entry((scaled(lower, scale), scaled(upper, scale))).or_default() += n;
@@ -150,7 +153,7 @@ impl Counted {
 }
 
 /// Takes what was there before out of the bucket that holds its bounds: buckets become wider when there are many.
-fn subtract(from: &mut BTreeMap<(u64, u64), f64>, (lower, upper): (u64, u64), n: f64) {
+fn subtract(from: &mut Buckets, (lower, upper): (u64, u64), n: f64) {
     if let Some(mine) = from.get_mut(&(lower, upper)) {
         *mine -= n;
         return;

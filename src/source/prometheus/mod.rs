@@ -20,11 +20,11 @@ mod reader;
 use std::collections::BTreeSet;
 
 use self::api::Api;
+use self::endpoint::Endpoint;
 use self::metrics::Present;
 use self::reader::{Metric, Reader};
 use super::aggregate::AggregateSource;
-use super::tempo::endpoint::Endpoint;
-use super::tempo::transport;
+use super::backend::transport::{self, Unconnected};
 use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::aggregate::{Aggregate, AggregateService};
@@ -110,9 +110,13 @@ impl Prometheus {
                 .at(Location::file(at))
                 .help("give a lookback, or a start and an end")
         })?;
-        let headers = transport::headers(&self.options.transport, &self.endpoint)?;
-        let (client, base) =
-            transport::http(&self.endpoint, &self.options.transport, &headers, self.options.timeout).await?;
+        let headers = transport::headers(&self.options.transport, self.endpoint.basic.as_ref(), "x-scope-orgid")?;
+        let client =
+            transport::http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout).await;
+        let (client, base) = client.map_err(|failed| match failed {
+            Unconnected::Setup(diagnostic) => diagnostic,
+            Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(at),
+        })?;
         let api = Api { client, base, at: at.into(), largest: self.options.max_record_bytes };
         let window = (start.0 / 1_000_000, end.0 / 1_000_000);
         progress.note("looking for metrics made from spans");

@@ -85,7 +85,7 @@ mod tests {
         let keys: Vec<Key> = found.result.iter().filter_map(|series| key(&series.metric)).collect();
         assert_eq!(keys.len(), 82);
         assert!(keys.iter().all(|(_, kind, _)| *kind != SpanKind::Unspecified));
-        assert_eq!(found.result.iter().filter(|series| failed(&series.metric)).count(), 20);
+        assert_eq!(found.result.iter().filter(|series| failed(&series.metric)).count(), 22);
     }
 
     #[test]

@@ -17,12 +17,12 @@ use self::reading::Counted;
 use super::client::Client;
 use super::endpoint::{self, Endpoint};
 use super::trouble;
-use crate::source::backend::pool::{Pool, Step};
-use crate::source::backend::transport;
-use crate::source::backend::trouble::Trouble;
 use super::window::Window;
 use super::wire::InstantSeries;
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::pool::{Pool, Step};
+use crate::source::backend::transport;
+use crate::source::backend::trouble::Trouble;
 use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
 use crate::spans::aggregate::Aggregate;
 

@@ -111,7 +111,8 @@ pub(super) enum TextOrJson {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub(super) struct FromArgs {
-    /// Where to read from: `tempo://host:9095`, `tempo+https://…`, a trace file (OTLP JSON or protobuf; plain, gzip or zstd),
+    /// Where to read from: `tempo://host:9095`, `tempo+https://…`, a trace file (OTLP JSON or protobuf, Jaeger or Zipkin
+    /// JSON; plain, gzip or zstd),
     /// a directory of them, `-` for standard input, or a snapshot. Several sources of spans are read as one
     /// [default: OTEL_ENDPOINT, else `from` of the configuration]
     #[arg(long, value_name = "SOURCE")]

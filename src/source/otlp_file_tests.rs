@@ -402,11 +402,10 @@ fn real_files() {
             Ok((rows, report)) => {
                 assert_eq!((rows.len(), report.rejected.values().sum::<u64>()), (spans, refused), "{path}");
             }
-            Err(error) => assert_eq!(
-                (0, error.message),
-                (spans, format!("all {refused} spans were refused: {refused} trace-id-invalid")),
-                "{path}"
-            ),
+            Err(error) => {
+                assert_eq!(spans, 0, "{path}: {error:?}");
+                assert!(error.message.starts_with(&format!("all {refused} spans were refused: ")), "{path}: {error:?}");
+            }
         }
     }
     for (path, code) in [

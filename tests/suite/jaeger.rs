@@ -62,6 +62,13 @@ fn to_otlp(answer: &Value) -> Value {
             let micros = |key: &str| span[key].as_u64().unwrap();
             let kinds = ["", "internal", "server", "client", "producer", "consumer"];
             let kind = kinds.iter().position(|k| tag(span, "span.kind") == k).unwrap_or(0);
+            let parent = parent_of(trace, span);
+            let own = |r: &Value| r["traceID"].is_null() || r["traceID"] == trace["traceID"];
+            let others = list(&span["references"]).iter().filter(|r| !own(r) || r["spanID"].as_str() != parent);
+            let link = |r: &Value| {
+                let trace = r["traceID"].as_str().or(trace["traceID"].as_str()).unwrap();
+                json!({ "traceId": id(trace, 32), "spanId": id(r["spanID"].as_str().unwrap(), 16) })
+            };
             let mut resource = vec![attribute(&json!({ "key": "service.name", "value": process["serviceName"] }))];
             resource.extend(list(&process["tags"]).iter().map(attribute));
             resource_spans.push(json!({
@@ -69,7 +76,8 @@ fn to_otlp(answer: &Value) -> Value {
                 "scopeSpans": [{ "spans": [{
                     "traceId": id(trace["traceID"].as_str().unwrap(), 32),
                     "spanId": id(span["spanID"].as_str().unwrap(), 16),
-                    "parentSpanId": parent_of(trace, span).map_or(String::new(), |p| id(p, 16)),
+                    "parentSpanId": parent.map_or(String::new(), |p| id(p, 16)),
+                    "links": others.map(link).collect::<Vec<_>>(),
                     "name": span["operationName"],
                     "kind": kind,
                     "startTimeUnixNano": (micros("startTime") * 1000).to_string(),

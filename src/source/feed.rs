@@ -168,12 +168,15 @@ impl<'s> Feed<'s> {
     }
 
     fn classify(&mut self, kinds: Kinds, record: Part<'_>) -> Result<(), Diagnostic> {
-        let foreign = if kinds.has(Kinds::JAEGER) {
-            Diagnostic::error("jaeger-json", "this is Jaeger's own JSON, not OTLP")
-                .help("ask Jaeger for OTLP instead: GET /api/v3/traces/{id} of its query service answers in OTLP JSON")
-        } else if kinds.has(Kinds::ZIPKIN) {
-            Diagnostic::error("zipkin-json", "this is Zipkin JSON, not OTLP")
-                .help("send it through an OpenTelemetry Collector with a Zipkin receiver and a file exporter")
+        let foreign = if kinds.has(Kinds::PARTIAL) {
+            Diagnostic::error(
+                "jaeger-partial",
+                "this answer of Jaeger lists errors: it does not hold all that was asked for",
+            )
+            .help("ask Jaeger again for what its `errors` name, or take `errors` out of the file to read what there is")
+        } else if kinds.has(Kinds::ZIPKIN_V1) {
+            Diagnostic::error("zipkin-v1", "this is JSON of Zipkin v1")
+                .help("ask Zipkin for version 2 instead: GET /api/v2/traces of any server since 2.0 answers in it")
         } else if kinds.has(Kinds::SUMMARY) {
             Diagnostic::error(
                 "search-summary",
@@ -181,7 +184,7 @@ impl<'s> Feed<'s> {
             )
             .help("fetch each trace by its id (GET /api/traces/{id}), or read from Tempo itself: tempo://HOST:PORT")
         } else {
-            if !kinds.has(Kinds::TRACES) {
+            if !kinds.has(Kinds::TRACES.and(Kinds::JAEGER).and(Kinds::ZIPKIN)) {
                 for (kind, what) in [
                     (Kinds::LOGS, "OTLP logs"),
                     (Kinds::METRICS, "OTLP metrics"),

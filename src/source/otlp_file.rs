@@ -181,14 +181,14 @@ fn nothing(tally: &Tally, bytes: u64) -> Diagnostic {
     }
     if let Some((what, (n, ..))) = tally.others.first_key_value() {
         return Diagnostic::error("not-traces", format!("there are no traces in it: {n} documents hold {what}"))
-            .help("give OTLP traces: JSON with `resourceSpans`, or protobuf");
+            .help("give traces: OTLP as JSON with `resourceSpans` or as protobuf, Jaeger JSON or Zipkin v2 JSON");
     }
     if bytes == 0 {
         return Diagnostic::error("empty-input", "the input is empty").help(
             "check that the exporter has written and closed the file, or that the pipe's first command succeeded",
         );
     }
-    Diagnostic::error("no-spans-in-input", "the input is OTLP but holds no spans")
+    Diagnostic::error("no-spans-in-input", "the input holds no spans")
         .help("check the exporter's filters; an empty answer is never taken for a system without services")
 }
 

@@ -210,8 +210,10 @@ fn what_is_not_traces_is_refused_by_name() {
         (r#"{"resourceMetrics":[{}]}"#, "not-traces"),
         (r#"{"hits":{"total":5}}"#, "not-traces"),
         (r#"{"traces":[{"traceID":"1","rootServiceName":"a"}]}"#, "search-summary"),
-        (r#"{"data":[{"traceID":"1","spans":[]}]}"#, "jaeger-json"),
-        (r#"[{"traceId":"1","id":"2"}]"#, "zipkin-json"),
+        (r#"{"data":[{"traceID":"1","spans":[]}]}"#, "no-spans-in-input"),
+        (r#"{"data":[{"traceID":"1","spans":[]}],"errors":[{"code":404}]}"#, "jaeger-partial"),
+        (r#"[{"traceId":"1","id":"2"}]"#, "no-spans-in-input"),
+        (r#"[{"traceId":"1","id":"2","timestamp":5,"binaryAnnotations":[]}]"#, "zipkin-v1"),
         (r#"{"resourceSpans":{}}"#, "json-not-otlp"),
         ("{resourceSpans: []}", "json-malformed"),
         ("service: cart", "format-unknown"),
@@ -374,9 +376,41 @@ fn real_files() {
             assert!(report.rejected.is_empty(), "{path:?} {report:?}");
         }
     }
+    // Whole traces in other systems' JSON: spans read, and spans whose ids are made up ("span-1").
+    for (path, spans, refused) in [
+        ("jaeger-fixtures/jaeger/flamegraph_testTrace.json", 4, 0),
+        ("jaeger-fixtures/jaeger/genaiTestTrace.json", 57, 0),
+        ("jaeger-fixtures/jaeger/spanAmongEachOtherGroupedAndSpans.json", 17, 0),
+        ("jaeger-fixtures/jaeger/spanLongerAsParent.json", 8, 0),
+        ("jaeger-fixtures/jaeger/spansAmongEachOther.json", 12, 0),
+        ("jaeger-fixtures/jaeger/spansAmongEachOtherGrouped.json", 15, 0),
+        ("jaeger-fixtures/jaeger/testTrace.json", 0, 11),
+        ("jaeger-fixtures/jaeger/testTraceNormal.json", 5, 0),
+        ("jaeger-fixtures/jaeger/traceWithMultipleSpansWithTheSameValueInDifferentTags.json", 4, 0),
+        ("jaeger-fixtures/jaeger/traceWithOverlappingChildren.json", 3, 0),
+        ("jaeger-fixtures/jaeger/traceWithThreeShortChildren.json", 4, 0),
+        ("jaeger-fixtures/jaeger/ui_01.json", 5, 0),
+        ("jaeger-fixtures/convert/ui_oltp2jaeger-multi-out.json", 4, 0),
+        ("jaeger-fixtures/es/es_01.json", 1, 0),
+        ("zipkin-lens/ascend.json", 8, 0),
+        ("zipkin-lens/messaging.json", 4, 0),
+        ("zipkin-lens/messaging2.json", 11, 0),
+        ("zipkin-lens/simple-db-p6.json", 5, 0),
+        ("zipkin-lens/yelp.json", 16, 0),
+    ] {
+        match load(&format!("open/{path}")) {
+            Ok((rows, report)) => {
+                assert_eq!((rows.len(), report.rejected.values().sum::<u64>()), (spans, refused), "{path}");
+            }
+            Err(error) => {
+                assert_eq!(spans, 0, "{path}: {error:?}");
+                assert!(error.message.starts_with(&format!("all {refused} spans were refused: ")), "{path}: {error:?}");
+            }
+        }
+    }
     for (path, code) in [
-        ("open/jaeger-fixtures/jaeger", "jaeger-json"),
-        ("open/zipkin-lens", "zipkin-json"),
+        // Jaeger's own protobuf as JSON.
+        ("open/jaeger-fixtures/jaeger/domain_01.json", "not-traces"),
         ("tempo/grpc/search_links.json", "search-summary"),
     ] {
         assert_eq!(load(path).unwrap_err().code, code, "{path}");

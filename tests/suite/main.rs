@@ -30,3 +30,4 @@ mod schemas;
 mod servicegraph;
 mod shards;
 mod shop;
+mod zipkin;

@@ -29,6 +29,10 @@ impl Kinds {
     pub(in crate::source) const SUMMARY: Self = Self(1 << 6);
     /// Something else.
     pub(in crate::source) const OTHER: Self = Self(1 << 7);
+    /// Zipkin v1 JSON.
+    pub(in crate::source) const ZIPKIN_V1: Self = Self(1 << 8);
+    /// An answer of Jaeger that says it is not whole.
+    pub(in crate::source) const PARTIAL: Self = Self(1 << 9);
 
     /// Whether anything of `other` is in it.
     pub(in crate::source) fn has(self, other: Self) -> bool {

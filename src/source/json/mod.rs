@@ -1,4 +1,4 @@
-//! OTLP JSON → rows, leniently.
+//! Trace JSON → rows, leniently: OTLP, and by a second look at the same text Jaeger's own and Zipkin's ([`foreign`]).
 //!
 //! Input: one or more JSON documents in a row. Output: their spans in a [`Rows`], and what the documents were found to be.
 //! Every spelling seen in real files is read: ids in hex or base64, enums as numbers or names, nanoseconds quoted or bare,
@@ -8,8 +8,11 @@
 
 mod envelope;
 mod fast;
+mod foreign;
+mod jaeger;
 mod shape;
 mod span;
+mod zipkin;
 
 use std::borrow::Cow;
 
@@ -60,7 +63,7 @@ pub(super) fn documents(bytes: &[u8], rows: &mut dyn Rows) -> Result<Vec<Kinds>,
     };
     let mut target = Target { rows, seen: 0, skip: 0, stopped: false };
     match fast::documents(&text, &mut target) {
-        Ok(kinds) => return Ok(kinds),
+        Ok(kinds) => return foreigners(&text, kinds, target.rows),
         Err(Halt::Stopped(at)) => return Err(stopped(&text, at)),
         Err(Halt::Unsure) => target.skip = std::mem::take(&mut target.seen),
     }
@@ -80,7 +83,7 @@ fn by_reference(mut text: Cow<'_, str>, mut target: Target<'_>) -> Result<Vec<Ki
         let error = match attempt(&text, &mut target) {
             Err(error) if error.trouble == Trouble::Stopped => return Err(error),
             Err(error) => error,
-            whole => return whole,
+            Ok(kinds) => return foreigners(&text, kinds, target.rows),
         };
         // Mend the text, once each way, and go on where it broke. Neither moves anything to another place.
         let broken = error.message.contains("surrogate") || error.message.contains("hex escape");
@@ -98,6 +101,14 @@ fn by_reference(mut text: Cow<'_, str>, mut target: Target<'_>) -> Result<Vec<Ki
         text = mended.into();
         target.skip = std::mem::take(&mut target.seen);
     }
+}
+
+/// Reads what the documents hold of other systems.
+fn foreigners(text: &str, mut kinds: Vec<Kinds>, rows: &mut dyn Rows) -> Result<Vec<Kinds>, JsonError> {
+    if kinds.iter().any(|kinds| kinds.has(Kinds::JAEGER.and(Kinds::ZIPKIN))) {
+        foreign::documents(text, &mut kinds, rows).map_err(|foreign::Stop| stopped(text, 0))?;
+    }
+    Ok(kinds)
 }
 
 fn stopped(text: &str, at: usize) -> JsonError {

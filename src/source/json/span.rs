@@ -41,7 +41,7 @@ pub(super) fn views<'a>(pairs: &'a Pairs<'_>) -> Vec<(&'a str, Value<'a>)> {
     pairs.iter().map(|(key, value)| (key.as_ref(), value.view())).collect()
 }
 
-fn known<'a>(pairs: &'a Pairs<'_>, rows: &dyn Rows) -> Known<'a> {
+pub(super) fn known<'a>(pairs: &'a [(Cow<'_, str>, Attribute<'_>)], rows: &dyn Rows) -> Known<'a> {
     let mut known = Known::default();
     for (key, value) in pairs {
         if let Some((slot, rank)) = rows.classify(key) {

@@ -275,8 +275,10 @@ fn a_document_without_spans_is_told_apart() {
         (r#"{"data":{"traceID":"a","spans":[]}}"#, Kinds::JAEGER),
         (r#"{"traceID":"a","spans":[],"processes":{}}"#, Kinds::JAEGER),
         (r#"{"traceID":"a","spanID":"b","operationName":"x"}"#, Kinds::JAEGER),
+        (r#"{"data":[{"traceID":"a","spans":[]}],"errors":[{"code":404}]}"#, Kinds::JAEGER.and(Kinds::PARTIAL)),
         (r#"[{"traceId":"a","id":"b","name":"get"}]"#, Kinds::ZIPKIN),
         (r#"[[{"traceId":"a","id":"b","name":"get"}]]"#, Kinds::ZIPKIN),
+        (r#"[{"traceId":"a","id":"b","binaryAnnotations":[]}]"#, Kinds::ZIPKIN.and(Kinds::ZIPKIN_V1)),
         (r#"{"status":"success","data":{"resultType":"matrix"}}"#, Kinds::OTHER),
     ] {
         let (result, mapper) = read(text);
@@ -342,6 +344,130 @@ fn text_that_is_not_unicode_costs_only_its_characters() {
     assert_eq!(mapper.batch.rows.len(), 1);
 }
 
+/// The span that a document of another system holds.
+fn foreign_row(text: &str) -> (SpanRow, Mapper) {
+    let (result, mapper) = read(text);
+    assert!(result.is_ok() && mapper.rejected.is_empty(), "{text}: {:?}", mapper.rejected);
+    assert_eq!(mapper.batch.rows.len(), 1, "{text}");
+    (mapper.batch.rows[0], mapper)
+}
+
+/// A Jaeger trace around one span; the fields come before the usual ones, which must not repeat them.
+fn jaeger(fields: &str) -> String {
+    format!(
+        r#"{{"traceID":"ab","spans":[{{{fields}"spanID":"c","operationName":"get","startTime":5}}],
+        "processes":{{"p1":{{"serviceName":"cart","tags":[{{"key":"k8s.pod.name","type":"string","value":"cart-1"}},7]}}}}}}"#
+    )
+}
+
+#[test]
+fn a_span_of_jaeger_means_what_it_means_in_otlp() {
+    let (row, mapper) = foreign_row(&jaeger(
+        r#""processID":"p1","duration":7,"tags":[{"key":"span.kind","type":"string","value":"client"},{"key":"error","type":"bool",
+        "value":"true"},{"key":"http.status_code","type":"int64","value":"503"},{"key":"peer.service","value":"pay"},
+        {"key":"w3c.tracestate","value":"ot=th:8"}],"logs":[{"fields":[{"key":"event","value":"exception"},
+        {"key":"exception.type","value":"Boom"}]}],"references":[{"refType":"FOLLOWS_FROM","traceID":"ab","spanID":"d"},
+        {"refType":"CHILD_OF","traceID":"cd","spanID":"e"},{"refType":"CHILD_OF","traceID":"ab","spanID":"f"}],"#,
+    ));
+    assert_eq!((row.trace_id, row.span_id, row.parent_id), (TraceId(0xab), SpanId(0xc), SpanId(0xf)));
+    assert_eq!((row.start, row.end, row.kind, row.weight), (5_000, 12_000, SpanKind::Client, Weight::whole(2)));
+    let links: Vec<_> = mapper.batch.links.iter().map(|link| (link.trace_id.0, link.span_id.0)).collect();
+    assert_eq!(links, [(0xab, 0xd), (0xcd, 0xe)]);
+    let (error, peer) = (&mapper.batch.errors()[row.error.0 as usize], &mapper.batch.peers()[row.peer.0 as usize]);
+    assert_eq!((error.exception_type.as_str(), peer.kind, peer.name.as_str()), ("Boom", PeerKind::Service, "pay"));
+    let resource = &mapper.batch.resources()[row.resource.0 as usize];
+    assert_eq!((resource.name.as_str(), resource.attributes.len()), ("cart", 1));
+    // Without a duration, by the first FOLLOWS_FROM, by the old field, by itself.
+    let (row, _) = foreign_row(&jaeger(r#""references":[{"refType":"FOLLOWS_FROM","traceID":"ab","spanID":"d"}],"#));
+    assert!(row.flags.has(SpanFlags::NO_DURATION) && row.parent_id == SpanId(0xd) && !row.flags.has(SpanFlags::ERROR));
+    assert_eq!(foreign_row(&jaeger(r#""parentSpanID":"9","#)).0.parent_id, SpanId(9));
+    let alone = r#"{"traceID":"1","spanID":"2","operationName":"x","startTime":5,"process":{"serviceName":"es"}}"#;
+    let (row, mapper) = foreign_row(alone);
+    assert_eq!(mapper.batch.resources()[row.resource.0 as usize].name, "es");
+}
+
+#[test]
+fn a_span_of_zipkin_means_what_it_means_in_otlp() {
+    let around = |fields: &str| format!(r#"[{{"traceId":"ab","id":"c","timestamp":5,{fields}}}]"#);
+    let (row, mapper) = foreign_row(&around(
+        r#""kind":"CLIENT","duration":7,"parentId":"d","name":"get","localEndpoint":{"serviceName":"web"},
+        "remoteEndpoint":{"serviceName":"api","ipv4":"10.0.0.1"},"tags":{"error":"","k8s.pod.name":"web-1","x":{}}"#,
+    ));
+    assert_eq!((row.trace_id, row.span_id, row.parent_id), (TraceId(0xab), SpanId(0xc), SpanId(0xd)));
+    assert_eq!((row.start, row.end, row.kind), (5_000, 12_000, SpanKind::Client));
+    let peer = &mapper.batch.peers()[row.peer.0 as usize];
+    assert_eq!((peer.name.as_str(), peer.address.as_str(), row.flags.has(SpanFlags::ERROR)), ("api", "10.0.0.1", true));
+    let resource = &mapper.batch.resources()[row.resource.0 as usize];
+    assert_eq!((resource.name.as_str(), resource.attributes.len()), ("web", 1));
+    let (row, _) = foreign_row(&around(r#""tags":{"error":"false"},"duration":null"#));
+    assert_eq!(
+        (row.flags.has(SpanFlags::ERROR), row.kind, row.flags.has(SpanFlags::NO_DURATION)),
+        (false, SpanKind::Internal, true)
+    );
+    // The address of a caller is no peer.
+    let (row, _) = foreign_row(&around(r#""kind":"SERVER","remoteEndpoint":{"ipv6":"::1"}"#));
+    assert_eq!(row.peer.0, 0);
+}
+
+#[test]
+fn what_fits_nothing_in_jaeger_and_zipkin_is_counted_and_costs_no_neighbour() {
+    let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    let good = r#"{"traceID":"1","spanID":"2","operationName":"x","startTime":5}"#;
+    for (bad, code) in [
+        ("5", "span-malformed"),
+        ("{}", "span-id-invalid"),
+        (r#"{"spanID":"span-1"}"#, "span-id-invalid"),
+        (r#"{"spanID":"11112222333344445"}"#, "span-id-invalid"),
+        (r#"{"spanID":"2","traceID":"trace-1"}"#, "trace-id-invalid"),
+        (r#"{"spanID":"2"}"#, "span-without-time"),
+        (r#"{"spanID":"2","startTime":-5}"#, "span-time-invalid"),
+        (r#"{"spanID":"2","startTime":18446744073709551615}"#, "span-time-invalid"),
+        (r#"{"spanID":"2","startTime":5,"duration":1.5}"#, "span-time-invalid"),
+        (r#"{"spanID":"2","startTime":5,"operationName":{}}"#, "span-malformed"),
+        (r#"{"spanID":"2","startTime":5,"tags":{}}"#, "span-malformed"),
+        (r#"{"spanID":"2","startTime":5,"logs":7}"#, "span-malformed"),
+        (r#"{"spanID":"2","startTime":5,"processID":"p9"}"#, "span-malformed"),
+        (r#"{"spanID":"2","startTime":5,"references":"x"}"#, "span-malformed"),
+        (r#"{"spanID":"2","startTime":5,"references":[{"refType":"CHILD_OF","spanID":"?"}]}"#, "parent-id-invalid"),
+        (&deep, "span-malformed"),
+    ] {
+        let (result, mapper) = read(&format!(r#"{{"data":[{{"traceID":"1","spans":[{good},{bad},{good}]}}]}}"#));
+        assert_eq!((result, mapper.batch.rows.len()), (Ok(Kinds::JAEGER), 2), "{:.80}", bad);
+        assert_eq!(
+            mapper.rejected.iter().map(|(code, n)| (code.as_str(), *n)).collect::<Vec<_>>(),
+            [(code, 1)],
+            "{bad:.80}"
+        );
+    }
+    let good = r#"{"traceId":"1","id":"2","timestamp":5}"#;
+    for (bad, code) in [
+        ("5", "span-malformed"),
+        (r#"{"name":"x"}"#, "span-malformed"),
+        (r#"{"traceId":"1"}"#, "span-id-invalid"),
+        (r#"{"id":"1"}"#, "trace-id-invalid"),
+        (r#"{"traceId":"1","id":"2","parentId":7,"timestamp":5}"#, "parent-id-invalid"),
+        (r#"{"traceId":"1","id":"2","timestamp":"soon"}"#, "span-time-invalid"),
+        (r#"{"traceId":"1","id":"2","timestamp":5,"kind":3}"#, "span-malformed"),
+        (r#"{"traceId":"1","id":"2","timestamp":5,"tags":[]}"#, "span-malformed"),
+        (r#"{"traceId":"1","id":"2","timestamp":5,"localEndpoint":"web"}"#, "span-malformed"),
+    ] {
+        let (result, mapper) = read(&format!("[{good},{bad},{good}]"));
+        assert!(result.is_ok_and(|kinds| kinds.has(Kinds::ZIPKIN)), "{bad}");
+        assert_eq!(
+            mapper.rejected.iter().map(|(code, n)| (code.as_str(), *n)).collect::<Vec<_>>(),
+            [(code, 1)],
+            "{bad}"
+        );
+        assert_eq!(mapper.batch.rows.len(), 2, "{bad}");
+    }
+    // A span that is its own parent, and two that are each other's, are kept; what is deep and unused is stepped over.
+    let around = format!(
+        r#""references":[{{"refType":"CHILD_OF","spanID":"c"}}],"tags":[{deep},{{"key":"a","value":{deep}}}],"#
+    );
+    let (row, mapper) = foreign_row(&jaeger(&around));
+    assert_eq!((row.parent_id, mapper.repaired.get("self-parent")), (SpanId::NONE, Some(&1)));
+}
+
 /// Documents near OTLP: any value under any key that means something.
 fn near_otlp() -> impl Strategy<Value = serde_json::Value> {
     const KEYS: [&str; 22] = [
@@ -391,6 +517,15 @@ proptest! {
     fn no_json_and_no_bytes_panic(value in near_otlp(), bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = documents(&bytes, &mut Mapper::default());
         let text = value.to_string();
+        for wrapped in [
+            format!(r#"{{"traceID":"1","spans":[{text}],"processes":{text}}}"#),
+            format!(r#"[{{"traceId":"1","id":"1","tags":{text}}},{text}]"#),
+        ] {
+            match read(&wrapped).0 {
+                Ok(kinds) => prop_assert!(kinds.has(Kinds::JAEGER.and(Kinds::ZIPKIN))),
+                Err(error) => prop_assert_eq!(error.trouble, Trouble::Shape),
+            }
+        }
         if let Err(error) = read(&text).0 {
             prop_assert_eq!(error.trouble, Trouble::Shape);
         }

@@ -112,7 +112,8 @@ pub(super) enum TextOrJson {
 #[command(next_help_heading = "Source")]
 pub(super) struct FromArgs {
     /// Where to read from: `tempo://host:9095`, `tempo+https://…`, a trace file (OTLP JSON or protobuf; plain, gzip or zstd),
-    /// a directory of them, `-` for standard input, or a snapshot. Several sources of spans are read as one
+    /// a directory of them, `-` for standard input, or a snapshot. Several sources of spans are read as one. `capture` also
+    /// takes `otlp://HOST:PORT`: listen there, and take the spans that are sent
     /// [default: OTEL_ENDPOINT, else `from` of the configuration]
     #[arg(long, value_name = "SOURCE")]
     pub(super) from: Vec<String>,

@@ -164,6 +164,57 @@ async fn what_is_sent_makes_the_snapshot_that_a_file_of_it_makes() {
     assert!(!dir.path().join("live.snapshot.json.wal").exists(), "the log is gone once the snapshot is there");
 }
 
+/// Sends a body over HTTP/1.1: the status line and the rest of the answer.
+fn post(address: &str, headers: &str, body: &[u8]) -> (String, String) {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that knows enough answers before all of a body is sent, and closes.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (status, rest) = answer.split_once("\r\n").unwrap();
+    (status.to_owned(), rest.to_owned())
+}
+
+#[test]
+fn the_same_port_takes_http() {
+    use std::io::Write as _;
+    const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), &[]);
+    let gzip = |bytes: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let packed = format!("{PROTOBUF}Content-Encoding: gzip\r\n");
+    let bomb = gzip(&vec![0; 65 << 20]);
+    for (headers, body, want) in [
+        (PROTOBUF, request(1, 3).encode_to_vec(), "200"),
+        (packed.as_str(), gzip(&request(2, 4).encode_to_vec()), "200"),
+        (PROTOBUF, Vec::new(), "200"),
+        (PROTOBUF, b"nonsense".to_vec(), "400"),
+        (packed.as_str(), request(3, 1).encode_to_vec(), "400"),
+        (packed.as_str(), bomb, "413"),
+        ("Content-Type: application/json\r\n", b"{}".to_vec(), "415"),
+    ] {
+        let (status, rest) = post(&running.address, headers, &body);
+        assert!(status.contains(want), "{status}, not {want}: {rest}");
+        assert!(rest.to_ascii_lowercase().contains("content-type: application/x-protobuf"), "{rest}");
+        assert_eq!(want == "415", rest.contains("http/protobuf"), "{rest}");
+    }
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(spans_of(&snapshot(&dir.path().join("live.snapshot.json"))), 7);
+}
+
 #[tokio::test]
 async fn what_cannot_be_taken_is_refused_for_good() {
     let dir = tempfile::tempdir().unwrap();

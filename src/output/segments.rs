@@ -229,7 +229,7 @@ mod tests {
         for cut in 1..more.len() {
             fs::write(&path, [&whole[..], &more[..cut]].concat()).unwrap();
             let (mut log, notes) = Segments::open(root.path()).unwrap();
-            assert_eq!((notes.len(), notes[0].code.as_ref()), (1, "log-torn"), "cut at {cut}");
+            assert_eq!((notes.len(), notes[0].code), (1, "log-torn"), "cut at {cut}");
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {cut}");
             assert_eq!(log.rotate().unwrap().as_slice(), std::slice::from_ref(&path));
         }

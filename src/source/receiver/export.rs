@@ -22,6 +22,11 @@ impl Exporter {
         Self { orders, most }
     }
 
+    /// Largest message in bytes.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Returns when the request is in the log.
     ///
     /// # Errors

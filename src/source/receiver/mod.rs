@@ -1,12 +1,13 @@
 //! Spans that come by themselves: an OTLP server that writes every request into a log before it says that it has it.
 //!
-//! Purpose: take OTLP over gRPC and keep it; what the log holds is read afterwards as any other OTLP file.
+//! Purpose: take OTLP over gRPC and HTTP (one port for both) and keep it; what the log holds is read afterwards as any other OTLP file.
 //! Input: an address, limits, and a [`Log`]. Output: a log of length-delimited `ExportTraceServiceRequest`s.
 //! Must not: acknowledge what is not in the log, keep more in memory than its limits, or look into spans.
 
 mod address;
 mod door;
 mod export;
+mod http;
 mod retry;
 mod writer;
 
@@ -111,16 +112,17 @@ impl<L: Log> Receiver<L> {
         let (orders, queue) = mpsc::channel(IN_FLIGHT);
         let writer = runtime.spawn_blocking(move || writer::run(queue, log));
         let exporter = Exporter::new(orders.clone(), options.max_record_bytes);
-        let grpc = TraceServiceServer::new(exporter)
+        let grpc = TraceServiceServer::new(exporter.clone())
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(options.max_record_bytes);
-        let door = Door::new(grpc, Arc::new(Semaphore::new(IN_FLIGHT)));
+        let door = Door::new(grpc, exporter, Arc::new(Semaphore::new(IN_FLIGHT)));
         let mut stop = ending.clone();
         let server = runtime.spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|ended| *ended).await;
             };
             tonic::transport::Server::builder()
+                .accept_http1(true)
                 .serve_with_incoming_shutdown(door, TcpIncoming::from(listener), stopped)
                 .await
         });

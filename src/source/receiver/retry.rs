@@ -49,6 +49,15 @@ pub(super) fn later(why: &str) -> Status {
     Status::with_details(Code::ResourceExhausted, why, status.encode_to_vec().into())
 }
 
+/// A status as the body of an HTTP answer.
+pub(super) fn message(status: &Status) -> Vec<u8> {
+    if !status.details().is_empty() {
+        return status.details().to_vec();
+    }
+    let (code, message) = (status.code() as i32, status.message().to_owned());
+    RpcStatus { code, message, details: Vec::new() }.encode_to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

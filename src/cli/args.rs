@@ -113,7 +113,8 @@ pub(super) enum TextOrJson {
 pub(super) struct FromArgs {
     /// Where to read from: `tempo://host:9095`, `jaeger://host:16685`, `tempo+https://…`, `jaeger+https://…`, a trace file
     /// (OTLP JSON or protobuf, Jaeger or Zipkin JSON; plain, gzip or zstd), a directory of them, `-` for standard input,
-    /// `prometheus://host:9090` (metrics made from spans), or a snapshot. Several sources of spans are read as one
+    /// `prometheus://host:9090` (metrics made from spans), or a snapshot. Several sources of spans are read as one. `capture` also
+    /// takes `otlp://HOST:PORT`: listen there, and take the spans that are sent
     /// [default: OTEL_ENDPOINT, else `from` of the configuration]
     #[arg(long, value_name = "SOURCE")]
     pub(super) from: Vec<String>,

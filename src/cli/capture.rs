@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
+use super::receive::{self, ReceiveArgs};
 use super::record::Recorder;
 use super::{Exit, Surroundings, input, merge};
 use crate::config::{self, Config};
@@ -19,6 +20,7 @@ Examples:
   tracebook capture --from traces/ > release-1.4.snapshot.json
   tracebook capture --from tempo://tempo:9095 --spans spans/ --output today.snapshot.json   # keep the spans too
   tracebook capture --from spans/                                                           # and read them again
+  tracebook capture --from otlp://127.0.0.1:4317 --for 10m --output live.snapshot.json      # receive them
   tracebook capture --from traces/ --shard 1/4 --output part-1.snapshot.json.zst            # one of four jobs
   tracebook capture --merge part-*.snapshot.json.zst --output today.snapshot.json           # and what they make
   tracebook capture --merge mon.snapshot.json tue.snapshot.json --output both.snapshot.json # successive windows
@@ -34,6 +36,8 @@ pub(super) struct CaptureArgs {
     from: FromArgs,
     #[command(flatten)]
     pub(super) read: ReadArgs,
+    #[command(flatten)]
+    receive: ReceiveArgs,
     /// File to write, replaced if it is there (compressed if it ends in .zst) [default: standard output]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -50,9 +54,12 @@ pub(super) struct CaptureArgs {
 }
 
 /// Flags that say what is read, when it is spans.
-const READING: [&str; 16] = [
+const READING: [&str; 19] = [
     "from",
     "aggregate",
+    "during",
+    "every",
+    "wal",
     "spans",
     "shard",
     "lookback",
@@ -75,6 +82,19 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     if let Some(path) = output.as_deref() {
         output::preflight_file(path)?;
     }
+    if args.merge.is_empty() {
+        let froms = input::sources(&args.from, &config, around);
+        if froms.iter().any(|from| crate::source::receiver::claims(from)) {
+            let request =
+                input::Request { shard: args.shard, ..input::Request::new(around, global, &config, &args.read) };
+            let [from] = froms.as_slice() else { return Err(receive::mixed().into()) };
+            if args.spans.is_some() {
+                return Err(receive::idle(&["--spans"]).into());
+            }
+            return receive::run(from, &args.receive, output.as_deref(), &request, io);
+        }
+        args.receive.refuse()?;
+    }
     let snapshot = if args.merge.is_empty() {
         read(args, &config, global, around, io)?
     } else {
@@ -82,14 +102,7 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     };
     match output {
         Some(path) => {
-            output::write_new(&path, &snapshot_bytes(&snapshot, &path)?, true)?;
-            let (nodes, edges) = (snapshot.nodes.len(), snapshot.edges.len());
-            let part = snapshot.shard.as_ref().map(|parts| format!("; {}", merge::said(parts))).unwrap_or_default();
-            let what = match snapshot.provenance.kind {
-                SnapshotKind::Spans => format!("{} span(s)", snapshot.coverage.spans),
-                SnapshotKind::Aggregate => "a backend's aggregates".to_owned(),
-            };
-            io.say(&format!("{}: {what}, {nodes} node(s), {edges} edge(s){part}", path.display()));
+            write(&snapshot, &path, io)?;
         }
         None => io.bytes(&codec::encode(&snapshot)?)?,
     }
@@ -111,6 +124,19 @@ fn read(
         recorder.publish()?;
     }
     Ok(snapshot)
+}
+
+/// Puts a snapshot into its file, in one piece, and says what is in it.
+pub(super) fn write(snapshot: &Snapshot, path: &Path, io: &mut Io<'_>) -> Result<(), Diagnostic> {
+    output::write_new(path, &snapshot_bytes(snapshot, path)?, true)?;
+    let (nodes, edges) = (snapshot.nodes.len(), snapshot.edges.len());
+    let part = snapshot.shard.as_ref().map(|parts| format!("; {}", merge::said(parts))).unwrap_or_default();
+    let what = match snapshot.provenance.kind {
+        SnapshotKind::Spans => format!("{} span(s)", snapshot.coverage.spans),
+        SnapshotKind::Aggregate => "a backend's aggregates".to_owned(),
+    };
+    io.say(&format!("{}: {what}, {nodes} node(s), {edges} edge(s){part}", path.display()));
+    Ok(())
 }
 
 /// The snapshot as it goes into a file of this name.

@@ -230,7 +230,7 @@ fn refuse_idle(flags: &[&str], on: &str) -> Result<(), Diagnostic> {
 }
 
 /// Flags given that choose among spans or weigh them.
-fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
+pub(super) fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
     let (window, connection) = (request.window, request.connection);
     [
         (window.lookback.is_some(), "--lookback"),
@@ -312,6 +312,22 @@ fn capture(
 ) -> Result<Snapshot, Stop> {
     let (builder, intake) = collect(froms, stdin, request, recorder, io)?;
     Ok(builder.finish(intake, threads(request.global)).map_err(no_spans)?)
+}
+
+/// Reads files of spans that one source left into a snapshot that names that source.
+pub(super) fn read_left(
+    files: &[String],
+    source: String,
+    request: &Request<'_>,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Stop> {
+    let (builder, mut intake) = collect(files, None, request, None, io)?;
+    intake.sources = vec![source];
+    let snapshot = builder.finish(intake, threads(request.global)).map_err(no_spans)?;
+    if snapshot.shard.is_none() && snapshot.coverage.spans == 0 {
+        return Err(no_spans(Diagnostic::error("no-spans", "there is not a single span")).into());
+    }
+    Ok(snapshot)
 }
 
 /// Reads every source into a builder.

@@ -22,6 +22,7 @@ mod man;
 mod merge;
 mod piped;
 mod progress;
+mod receive;
 mod record;
 mod slo;
 mod stages;

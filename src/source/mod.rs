@@ -25,6 +25,7 @@ mod proto;
 mod queue;
 mod raw_map;
 mod reading;
+pub mod receiver;
 mod record;
 mod sampling;
 mod scan;
@@ -197,6 +198,10 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     }
     if jaeger::claims(from) {
         return jaeger::open(from, options);
+    }
+    if receiver::claims(from) {
+        return Err(Diagnostic::error("source-unknown", "`otlp://` is received, which only `capture` does")
+            .help("tracebook capture --from otlp://HOST:PORT --for 10m --output FILE, then give --from FILE"));
     }
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.

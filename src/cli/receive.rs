@@ -1,0 +1,156 @@
+//! `capture --from otlp://…`: listens, keeps what comes in a log, and makes snapshots of the log.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Exit;
+use super::args::lookback;
+use super::capture;
+use super::input::{self, Request};
+use super::io::{Io, Stop};
+use crate::diag::{Diagnostic, Severity};
+use crate::output::Segments;
+use crate::source::receiver::{self, Log, Receiver};
+
+/// What only a receiver heeds.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Receiver (otlp://)")]
+pub(super) struct ReceiveArgs {
+    /// How long to receive: `10m`, `1h` [default: until SIGTERM or Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = lookback)]
+    during: Option<u64>,
+    /// How often to write the snapshot of what came so far, if anything new did [default: 1m]
+    #[arg(long, value_name = "TIME", value_parser = lookback)]
+    every: Option<u64>,
+    /// Directory of the log of requests [default: the output's name with `.wal`]
+    #[arg(long, value_name = "DIR")]
+    wal: Option<PathBuf>,
+}
+
+impl ReceiveArgs {
+    /// Refuses these flags for any other source.
+    ///
+    /// # Errors
+    /// `flag-without-effect`.
+    pub(super) fn refuse(&self) -> Result<(), Diagnostic> {
+        let given =
+            [(self.during.is_some(), "--for"), (self.every.is_some(), "--every"), (self.wal.is_some(), "--wal")];
+        let given: Vec<&str> = given.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let message = format!("{} means something only while receiving", given.join(", "));
+        Err(Diagnostic::error("flag-without-effect", message).help("leave it out, or give --from otlp://HOST:PORT"))
+    }
+}
+
+/// Several sources, one of which has to be waited for.
+pub(super) fn mixed() -> Diagnostic {
+    Diagnostic::error("from-mixed", "receiving cannot be combined with another source")
+        .help("capture each into a snapshot of its own, and join them: tracebook capture --merge FILE... --output FILE")
+}
+
+/// Flags that mean nothing for spans that have not come yet.
+pub(super) fn idle(flags: &[&str]) -> Diagnostic {
+    Diagnostic::error("flag-without-effect", format!("{} cannot be applied to otlp://", flags.join(", ")))
+        .help("leave it out; --for says how long to receive")
+}
+
+/// The log of `output`, as the receiver wants it.
+struct Kept(Segments);
+
+impl Log for Kept {
+    fn append(&mut self, messages: &[u8]) -> Result<(), Diagnostic> {
+        self.0.append(messages)
+    }
+
+    fn rotate(&mut self) -> Result<Vec<PathBuf>, Diagnostic> {
+        self.0.rotate()
+    }
+}
+
+/// Receives until the end, then reads the log as the files it consists of.
+pub(super) fn run(
+    from: &str,
+    args: &ReceiveArgs,
+    output: Option<&Path>,
+    request: &Request<'_>,
+    io: &mut Io<'_>,
+) -> Result<Exit, Stop> {
+    let Some(output) = output else {
+        return Err(Diagnostic::error(
+            "receiver-no-output",
+            "a receiver writes its snapshot again and again: into a file",
+        )
+        .help("give --output FILE")
+        .into());
+    };
+    // The rest weighs or partitions spans, whenever they come.
+    let mut flags = input::window_flags(request);
+    flags.retain(|flag| !["--rate-attribute", "--shard"].contains(flag));
+    if !flags.is_empty() {
+        return Err(idle(&flags).into());
+    }
+    let wal = args.wal.as_ref().map_or_else(|| beside(output), |dir| request.around.dir.join(dir));
+    let options = input::unwindowed(request)?;
+    let (log, notes) = Segments::open(&wal)?;
+    io.diagnostics(&notes);
+    let during = args.during.map(Duration::from_secs);
+    let every = Duration::from_secs(args.every.unwrap_or(60));
+    let mut receiver = Receiver::start(from, during, &options, Kept(log))?;
+    io.say(&format!("receiving OTLP at {}, kept in {}", receiver.address(), wal.display()));
+    let source = receiver::shown(from);
+    let mut seen = 0;
+    while !receiver.ended(every) {
+        // Files of the log are never written again once they are ended, so their number tells what is new.
+        let files = receiver.rotate()?;
+        if files.len() == seen {
+            continue;
+        }
+        seen = files.len();
+        match snapshot(&files, &source, request, io) {
+            Ok(snapshot) => capture::write(&snapshot, output, io)?,
+            Err(Stop::Failed(failures)) => {
+                // The log is whole, and what is in it gets another chance: receiving must go on.
+                let failures = failures.into_iter().map(|f| Diagnostic { severity: Severity::Warning, ..f });
+                io.diagnostics(&failures.collect::<Vec<_>>());
+            }
+            Err(stop) => return Err(stop),
+        }
+    }
+    let mut received = receiver.finish()?;
+    let refused = received.diagnostics.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d });
+    io.diagnostics(&refused.collect::<Vec<_>>());
+    let files = received.log.rotate()?;
+    if files.is_empty() {
+        received.log.0.remove()?;
+        return Err(Diagnostic::error("no-spans", "not a single span was received")
+            .help("point exporters to this address (OTEL_EXPORTER_OTLP_ENDPOINT, protocol grpc), or receive longer")
+            .into());
+    }
+    io.say(&format!("{} request(s) received", received.requests));
+    capture::write(&snapshot(&files, &source, request, io)?, output, io)?;
+    // Only now: until the snapshot is on the disk, the log is all there is.
+    received.log.0.remove()?;
+    Ok(Exit::Nothing)
+}
+
+/// The snapshot of all files of the log.
+fn snapshot(
+    files: &[PathBuf],
+    source: &str,
+    request: &Request<'_>,
+    io: &mut Io<'_>,
+) -> Result<crate::topology::Snapshot, Stop> {
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    input::read_left(&names, source.to_owned(), request, io)
+}
+
+/// `live.snapshot.json` → `live.snapshot.json.wal`, beside it.
+fn beside(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".wal");
+    PathBuf::from(name)
+}

@@ -8,6 +8,7 @@
 pub mod archive;
 mod batch;
 mod epoch;
+pub(crate) mod hash;
 mod ids;
 pub mod normalize;
 pub mod semconv;

@@ -40,7 +40,11 @@ fn worse(diff: &Diff) -> bool {
 }
 
 fn seen(coverage: &Coverage) -> String {
-    format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces))
+    let seen = format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces));
+    match coverage.left_out_traces {
+        0 => seen,
+        out => format!("{seen} (a sample: {} traces left out)", format::integer(out)),
+    }
 }
 
 fn table(diff: &Diff) -> Table {

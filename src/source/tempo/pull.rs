@@ -19,7 +19,8 @@ use super::whole::Whole;
 use super::window::{Window, plan};
 use crate::diag::{Diagnostic, Location};
 use crate::source::mapper::Mapper;
-use crate::source::{Progress, SpanSink};
+use crate::source::sample::Left;
+use crate::source::{Progress, Sample, SpanSink};
 use crate::spans::{TraceId, UnixNanos};
 
 /// Spans in one census window; each trace costs little there.
@@ -48,6 +49,8 @@ pub(super) struct Pull<'a> {
     pub(super) ask: Requests,
     /// Nothing in bulk.
     pub(super) all_by_id: bool,
+    /// Not all traces of the census, if so.
+    pub(super) sample: Option<Sample>,
     /// As asked for, in nanoseconds.
     pub(super) window: (UnixNanos, UnixNanos),
     /// Deadline of one request.
@@ -68,6 +71,8 @@ pub(super) struct Tally {
     pub(super) partial: u64,
     /// Traces that were found, but not there any more by id.
     pub(super) vanished: u64,
+    /// What a sample leaves out.
+    pub(super) left: Option<Left>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -82,15 +87,26 @@ struct Counted {
     samples: Vec<TraceId>,
 }
 
+/// Spans of a census.
+fn spans(census: &Census) -> u64 {
+    census.values().fold(0, |sum, brief| sum.saturating_add(u64::from(brief.spans)))
+}
+
 impl Pull<'_> {
     /// Does it all.
     pub(super) async fn run(&mut self) -> Result<(), Diagnostic> {
         self.progress.note("counting the traces of the window");
         let total = self.total().await?;
-        let counted = self.census().await?;
+        let mut counted = self.census().await?;
         if counted.mine.is_empty() {
             return Err(self.nothing(total, counted.around));
         }
+        let expected = spans(&counted.mine);
+        // More spans than the census knows: some trace lies in pieces.
+        let pieces = total.is_some_and(|n| n > expected.saturating_add(counted.around));
+        self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));
+        // The spans of what is left out are around what is read.
+        counted.around = counted.around.saturating_add(expected.saturating_sub(spans(&counted.mine)));
         self.progress.total(counted.mine.len() as u64);
         self.progress.note("reading traces");
         let most = self.ask.client.spans_per_set();
@@ -99,8 +115,7 @@ impl Pull<'_> {
         if self.all_by_id || self.sampled(&counted.samples).await? {
             by_id.extend(counted.mine.keys());
         }
-        let expected: u64 = counted.mine.values().map(|b| u64::from(b.spans)).sum();
-        if total.is_some_and(|n| n > expected.saturating_add(counted.around)) {
+        if pieces {
             self.scout(&counted.mine, &mut by_id).await?;
         }
         self.bulk(&counted.mine, &mut by_id).await?;
@@ -240,6 +255,7 @@ impl Pull<'_> {
     async fn bulk(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let jobs = bulks(mine, by_id, self.ask.client.limit());
         let ask = self.ask.clone();
+        let mut refused = None;
         let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
         let search = |job: Bulk| {
             let ask = ask.clone();
@@ -248,8 +264,9 @@ impl Pull<'_> {
         let settle = |job: Bulk, answer: Result<Found, Trouble>| {
             let found = match answer {
                 Ok(found) => found,
-                Err(Trouble::Refused(_)) => {
+                Err(Trouble::Refused(why)) => {
                     by_id.extend(job.traces.iter().map(|(id, _)| *id));
+                    refused.get_or_insert(why);
                     return Ok(Step::Done);
                 }
                 Err(Trouble::TooMuch(_) | Trouble::Slow(_)) if job.halves(false).is_none() => {
@@ -274,7 +291,13 @@ impl Pull<'_> {
             self.progress.advance(pushed);
             Ok(Step::Done)
         };
-        pool.run(jobs, search, settle).await
+        pool.run(jobs, search, settle).await?;
+        if let Some(why) = refused {
+            let message = format!("every trace was fetched by id, which takes long: {}", why.message);
+            let note = Diagnostic::info("tempo-select-refused", message).at(Location::file(self.at.clone()));
+            self.tally.diagnostics.push(note.help("look whether this Tempo can select attributes in a search"));
+        }
+        Ok(())
     }
 
     /// Fetches traces whole. One that has fewer spans than were counted is read again before it is called partial.
@@ -346,8 +369,13 @@ impl Pull<'_> {
         let rejected: u64 = self.mapper.rejected.values().sum();
         let seen = self.tally.within.saturating_add(rejected);
         let place = Location::file(self.at.clone());
+        let left = self.tally.left;
         let mut say = |d: Diagnostic| self.tally.diagnostics.push(d.at(place.clone()));
-        if let Some(n) = total.filter(|n| *n > seen.saturating_add(around)) {
+        if let Some(left) = left {
+            say(left.said(&self.at));
+        }
+        // In pieces can also be a trace that was left out: of a sample the sum tells nothing.
+        if let Some(n) = total.filter(|n| left.is_none() && *n > seen.saturating_add(around)) {
             say(Diagnostic::warning(
                 "tempo-spans-missing",
                 format!("Tempo counts {n} spans in the window, but its traces hold only {seen}: some came late or lie in pieces"),

@@ -17,6 +17,8 @@ mod live;
 mod play;
 #[path = "tempo/pulls.rs"]
 mod pulls;
+#[path = "tempo/real.rs"]
+mod real;
 #[path = "tempo/support.rs"]
 mod support;
 

@@ -158,6 +158,14 @@ impl Server {
         format!("tempo://{}?http={}", self.grpc, self.http)
     }
 
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     pub(crate) fn tls_url(&self) -> String {
         format!("tempo+https://{}?http=127.0.0.1:1", self.grpc)
     }

@@ -30,8 +30,10 @@ struct Tempo {
     child: Child,
 }
 
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Ports nobody uses, all different.
+fn free() -> [u16; 4] {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 impl Tempo {
@@ -41,7 +43,7 @@ impl Tempo {
             return None;
         };
         let dir = tempfile::tempdir().unwrap();
-        let (http, grpc, otlp, gossip) = (free(), free(), free(), free());
+        let [http, grpc, otlp, gossip] = free();
         let at = dir.path().display();
         // Old spans stay searchable where they came in, and lie on the disk soon, so that a kill loses none.
         let config = format!(
@@ -66,7 +68,10 @@ usage_report: {{reporting_enabled: false}}
     fn wait(&self) {
         let begin = Instant::now();
         while !get(self.http, "GET /ready HTTP/1.0\r\n\r\n", b"").contains("200 OK") {
-            assert!(begin.elapsed() < Duration::from_secs(90), "this Tempo does not get ready");
+            if begin.elapsed() > Duration::from_secs(60) {
+                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                panic!("this Tempo does not get ready: {log}");
+            }
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -115,7 +120,7 @@ fn spawn(binary: &str, config: &PathBuf) -> Child {
         .arg(format!("-config.file={}", config.display()))
         .arg("-target=all")
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::OpenOptions::new().create(true).append(true).open(config.with_file_name("log")).unwrap())
         .spawn()
         .unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,7 +115,7 @@ impl Drop for Tempo {
     }
 }
 
-fn spawn(binary: &str, config: &PathBuf) -> Child {
+fn spawn(binary: &str, config: &Path) -> Child {
     Command::new(binary)
         .arg(format!("-config.file={}", config.display()))
         .arg("-target=all")

@@ -13,12 +13,18 @@
 mod doctor;
 #[path = "tempo/doors.rs"]
 mod doors;
+#[path = "tempo/faults.rs"]
+mod faults;
 #[path = "tempo/live.rs"]
 mod live;
 #[path = "tempo/play.rs"]
 mod play;
+#[path = "tempo/proxy.rs"]
+mod proxy;
 #[path = "tempo/pulls.rs"]
 mod pulls;
+#[path = "tempo/real.rs"]
+mod real;
 #[path = "tempo/support.rs"]
 mod support;
 

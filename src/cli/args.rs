@@ -100,6 +100,13 @@ pub(super) enum ReportFormat {
     Json,
 }
 
+/// Which traces a sample keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Which {
+    Hash,
+    MostRecent,
+}
+
 /// Text for people or JSON for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum TextOrJson {
@@ -159,6 +166,13 @@ pub(super) struct ConnectionArgs {
     /// Prometheus, e.g. `{cluster="eu"}`
     #[arg(long, value_name = "TRACEQL")]
     pub(super) query: Option<String>,
+    /// Read at most so many traces of the window, and say how many were left out; counts are then of those read
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_traces: Option<u64>,
+    /// Which traces to read when there are more: `hash` takes the same ones in every run, spread over the window;
+    /// `most-recent` the newest
+    #[arg(long, value_enum, value_name = "WHICH", requires = "max_traces", default_value_t = Which::Hash)]
+    pub(super) sample: Which,
     /// Tenant, sent as X-Scope-OrgID [default: TRACEBOOK_TENANT]
     #[arg(long, value_name = "ID")]
     pub(super) tenant: Option<String>,

@@ -297,6 +297,7 @@ fn coverage(snapshot: &Snapshot) -> Vec<String> {
         (rejected, "span(s) refused"),
         (c.orphans, "span(s) whose parent is missing"),
         (c.partial_traces, "trace(s) only had in part"),
+        (c.left_out_traces, "trace(s) of the window left out of the sample, so counts are of the others only"),
         (c.skewed, "span(s) with clocks that differ"),
         (overflow, "thing(s) beyond a limit, left out"),
     ] {
@@ -304,7 +305,7 @@ fn coverage(snapshot: &Snapshot) -> Vec<String> {
             lines.push(format!("coverage: {n} {what}"));
         }
     }
-    if !c.adjustable() && c.sampled > 0 {
+    if c.sampled > 0 && c.sampled < c.spans {
         lines.push("coverage: only some spans carry sampling information, so counts are of spans seen".to_owned());
     }
     lines

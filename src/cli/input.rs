@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Surroundings;
-use super::args::{ConnectionArgs, FromArgs, Global, ReadArgs, WindowArgs};
+use super::args::{ConnectionArgs, FromArgs, Global, ReadArgs, Which, WindowArgs};
 use super::io::{Io, Stop};
 use super::piped::{self, Piped};
 use super::progress::Bar;
 use super::record::Recorder;
 use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
-use crate::source::{self, SourceOptions, SpanSink, Transport};
+use crate::source::{self, Keep, Sample, SourceOptions, SpanSink, Transport};
 use crate::spans::{SpanBatch, UnixNanos};
 use crate::topology::{self, Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
 
@@ -209,13 +209,17 @@ pub(super) fn refuse_idle_flags(froms: &[String], request: &Request<'_>) -> Resu
         return refuse_idle(&window_flags(request), "a snapshot");
     }
     if froms.iter().all(|f| source::counts(f)) {
-        let idle =
-            [(request.connection.rate_attribute.is_some(), "--rate-attribute"), (request.shard.is_some(), "--shard")];
-        let flags: Vec<&str> = idle.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect();
-        return refuse_idle(&flags, "a backend that counts by itself");
+        let idle = [
+            (request.connection.rate_attribute.is_some(), "--rate-attribute"),
+            (request.shard.is_some(), "--shard"),
+            (request.connection.max_traces.is_some(), "--max-traces"),
+        ];
+        return refuse_idle(&given(idle), "a backend that counts by itself");
     }
-    if froms.iter().all(|f| is_local(f)) && request.connection.query.is_some() {
-        return refuse_idle(&["--query"], "trace files");
+    if froms.iter().all(|f| is_local(f)) {
+        let connection = request.connection;
+        let flags = [(connection.query.is_some(), "--query"), (connection.max_traces.is_some(), "--max-traces")];
+        return refuse_idle(&given(flags), "trace files");
     }
     Ok(())
 }
@@ -232,18 +236,20 @@ fn refuse_idle(flags: &[&str], on: &str) -> Result<(), Diagnostic> {
 /// Flags given that choose among spans or weigh them.
 pub(super) fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
     let (window, connection) = (request.window, request.connection);
-    [
+    given([
         (window.lookback.is_some(), "--lookback"),
         (window.lookback_hours.is_some(), "--lookback-hours"),
         (window.start.is_some(), "--start"),
         (window.end.is_some(), "--end"),
         (connection.query.is_some(), "--query"),
+        (connection.max_traces.is_some(), "--max-traces"),
         (connection.rate_attribute.is_some(), "--rate-attribute"),
         (request.shard.is_some(), "--shard"),
-    ]
-    .into_iter()
-    .filter_map(|(given, flag)| given.then_some(flag))
-    .collect()
+    ])
+}
+
+fn given<const N: usize>(flags: [(bool, &'static str); N]) -> Vec<&'static str> {
+    flags.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect()
 }
 
 fn no_spans(diagnostic: Diagnostic) -> Diagnostic {
@@ -341,7 +347,10 @@ fn collect(
     let threads = threads(request.global);
     let builder = Builder::sharded(request.config.topology.clone(), request.shard);
     let connection = request.connection;
-    let settings = format!("{:?}", (&connection.query, &connection.rate_attribute));
+    let mut settings = format!("{:?}", (&connection.query, &connection.rate_attribute));
+    if let Some(sample) = sample(connection) {
+        settings.push_str(&format!(" {sample:?}"));
+    }
     let mut intake = Intake { settings, ..Intake::default() };
     let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     for from in froms {
@@ -365,6 +374,7 @@ fn collect(
             *count = count.saturating_add(n);
         }
         intake.partial_traces = intake.partial_traces.saturating_add(report.partial_traces);
+        intake.left_out_traces = intake.left_out_traces.saturating_add(report.left_out_traces);
         intake.window = match (intake.window, report.window) {
             (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
             (a, b) => a.or(b),
@@ -425,10 +435,20 @@ pub(super) fn unwindowed(request: &Request<'_>) -> Result<SourceOptions, Diagnos
     Ok(SourceOptions {
         timeout: Duration::from_secs(connection.timeout),
         query: connection.query.clone(),
+        sample: sample(connection),
         rate_attribute: connection.rate_attribute.clone(),
         transport: transport(request)?,
         ..SourceOptions::default()
     })
+}
+
+/// The sample asked for, if not all traces.
+fn sample(connection: &ConnectionArgs) -> Option<Sample> {
+    let keep = match connection.sample {
+        Which::Hash => Keep::Hash,
+        Which::MostRecent => Keep::MostRecent,
+    };
+    connection.max_traces.map(|most| Sample { most, keep })
 }
 
 /// The window asked for. Files are read whole unless a window was typed: what is in them need not be recent.

@@ -420,6 +420,7 @@ impl CoverageView {
             ("spans without an end", coverage.no_duration),
             ("links whose other end is missing", coverage.unresolved_links),
             ("traces given only in part", coverage.partial_traces),
+            ("traces left out of the sample", coverage.left_out_traces),
             ("spans ignored by a rule", coverage.ignored),
             ("spans of gateways looked through", coverage.transparent),
         ];

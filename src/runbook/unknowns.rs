@@ -61,11 +61,18 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
                 .and(" traces were given only in part by the backend."),
         );
     }
+    if coverage.left_out_traces > 0 {
+        let all = coverage.traces.saturating_add(coverage.left_out_traces);
+        let text = Text::words("A sample: ").piece(count(coverage.traces)).and(" of the ").piece(count(all));
+        out.push(text.and(" traces of the window were read: counts and rates are of those, not of all traffic."));
+    }
     for (what, n) in &coverage.overflow {
         out.push(Text::words(format!("More {what} than are kept: ")).piece(count(*n)).and(" went into the rest."));
     }
     if context.snapshot.provenance.kind == SnapshotKind::Aggregate {
         out.extend(of_aggregates(context.snapshot.provenance.quantile_error));
+    } else if coverage.left_out_traces > 0 {
+        // Said above, and stronger.
     } else if coverage.sampled == 0 {
         out.push(Text::words("The spans carry no sampling information: counts and rates are of spans received, which is all traffic only if nothing samples."));
     } else if !coverage.adjustable() {

@@ -260,7 +260,12 @@ impl<'a> Context<'a> {
             && self.snapshot.provenance.kind == SnapshotKind::Spans
             && !self.snapshot.coverage.adjustable()
         {
-            notes.push("the spans carry no sampling information: the rate is that of the spans seen".to_owned());
+            let why = if self.snapshot.coverage.left_out_traces > 0 {
+                "only a sample of the traces was read"
+            } else {
+                "the spans carry no sampling information"
+            };
+            notes.push(format!("{why}: the rate is that of the spans seen"));
         }
         notes.join("; ")
     }

@@ -27,6 +27,7 @@ mod raw_map;
 mod reading;
 pub mod receiver;
 mod record;
+mod sample;
 mod sampling;
 mod scan;
 pub mod tempo;
@@ -44,6 +45,8 @@ use std::time::Duration;
 pub use self::aggregate::{AggregateSource, counts, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
+
+pub use self::sample::{Keep, Sample};
 
 /// Receives batches. Called from several threads at once; the order of batches never matters.
 pub trait SpanSink: Sync {
@@ -94,7 +97,10 @@ pub struct SourceReport {
     pub rejected: BTreeMap<String, u64>,
     /// Traces the backend could only give in part.
     pub partial_traces: u64,
-    /// The window that was asked for, where a backend was asked; `None` for files.
+    /// Traces of the window that were not read, since only a sample was asked for.
+    pub left_out_traces: u64,
+    /// The window that was asked for, where a backend was asked; `None` for files. Of the newest traces, the part that
+    /// they fill.
     pub window: Option<(UnixNanos, UnixNanos)>,
     /// Warnings and notes for people: examples of rejected spans, late data, unadjustable sampling.
     pub diagnostics: Vec<Diagnostic>,
@@ -141,6 +147,8 @@ pub struct SourceOptions {
     pub timeout: Duration,
     /// TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name = "production" }`.
     pub query: Option<String>,
+    /// At most so many traces of a backend's window; all of them if not given.
+    pub sample: Option<Sample>,
     /// Resource or span attribute that holds a sampling rate (e.g. `SampleRate`), if the user has one.
     pub rate_attribute: Option<String>,
     /// Credentials and TLS.
@@ -155,6 +163,7 @@ impl Default for SourceOptions {
             max_record_bytes: 64 << 20,
             timeout: Duration::from_secs(30),
             query: None,
+            sample: None,
             rate_attribute: None,
             transport: Transport::default(),
         }

@@ -9,6 +9,7 @@ pub mod aggregate;
 pub mod archive;
 mod batch;
 mod epoch;
+pub(crate) mod hash;
 mod ids;
 pub mod normalize;
 pub mod semconv;

@@ -94,6 +94,7 @@ fn coverage(intake: Intake, counts: &Counts, beyond_edges: u64) -> Coverage {
         no_duration: counts.no_duration,
         unresolved_links: counts.unresolved_links,
         partial_traces: intake.partial_traces,
+        left_out_traces: intake.left_out_traces,
         rejected: intake.rejected,
         ignored: counts.ignored,
         transparent: counts.transparent,

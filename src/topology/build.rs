@@ -34,6 +34,8 @@ pub struct Intake {
     pub rejected: BTreeMap<String, u64>,
     /// Traces only had in part.
     pub partial_traces: u64,
+    /// Traces left out, since only a sample was asked for.
+    pub left_out_traces: u64,
     /// The window asked for, where a backend was asked.
     pub window: Option<(UnixNanos, UnixNanos)>,
     /// What was set besides the configuration and decides what was read: shards must agree on it.

@@ -22,6 +22,7 @@ fn intake() -> Intake {
         sources: vec!["otlp file".into()],
         rejected: BTreeMap::from([("span-without-id".to_owned(), 3)]),
         partial_traces: 2,
+        left_out_traces: 5,
         ..Intake::default()
     }
 }

@@ -153,6 +153,9 @@ pub struct Coverage {
     pub unresolved_links: u64,
     /// Traces the backend said it could only give in part.
     pub partial_traces: u64,
+    /// Traces of the window that were left out, since only a sample was asked for (`--max-traces`).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out_traces: u64,
     /// Spans refused, by diagnostic code.
     pub rejected: BTreeMap<String, u64>,
     /// Spans left out by an ignore rule.
@@ -181,10 +184,11 @@ fn is_none(count: &u64) -> bool {
 }
 
 impl Coverage {
-    /// Whether counts stand for real traffic: all spans carry sampling information. Otherwise counts are of spans seen.
+    /// Whether counts stand for real traffic: all spans carry sampling information, and no trace was left out by choice.
+    /// Otherwise counts are of spans seen.
     #[must_use]
     pub fn adjustable(&self) -> bool {
-        self.spans > 0 && self.sampled == self.spans
+        self.spans > 0 && self.sampled == self.spans && self.left_out_traces == 0
     }
 }
 

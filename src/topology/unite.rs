@@ -94,6 +94,7 @@ pub(super) fn coverage(mine: &mut Coverage, other: &Coverage, same_input: bool) 
     }
     let of_sources = |mine: u64, other: u64| if same_input { mine.max(other) } else { mine.saturating_add(other) };
     mine.partial_traces = of_sources(mine.partial_traces, other.partial_traces);
+    mine.left_out_traces = of_sources(mine.left_out_traces, other.left_out_traces);
     for (code, n) in &other.rejected {
         let count = mine.rejected.entry(code.clone()).or_default();
         *count = of_sources(*count, *n);

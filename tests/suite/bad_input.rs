@@ -234,14 +234,22 @@ fn a_template_that_fails_says_where() {
 
 #[test]
 fn flags_that_could_not_be_obeyed_are_refused() {
-    for flag in
-        ["--lookback 1h", "--lookback-hours 1", "--start 2020-01-01T00:00:00Z", "--query {}", "--rate-attribute x"]
-    {
+    for flag in [
+        "--lookback 1h",
+        "--lookback-hours 1",
+        "--start 2020-01-01T00:00:00Z",
+        "--query {}",
+        "--max-traces 5",
+        "--rate-attribute x",
+    ] {
         let name = flag.split(' ').next().unwrap();
         fails(case(), &format!("generate --from s.snapshot.json {flag}"), "flag-without-effect", &[name]);
     }
-    let traces = case().file("t.jsonl", shop::traces().join("\n"));
-    fails(traces, "generate --from t.jsonl --query {}", "flag-without-effect", &["--query", "trace files"]);
+    for flag in ["--query {}", "--max-traces 5 --sample most-recent"] {
+        let traces = case().file("t.jsonl", shop::traces().join("\n"));
+        let name = flag.split(' ').next().unwrap();
+        fails(traces, &format!("generate --from t.jsonl {flag}"), "flag-without-effect", &[name, "trace files"]);
+    }
 }
 
 #[test]

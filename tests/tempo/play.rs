@@ -158,6 +158,14 @@ impl Server {
         format!("tempo://{}?http={}", self.grpc, self.http)
     }
 
+    pub(crate) fn grpc(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     pub(crate) fn tls_url(&self) -> String {
         format!("tempo+https://{}?http=127.0.0.1:1", self.grpc)
     }
@@ -216,6 +224,13 @@ impl StreamingQuerier for Played {
         }
         if script.no_select && request.query.contains("select") {
             return Err(Status::invalid_argument("invalid TraceQL query: parse error at line 1, col 6"));
+        }
+        // As Tempo's lexer: a field where it takes in the next 1,024 bytes ends the query.
+        let cut =
+            |end: &usize| request.query.as_bytes().get(end - 12..end + 2).is_some_and(|b| !b.trim_ascii().is_empty());
+        if let Some(end) = (1024..request.query.len()).step_by(1024).find(cut) {
+            let text = format!("invalid TraceQL query: parse error at line 1, col {}: syntax error", end + 1);
+            return Err(Status::invalid_argument(text));
         }
         let found = self.find(&request);
         match script.faults.get(&n) {

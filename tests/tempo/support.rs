@@ -44,6 +44,12 @@ impl Collected {
 #[derive(Default)]
 pub(crate) struct Sink(Mutex<Collected>);
 
+impl Sink {
+    pub(crate) fn into_inner(self) -> Collected {
+        self.0.into_inner().unwrap()
+    }
+}
+
 impl SpanSink for Sink {
     fn push(&self, batch: &SpanBatch) -> Result<(), Diagnostic> {
         let mut all = self.0.lock().unwrap();
@@ -84,5 +90,5 @@ pub(crate) fn hasty(window: (u64, u64)) -> SourceOptions {
 pub(crate) fn pull(url: &str, options: &SourceOptions) -> Result<(Collected, SourceReport), Diagnostic> {
     let sink = Sink::default();
     let report = open(url, options)?.read(&sink, &NoProgress)?;
-    Ok((sink.0.into_inner().unwrap(), report))
+    Ok((sink.into_inner(), report))
 }

@@ -17,11 +17,15 @@ fn apply(facts: &Facts<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let silent = coverage.spans.saturating_sub(coverage.sampled);
-    let (severity, message) = if coverage.sampled == 0 {
+    let (severity, message) = if coverage.left_out_traces > 0 {
+        let out = words::count(coverage.left_out_traces, "trace");
+        (Severity::Warning, format!("{out} of the window were left out of the sample: counts are of the others only"))
+    } else if coverage.sampled == 0 {
         (Severity::Info, "no span says how it was sampled: counts are of spans seen".to_owned())
     } else {
         let spans = words::count(silent, "span");
         (Severity::Warning, format!("{spans} do not say how they were sampled, the others do: counts mix both"))
     };
-    vec![whole(facts, RULE.code, severity, silent, message)]
+    let n = if coverage.left_out_traces > 0 { coverage.left_out_traces } else { silent };
+    vec![whole(facts, RULE.code, severity, n, message)]
 }

@@ -43,7 +43,11 @@ fn seen(coverage: &Coverage) -> String {
     if coverage.spans == 0 {
         return "a backend's aggregates".to_owned();
     }
-    format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces))
+    let seen = format!("{} spans in {} traces", format::integer(coverage.spans), format::integer(coverage.traces));
+    match coverage.left_out_traces {
+        0 => seen,
+        out => format!("{seen} (a sample: {} traces left out)", format::integer(out)),
+    }
 }
 
 fn table(diff: &Diff) -> Table {

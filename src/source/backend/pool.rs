@@ -36,6 +36,7 @@ pub(in crate::source) struct Pool {
     deadline: Duration,
     seed: u64,
     good: u32,
+    troubled: bool,
 }
 
 struct Task<J> {
@@ -47,7 +48,20 @@ struct Task<J> {
 
 impl Pool {
     pub(in crate::source) fn new(widest: usize, deadline: Duration) -> Self {
-        Self { width: widest, widest, patience: deadline.saturating_mul(2), deadline, seed: 0x7b, good: 0 }
+        Self {
+            width: widest,
+            widest,
+            patience: deadline.saturating_mul(2),
+            deadline,
+            seed: 0x7b,
+            good: 0,
+            troubled: false,
+        }
+    }
+
+    /// Whether the server had to be waited for: what it says soon after a restart may not be all it has.
+    pub(in crate::source) fn troubled(&self) -> bool {
+        self.troubled
     }
 
     /// Does all jobs. `settle` gets every answer that waiting cannot mend, in no particular order.
@@ -101,6 +115,7 @@ impl Pool {
     }
 
     fn again<J>(&mut self, task: Task<J>, slow: bool, why: Diagnostic) -> Result<Task<J>, Diagnostic> {
+        self.troubled = true;
         self.width = (self.width / 2).max(1);
         self.good = 0;
         let attempts = task.attempts.saturating_add(1);

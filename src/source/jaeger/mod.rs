@@ -36,13 +36,19 @@ struct JaegerSource {
 /// The Jaeger a URL names; nothing is tried yet.
 ///
 /// # Errors
-/// `ingest-port` or `source-url` for a URL that cannot work, `jaeger-query` for a filter, which Jaeger does not have.
+/// `ingest-port` or `source-url` for a URL that cannot work, `jaeger-query` for a filter, which Jaeger does not have,
+/// `flag-without-effect` for a sample.
 pub(super) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, Diagnostic> {
     let endpoint = endpoint::parse(from)?;
     if options.query.is_some() {
         return Err(Diagnostic::error("jaeger-query", "`--query` is TraceQL, which Jaeger does not understand")
             .at(Location::file(endpoint.shown))
             .help("leave it out: all traces of the window are read"));
+    }
+    if options.sample.is_some() {
+        return Err(Diagnostic::error("flag-without-effect", "--max-traces cannot be applied to Jaeger")
+            .at(Location::file(endpoint.shown))
+            .help("leave it out and shorten the window: all traces of it are read"));
     }
     Ok(Box::new(JaegerSource { endpoint, options: options.clone() }))
 }
@@ -95,6 +101,7 @@ impl JaegerSource {
         pull.run().await?;
         let Pull { mapper, mut diagnostics, .. } = pull;
         diagnostics.extend(mapper.examples);
-        Ok(SourceReport { rejected: mapper.rejected, partial_traces: 0, window: Some(window), diagnostics })
+        let rejected = mapper.rejected;
+        Ok(SourceReport { rejected, window: Some(window), diagnostics, ..SourceReport::default() })
     }
 }

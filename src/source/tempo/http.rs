@@ -39,28 +39,32 @@ impl Http {
         if !self.old.load(Ordering::Relaxed) {
             let (status, body) = self.get("api/v2/traces", id).await?;
             match status {
-                200 => return self.decode(&body, true),
+                200 => return self.decode(id, &body, true),
                 404 => self.old.store(true, Ordering::Relaxed),
                 _ => return Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
             }
         }
         let (status, body) = self.get("api/traces", id).await?;
         match status {
-            200 => self.decode(&body, false),
+            200 => self.decode(id, &body, false),
             // v1 says 404 for an unknown trace, and so does a server that is no Tempo: then the body is a page.
             404 if body.len() < 200 => Ok(Whole::default()),
             _ => Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
         }
     }
 
-    fn decode(&self, body: &[u8], enveloped: bool) -> Result<Whole, Trouble> {
-        Whole::decode(body, enveloped).map_err(|_| {
+    /// Damage within a body need not break its form, but then it rarely leaves all ids as they were.
+    fn decode(&self, id: TraceId, body: &[u8], enveloped: bool) -> Result<Whole, Trouble> {
+        let malformed = |what: &str| {
             Trouble::Fatal(
-                Diagnostic::error("tempo-answer-malformed", "a whole trace came in a form that is not protobuf")
+                Diagnostic::error("tempo-answer-malformed", what)
                     .at(Location::file(&*self.at))
                     .help("check that ?http= names a Tempo, and not a page in front of it"),
             )
-        })
+        };
+        let whole = Whole::decode(body, enveloped)
+            .map_err(|_| malformed("a whole trace came in a form that is not protobuf"))?;
+        if whole.is_of(id) { Ok(whole) } else { Err(malformed("a whole trace came with spans of another trace")) }
     }
 
     async fn get(&self, path: &str, id: TraceId) -> Result<(u16, Vec<u8>), Trouble> {

@@ -109,6 +109,7 @@ impl TempoSource {
         let mut pull = Pull {
             ask,
             all_by_id: endpoint.by_id,
+            sample: options.sample,
             window,
             timeout: options.timeout,
             at: at.to_owned(),
@@ -121,10 +122,12 @@ impl TempoSource {
         let Pull { mapper, tally, .. } = pull;
         let mut diagnostics = tally.diagnostics;
         diagnostics.extend(mapper.examples);
+        let from = tally.left.and_then(|left| left.from);
         Ok(SourceReport {
             rejected: mapper.rejected,
             partial_traces: tally.partial.saturating_add(tally.vanished),
-            window: Some(window),
+            left_out_traces: tally.left.map_or(0, |left| left.out),
+            window: Some((from.unwrap_or(window.0), window.1)),
             diagnostics,
         })
     }

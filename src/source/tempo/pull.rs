@@ -19,7 +19,8 @@ use super::window::{Window, plan};
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::pool::{Pool, Step};
 use crate::source::mapper::Mapper;
-use crate::source::{Progress, SpanSink};
+use crate::source::sample::Left;
+use crate::source::{Progress, Sample, SpanSink};
 use crate::spans::{TraceId, UnixNanos};
 
 /// Spans in one census window; each trace costs little there.
@@ -30,6 +31,12 @@ const SEARCHES_AT_ONCE: usize = 3;
 const FETCHES_AT_ONCE: usize = 4;
 /// Rounds of reading a trace again when fewer spans come by id than the search counted.
 const SHORT_READS: u32 = 2;
+/// The same when the server was away in between: after a restart it answers before it knows all its blocks.
+const SHORT_READS_AFTER_TROUBLE: u32 = 8;
+/// Rounds of counting anew when the server was away, until two say the same.
+const CENSUSES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Rows in a batch made of traces that came by id.
 const ROWS: usize = 8_192;
 
@@ -48,6 +55,8 @@ pub(super) struct Pull<'a> {
     pub(super) ask: Requests,
     /// Nothing in bulk.
     pub(super) all_by_id: bool,
+    /// Not all traces of the census, if so.
+    pub(super) sample: Option<Sample>,
     /// As asked for, in nanoseconds.
     pub(super) window: (UnixNanos, UnixNanos),
     /// Deadline of one request.
@@ -68,6 +77,10 @@ pub(super) struct Tally {
     pub(super) partial: u64,
     /// Traces that were found, but not there any more by id.
     pub(super) vanished: u64,
+    /// Whether the server was away or overloaded for a while.
+    troubled: bool,
+    /// What a sample leaves out.
+    pub(super) left: Option<Left>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -82,15 +95,30 @@ struct Counted {
     samples: Vec<TraceId>,
 }
 
+/// Spans of a census.
+fn spans(census: &Census) -> u64 {
+    census.values().fold(0, |sum, brief| sum.saturating_add(u64::from(brief.spans)))
+}
+
+/// Growing pauses, for what a server that was away has to catch up on.
+fn pause(round: u32) -> Duration {
+    PAUSE.saturating_mul(1 << round.min(6)).min(LONGEST_PAUSE)
+}
+
 impl Pull<'_> {
     /// Does it all.
     pub(super) async fn run(&mut self) -> Result<(), Diagnostic> {
         self.progress.note("counting the traces of the window");
-        let total = self.total().await?;
-        let counted = self.census().await?;
+        let (total, mut counted) = self.settled().await?;
         if counted.mine.is_empty() {
             return Err(self.nothing(total, counted.around));
         }
+        let expected = spans(&counted.mine);
+        // More spans than the census knows: some trace lies in pieces.
+        let pieces = total.is_some_and(|n| n > expected.saturating_add(counted.around));
+        self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));
+        // The spans of what is left out are around what is read.
+        counted.around = counted.around.saturating_add(expected.saturating_sub(spans(&counted.mine)));
         self.progress.total(counted.mine.len() as u64);
         self.progress.note("reading traces");
         let most = self.ask.client.spans_per_set();
@@ -99,8 +127,7 @@ impl Pull<'_> {
         if self.all_by_id || self.sampled(&counted.samples).await? {
             by_id.extend(counted.mine.keys());
         }
-        let expected: u64 = counted.mine.values().map(|b| u64::from(b.spans)).sum();
-        if total.is_some_and(|n| n > expected.saturating_add(counted.around)) {
+        if pieces {
             self.scout(&counted.mine, &mut by_id).await?;
         }
         self.bulk(&counted.mine, &mut by_id).await?;
@@ -109,8 +136,27 @@ impl Pull<'_> {
         Ok(())
     }
 
+    /// The number of spans, and the census. A server that was away meanwhile is asked again until it says the same twice:
+    /// just after a restart it answers, but does not know all its blocks yet.
+    async fn settled(&mut self) -> Result<(Option<u64>, Counted), Diagnostic> {
+        let (mut total, mut counted) = (self.total().await?, self.census().await?);
+        let mut before = None;
+        for round in 0..CENSUSES {
+            if !self.tally.troubled {
+                break;
+            }
+            let now = (total, counted.mine.len(), spans(&counted.mine));
+            if before.replace(now) == Some(now) {
+                break;
+            }
+            tokio::time::sleep(pause(round)).await;
+            (total, counted) = (self.total().await?, self.census().await?);
+        }
+        Ok((total, counted))
+    }
+
     /// The exact number of spans, if every span is asked for and Tempo can count.
-    async fn total(&self) -> Result<Option<u64>, Diagnostic> {
+    async fn total(&mut self) -> Result<Option<u64>, Diagnostic> {
         if !self.ask.queries.everything() {
             return Ok(None);
         }
@@ -120,7 +166,7 @@ impl Pull<'_> {
     }
 
     /// One optional request, repeated while the server is busy; `None` when it is refused or too much to ask.
-    async fn patiently<T, F>(&self, request: impl Fn(Requests) -> F) -> Result<Option<T>, Diagnostic>
+    async fn patiently<T, F>(&mut self, request: impl Fn(Requests) -> F) -> Result<Option<T>, Diagnostic>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Trouble>> + Send + 'static,
@@ -130,12 +176,14 @@ impl Pull<'_> {
             outcome = answer.ok();
             Ok(Step::Done)
         };
-        Pool::new(1, self.timeout).run(vec![()], |()| request(self.ask.clone()), settle).await?;
+        let mut pool = Pool::new(1, self.timeout);
+        pool.run(vec![()], |()| request(self.ask.clone()), settle).await?;
+        self.tally.troubled |= pool.troubled();
         Ok(outcome)
     }
 
     /// Which traces there are: windows planned by counts where Tempo can count, else short ones; halved where needed.
-    async fn census(&self) -> Result<Counted, Diagnostic> {
+    async fn census(&mut self) -> Result<Counted, Diagnostic> {
         let whole = self.ask.seconds;
         let counts = self
             .patiently(|ask| async move { ask.client.counts(ask.queries.count_by_time(), ask.seconds).await })
@@ -166,6 +214,7 @@ impl Pull<'_> {
             async move { ask.client.search(ask.queries.census(job.duration), job.window, 1).await }
         };
         pool.run(jobs, search, settle).await?;
+        self.tally.troubled |= pool.troubled();
         let (mine, others): (Census, Census) =
             all.into_iter().partition(|(_, b)| b.start >= self.window.0.0 && b.start < self.window.1.0);
         let last = whole.nanos().1.0;
@@ -182,11 +231,19 @@ impl Pull<'_> {
             let http = ask.http.clone();
             async move { http.trace(id).await }
         };
-        let settle = |_, answer: Result<Whole, Trouble>| {
+        let mut settle = |_, answer: Result<Whole, Trouble>| {
             sampled |= answer.is_ok_and(|whole| whole.sampled());
             Ok(Step::Done)
         };
-        match Pool::new(FETCHES_AT_ONCE, self.timeout).run(samples.to_vec(), fetch, settle).await {
+        let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
+        let outcome = match pool.run(samples.to_vec(), &fetch, &mut settle).await {
+            // Only if the other side is away as well, it is worth waiting for this one.
+            Err(d) if d.code == "tempo-http-unreachable" && self.away().await? => {
+                pool.run(samples.to_vec(), &fetch, &mut settle).await
+            }
+            other => other,
+        };
+        match outcome {
             Ok(()) => Ok(sampled),
             Err(d) if matches!(d.code, "tempo-http-unreachable" | "tempo-http-refused") => {
                 self.tally.diagnostics.push(
@@ -201,6 +258,16 @@ impl Pull<'_> {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Waits for the gRPC side, and tells whether it was away.
+    async fn away(&mut self) -> Result<bool, Diagnostic> {
+        let before = std::mem::take(&mut self.tally.troubled);
+        let window = self.ask.seconds.for_search().first().copied().unwrap_or(self.ask.seconds);
+        self.patiently(|ask| async move { ask.client.probe(ask.queries.census(None), window).await }).await?;
+        let away = self.tally.troubled;
+        self.tally.troubled |= before;
+        Ok(away)
     }
 
     /// When there are more spans than the census knows, some trace lies in pieces: finds those that may.
@@ -240,6 +307,7 @@ impl Pull<'_> {
     async fn bulk(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let jobs = bulks(mine, by_id, self.ask.client.limit());
         let ask = self.ask.clone();
+        let mut refused = None;
         let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
         let search = |job: Bulk| {
             let ask = ask.clone();
@@ -248,8 +316,9 @@ impl Pull<'_> {
         let settle = |job: Bulk, answer: Result<Found, Trouble>| {
             let found = match answer {
                 Ok(found) => found,
-                Err(Trouble::Refused(_)) => {
+                Err(Trouble::Refused(why)) => {
                     by_id.extend(job.traces.iter().map(|(id, _)| *id));
+                    refused.get_or_insert(why);
                     return Ok(Step::Done);
                 }
                 Err(Trouble::TooMuch(_) | Trouble::Slow(_)) if job.halves(false).is_none() => {
@@ -274,15 +343,23 @@ impl Pull<'_> {
             self.progress.advance(pushed);
             Ok(Step::Done)
         };
-        pool.run(jobs, search, settle).await
+        pool.run(jobs, search, settle).await?;
+        self.tally.troubled |= pool.troubled();
+        if let Some(why) = refused {
+            let message = format!("every trace was fetched by id, which takes long: {}", why.message);
+            let note = Diagnostic::info("tempo-select-refused", message).at(Location::file(self.at.clone()));
+            self.tally.diagnostics.push(note.help("look whether this Tempo can select attributes in a search"));
+        }
+        Ok(())
     }
 
     /// Fetches traces whole. One that has fewer spans than were counted is read again before it is called partial.
     async fn fetch(&mut self, mine: &Census, by_id: BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
         let mut ids: Vec<TraceId> = by_id.into_iter().collect();
-        for round in 0..=SHORT_READS {
-            let last = round == SHORT_READS;
+        for round in 0.. {
+            let most = if self.tally.troubled { SHORT_READS_AFTER_TROUBLE } else { SHORT_READS };
+            let last = round >= most;
             let mut short = Vec::new();
             let ask = self.ask.clone();
             let get = |id: TraceId| {
@@ -306,11 +383,12 @@ impl Pull<'_> {
                 Ok(Step::Done)
             };
             pool.run(ids, get, settle).await?;
+            self.tally.troubled |= pool.troubled();
             if short.is_empty() {
                 break;
             }
             ids = short;
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(pause(round)).await;
         }
         self.flush()
     }
@@ -346,8 +424,13 @@ impl Pull<'_> {
         let rejected: u64 = self.mapper.rejected.values().sum();
         let seen = self.tally.within.saturating_add(rejected);
         let place = Location::file(self.at.clone());
+        let left = self.tally.left;
         let mut say = |d: Diagnostic| self.tally.diagnostics.push(d.at(place.clone()));
-        if let Some(n) = total.filter(|n| *n > seen.saturating_add(around)) {
+        if let Some(left) = left {
+            say(left.said(&self.at));
+        }
+        // In pieces can also be a trace that was left out: of a sample the sum tells nothing.
+        if let Some(n) = total.filter(|n| left.is_none() && *n > seen.saturating_add(around)) {
             say(Diagnostic::warning(
                 "tempo-spans-missing",
                 format!("Tempo counts {n} spans in the window, but its traces hold only {seen}: some came late or lie in pieces"),

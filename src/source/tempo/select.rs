@@ -67,7 +67,14 @@ impl Queries {
             fields.push(format!("span.{quoted}"));
             fields.push(format!("resource.{quoted}"));
         }
-        format!("{all} | select({})", fields.join(", "))
+        let mut query = format!("{all} | select(");
+        for (i, field) in fields.iter().enumerate() {
+            let comma = if i + 1 < fields.len() { "," } else { ")" };
+            keep_clear(&mut query, field.len() + 1);
+            query.push_str(field);
+            query.push_str(comma);
+        }
+        query
     }
 
     /// How many spans there are.
@@ -78,6 +85,24 @@ impl Queries {
     /// The same over time; exemplars would only cost.
     pub(super) fn count_by_time(&self) -> String {
         format!("{} with (exemplars=false)", self.count())
+    }
+}
+
+/// Bytes that Tempo's lexer reads at a time.
+const LEXER_BYTES: usize = 1024;
+/// Room it needs before the end of them: more than it ever looks ahead.
+const LEXER_AHEAD: usize = 24;
+
+/// Blanks before the next `more` bytes, if those would lie where Tempo's lexer takes in the next part of a query.
+///
+/// To tell a scope it looks ahead with a copy of its scanner. Where the copy meets the end of the buffer, it takes the next
+/// part from the reader that both share, and the query ends there for the original: "syntax error: unexpected $end" at
+/// column 1025. Blanks are passed over without looking ahead.
+fn keep_clear(query: &mut String, more: usize) {
+    let end = query.len().next_multiple_of(LEXER_BYTES).max(LEXER_BYTES);
+    if query.len() + more + LEXER_AHEAD > end {
+        let blanks = end + LEXER_AHEAD - query.len();
+        query.push_str(&" ".repeat(blanks));
     }
 }
 
@@ -105,10 +130,23 @@ mod tests {
     fn a_filter_selects_traces_and_keeps_all_their_spans() {
         let queries = Queries::new(Some(r#"{ resource.service.name = "cart" }"#), Some("Sample\"Rate"));
         assert!(queries.bulk().starts_with(r#"({ resource.service.name = "cart" }) && ({}) | select(span:parentID"#));
-        assert!(queries.bulk().contains(r#"span."Sample\"Rate", resource."Sample\"Rate""#));
+        assert!(queries.bulk().contains(r#"span."Sample\"Rate",resource."Sample\"Rate""#));
         assert_eq!(queries.count(), r#"{ resource.service.name = "cart" } | count_over_time()"#);
         assert!(!queries.everything());
         assert!(Queries::new(Some(" { } "), None).everything());
+    }
+
+    #[test]
+    fn no_field_lies_where_the_lexer_of_tempo_takes_in_the_next_part() {
+        for filter in ["{}".to_owned(), format!("{{ name = \"{}\" }}", "x".repeat(900)), "{ name = \"ä\" }".to_owned()]
+        {
+            let query = Queries::new(Some(&filter), Some("SampleRate")).bulk();
+            assert!(query.len() > LEXER_BYTES && query.ends_with(")"));
+            for end in (LEXER_BYTES..query.len()).step_by(LEXER_BYTES) {
+                let around = &query.as_bytes()[end - LEXER_AHEAD..end + 4];
+                assert!(around.iter().all(|b| *b == b' '), "{}", String::from_utf8_lossy(around));
+            }
+        }
     }
 
     #[test]

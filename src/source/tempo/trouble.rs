@@ -44,6 +44,10 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
     {
         return Trouble::Refused(say("tempo-query-refused", "Tempo does not understand the query", QUERY));
     }
+    if has("time range must be within last") {
+        // A live-store that is asked for counts of more time than it keeps: the traces can still be searched.
+        return Trouble::Refused(say("tempo-request-refused", "Tempo does not count that far back", RANGE));
+    }
     if has("empty ring") {
         return Trouble::Busy(say("tempo-stores-absent", "Tempo has no store to ask for recent spans", STORES));
     }
@@ -288,6 +292,7 @@ mod tests {
                 ("fatal", "tempo-tenant-invalid"),
             ),
             (Code::Internal, "error finding partition ring replicas: empty ring", ("busy", "tempo-stores-absent")),
+            (Code::Unknown, "time range must be within last 20m0s", ("refused", "tempo-request-refused")),
             (Code::Unavailable, "Trying to connect an http1.x server", ("fatal", "tempo-not-grpc")),
             (Code::Unimplemented, "unknown service tempopb.StreamingQuerier", ("fatal", "tempo-unimplemented")),
             (Code::DeadlineExceeded, "", ("slow", "tempo-deadline")),

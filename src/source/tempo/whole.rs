@@ -37,6 +37,11 @@ impl Whole {
         self.each().count() as u64
     }
 
+    /// Whether every span is of this trace.
+    pub(super) fn is_of(&self, id: TraceId) -> bool {
+        self.each().all(|span| trace_id(&span.trace_id) == id)
+    }
+
     /// Start of the first span, Unix nanoseconds; `None` for an empty trace.
     pub(super) fn start(&self) -> Option<u64> {
         self.each().map(|span| span.start_time_unix_nano).min()

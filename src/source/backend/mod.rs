@@ -3,6 +3,8 @@
 //! Must not: know a backend, its codes of diagnostics, or its API.
 
 pub(super) mod address;
+pub(super) mod call;
 pub(super) mod pool;
+pub(super) mod run;
 pub(super) mod transport;
 pub(super) mod trouble;

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use self::address::{Address, Endpoint};
 use super::SourceOptions;
+use super::backend::run;
 use super::backend::transport::{self, Unconnected};
 use super::backend::trouble::chain;
 use crate::diag::{Diagnostic, Location};
@@ -150,14 +151,7 @@ pub enum Access {
 /// `source-url` for an address that cannot be read; `transport-header` and `tls-file` for credentials that cannot be used.
 /// Whatever is wrong with the server is a finding, not an error.
 pub fn examine(address: &str, options: &SourceOptions) -> Result<Examination, Diagnostic> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
-    let examination = runtime.block_on(look(address, options));
-    // A hanging name look-up must not keep the process.
-    runtime.shutdown_background();
-    examination
+    run::run(1, look(address, options))
 }
 
 async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Diagnostic> {

@@ -20,6 +20,7 @@ use super::wire::v3::query_service_client::QueryServiceClient;
 use super::wire::v3::{FindTracesRequest, GetDependenciesRequest, GetServicesRequest, TraceQuery};
 use super::wire::{v2, v3};
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::call;
 use crate::source::backend::trouble::Trouble;
 use crate::spans::normalize;
 
@@ -153,20 +154,11 @@ impl Client {
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(self.timeout);
-        request
+        call::request(message, &self.metadata, self.timeout)
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                let after = format!("after {} s", self.timeout.as_secs_f32());
-                Err(of_status(&Status::deadline_exceeded(after), &self.at))
-            }
-        }
+        call::in_time(self.timeout, call, |status| of_status(status, &self.at)).await
     }
 
     fn too_much(&self, service: &str, what: &str) -> Trouble {

@@ -17,6 +17,7 @@ mod wire;
 use self::client::Client;
 use self::endpoint::Endpoint;
 use self::pull::{Pull, Seen};
+use super::backend::run;
 use super::backend::transport;
 use super::mapper::Mapper;
 use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
@@ -59,15 +60,7 @@ impl SpanSource for JaegerSource {
     }
 
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(self.options.threads.clamp(1, 4))
-            .enable_all()
-            .build()
-            .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
-        let report = runtime.block_on(self.pull(sink, progress));
-        // A hanging name look-up must not keep the process.
-        runtime.shutdown_background();
-        report
+        run::run(self.options.threads, self.pull(sink, progress))
     }
 }
 
@@ -75,11 +68,7 @@ impl JaegerSource {
     async fn pull(&self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let at = endpoint.shown.as_str();
-        let window = options.window.ok_or_else(|| {
-            Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
-                .at(Location::file(at))
-                .help("give a lookback, or a start and an end")
-        })?;
+        let window = run::window(options, at)?;
         let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-tenant")?;
         progress.note("connecting");
         let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;

@@ -24,6 +24,7 @@ use self::endpoint::Endpoint;
 use self::metrics::Present;
 use self::reader::{Metric, Reader};
 use super::aggregate::AggregateSource;
+use super::backend::run;
 use super::backend::transport::{self, Unconnected};
 use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
@@ -91,25 +92,14 @@ impl AggregateSource for Prometheus {
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Diagnostic::error("internal", format!("no thread for network requests: {e}")))?;
-        let answer = runtime.block_on(self.pull(progress));
-        // A hanging name look-up must not keep the process.
-        runtime.shutdown_background();
-        answer
+        run::run(1, self.pull(progress))
     }
 }
 
 impl Prometheus {
     async fn pull(&self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
         let at = self.endpoint.shown.as_str();
-        let (start, end) = self.options.window.ok_or_else(|| {
-            Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
-                .at(Location::file(at))
-                .help("give a lookback, or a start and an end")
-        })?;
+        let (start, end) = run::window(&self.options, at)?;
         let headers = transport::headers(&self.options.transport, self.endpoint.basic.as_ref(), "x-scope-orgid")?;
         let client =
             transport::http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout).await;

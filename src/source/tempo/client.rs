@@ -21,6 +21,7 @@ use super::wire::{
     InstantSeries, PartialStatus, QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, SearchRequest,
 };
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::call;
 use crate::spans::UnixNanos;
 
 /// Tempo's own limits, lowered when a server says it has smaller ones.
@@ -221,17 +222,11 @@ impl Client {
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata.clone();
-        request.set_timeout(self.timeout);
-        request
+        call::request(message, &self.metadata, self.timeout)
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.status(&Status::deadline_exceeded(format!("after {} s", self.timeout.as_secs_f32())))),
-        }
+        call::in_time(self.timeout, call, |status| self.status(status)).await
     }
 
     fn status(&self, status: &Status) -> Trouble {

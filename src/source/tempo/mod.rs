@@ -21,6 +21,8 @@ mod whole;
 mod window;
 mod wire;
 
+use reqwest::header::HeaderMap;
+
 use self::client::Client;
 use self::endpoint::Endpoint;
 use self::http::Http;
@@ -28,10 +30,11 @@ use self::pull::{Pull, Requests, Tally};
 use self::select::Queries;
 use self::trouble::Trouble;
 use self::window::Window;
+use super::backend::run;
 use super::backend::transport;
 use super::mapper::Mapper;
 use super::{Progress, SourceOptions, SourceReport, SpanSink, SpanSource};
-use crate::diag::{Diagnostic, Location};
+use crate::diag::Diagnostic;
 use crate::spans::UnixNanos;
 
 pub(super) use self::pushdown::{claims as counts, open as open_counts};
@@ -62,31 +65,24 @@ impl SpanSource for TempoSource {
     }
 
     fn read(&mut self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
-        run(self.options.threads, self.pull(sink, progress))
+        run::run(self.options.threads, self.pull(sink, progress))
     }
-}
-
-/// Runs requests to their end on a runtime of their own.
-fn run<T>(threads: usize, work: impl Future<Output = Result<T, Diagnostic>>) -> Result<T, Diagnostic> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.clamp(1, 4))
-        .enable_all()
-        .build()
-        .map_err(|e| Diagnostic::error("internal", format!("no threads for network requests: {e}")))?;
-    let answer = runtime.block_on(work);
-    // A hanging name look-up must not keep the process.
-    runtime.shutdown_background();
-    answer
 }
 
 /// The window that was asked for, in nanoseconds and as the whole seconds around it.
 fn windows(endpoint: &Endpoint, options: &SourceOptions) -> Result<((UnixNanos, UnixNanos), Window), Diagnostic> {
-    let window = options.window.ok_or_else(|| {
-        Diagnostic::error("window-missing", "a backend is asked for a window of time, and none was given")
-            .at(Location::file(endpoint.shown.as_str()))
-            .help("give a lookback, or a start and an end")
-    })?;
+    let window = run::window(options, &endpoint.shown)?;
     Ok((window, Window::covering(window)?))
+}
+
+/// A connection for queries, and the headers that every request carries.
+async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<(Client, HeaderMap), Diagnostic> {
+    let at = endpoint.shown.as_str();
+    let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
+    let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;
+    let channel = channel.map_err(|failed| trouble::of_connect(failed, at).diagnostic())?;
+    let client = Client::new(channel, transport::metadata(&headers), options.timeout, at, endpoint.limit);
+    Ok((client, headers))
 }
 
 impl TempoSource {
@@ -94,14 +90,10 @@ impl TempoSource {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let at = endpoint.shown.as_str();
         let (window, seconds) = windows(endpoint, options)?;
-        let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
         progress.note("connecting");
-        let unconnected = |failed| trouble::of_connect(failed, at).diagnostic();
-        let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;
-        let channel = channel.map_err(unconnected)?;
+        let (client, headers) = connect(endpoint, options).await?;
         let http = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
-        let (http, base) = http.map_err(unconnected)?;
-        let client = Client::new(channel, transport::metadata(&headers), options.timeout, at, endpoint.limit);
+        let (http, base) = http.map_err(|failed| trouble::of_connect(failed, at).diagnostic())?;
         let queries = Queries::new(options.query.as_deref(), options.rate_attribute.as_deref());
         let http = Http::new(http, base, options.max_record_bytes);
         let ask = Requests { client, http, queries, seconds };

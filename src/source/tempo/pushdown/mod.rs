@@ -16,12 +16,11 @@ use self::population::Population;
 use self::reading::Counted;
 use super::client::Client;
 use super::endpoint::{self, Endpoint};
-use super::trouble;
 use super::window::Window;
 use super::wire::InstantSeries;
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::pool::{Pool, Step};
-use crate::source::backend::transport;
+use crate::source::backend::run;
 use crate::source::backend::trouble::Trouble;
 use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
 use crate::spans::aggregate::Aggregate;
@@ -70,7 +69,7 @@ impl AggregateSource for TempoCounts {
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let (aggregate, diagnostics) = super::run(self.options.threads, self.all(progress))?;
+        let (aggregate, diagnostics) = run::run(self.options.threads, self.all(progress))?;
         let report = SourceReport { window: Some(aggregate.window), diagnostics, ..SourceReport::default() };
         Ok((aggregate, report))
     }
@@ -80,13 +79,8 @@ impl TempoCounts {
     async fn all(&self, progress: &dyn Progress) -> Result<(Aggregate, Vec<Diagnostic>), Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let (_, seconds) = super::windows(endpoint, options)?;
-        let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
         progress.note("connecting");
-        let at = endpoint.shown.as_str();
-        let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;
-        let channel = channel.map_err(|failed| trouble::of_connect(failed, at).diagnostic())?;
-        let metadata = transport::metadata(&headers);
-        let client = Client::new(channel, metadata, options.timeout, &endpoint.shown, endpoint.limit);
+        let (client, _) = super::connect(endpoint, options).await?;
         let (aggregate, (all, cut_off)) = count(&client, seconds, options.timeout, progress).await?;
         let lost = Diagnostic::warning(
             "tempo-cut-off",

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::trouble::Trouble;
 use crate::diag::Diagnostic;
@@ -16,6 +17,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// However short the waits, nothing is tried more often than this.
 const MAX_ATTEMPTS: u32 = 30;
+/// So many times the patience for one job, a server may run into deadlines without one answer in between. Every job that
+/// is halved gets new patience, so a server that only stalls would otherwise be asked about every second of a window.
+const FRUITLESS: u32 = 3;
 
 /// What becomes of a job.
 pub(in crate::source) enum Step<J> {
@@ -80,6 +84,7 @@ impl Pool {
         // A stack, so that the halves of a window come before new windows.
         let mut open: Vec<Task<J>> = jobs.into_iter().rev().map(fresh).collect();
         let mut running = JoinSet::new();
+        let mut answered = Instant::now();
         loop {
             while running.len() < self.width {
                 let Some(task) = open.pop() else { break };
@@ -99,11 +104,16 @@ impl Pool {
             })?;
             let (slow, step) = match answer {
                 Ok(value) => {
+                    answered = Instant::now();
                     self.went_well();
                     (false, settle(task.job.clone(), Ok(value))?)
                 }
                 Err(Trouble::Busy(diagnostic)) => (false, Step::Wait(diagnostic)),
                 Err(Trouble::Fatal(diagnostic)) => return Err(diagnostic),
+                Err(Trouble::Slow(why)) if answered.elapsed() > self.patience.saturating_mul(FRUITLESS) => {
+                    let message = format!("{} (for {} s, no answer came)", why.message, answered.elapsed().as_secs());
+                    return Err(Diagnostic { message, ..why });
+                }
                 Err(trouble) => (matches!(trouble, Trouble::Slow(_)), settle(task.job.clone(), Err(trouble))?),
             };
             match step {
@@ -204,6 +214,25 @@ mod tests {
         let failed = run(vec![1], |_| Err::<(), _>(busy()), |_, _| Ok(Step::Done)).unwrap_err();
         assert_eq!(failed.code, "tempo-overloaded");
         assert!(failed.message.contains("attempts"));
+    }
+
+    #[test]
+    fn a_server_that_stalls_on_every_half_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let deadline = Duration::from_millis(20);
+        let mut asked = 0;
+        let stall = |_| async move {
+            tokio::time::sleep(deadline).await;
+            Err::<(), _>(Trouble::Slow(Diagnostic::error("tempo-slow", "slow")))
+        };
+        let halve = |job: u32, _| {
+            asked += 1;
+            Ok(Step::Instead(vec![job / 2, job - job / 2]))
+        };
+        let failed = runtime.block_on(Pool::new(3, deadline).run(vec![1 << 20], stall, halve)).unwrap_err();
+        assert_eq!(failed.code, "tempo-slow");
+        assert!(failed.message.contains("no answer came"), "{}", failed.message);
+        assert!(asked < 30, "{asked}");
     }
 
     #[test]

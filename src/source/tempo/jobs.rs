@@ -14,6 +14,8 @@ use crate::spans::TraceId;
 
 /// Spans in one bulk window: with every field about 5 to 8 MB, well under Tempo's 16 MiB for one job.
 const BULK_SPANS: u64 = 5_000;
+/// A trace by id costs Tempo about as much as this many in bulk (12 to 20 measured, more in large blocks).
+const SPARSE: usize = 12;
 /// Services of which one trace is looked at for sampling information.
 pub(super) const SAMPLED_SERVICES: usize = 32;
 /// Longest bulk window: a day less than what Tempo allows.
@@ -104,9 +106,9 @@ impl Bulk {
     }
 }
 
-/// Bulk windows over the census, without those that hold nothing but traces to be fetched by id.
-pub(super) fn bulks(mine: &Census, by_id: &BTreeSet<TraceId>, limit: u32) -> Vec<Bulk> {
-    let mut by_start: Vec<(TraceId, Brief)> = mine.iter().map(|(id, brief)| (*id, *brief)).collect();
+/// Bulk windows over a census: each holds about [`BULK_SPANS`] spans, whether all of its traces are wanted or not.
+pub(super) fn bulks(all: &Census, limit: u32) -> Vec<Bulk> {
+    let mut by_start: Vec<(TraceId, Brief)> = all.iter().map(|(id, brief)| (*id, *brief)).collect();
     by_start.sort_unstable_by_key(|(id, brief)| (brief.start, *id));
     let most = (limit as usize / 2).max(1);
     let mut jobs = Vec::new();
@@ -123,8 +125,24 @@ pub(super) fn bulks(mine: &Census, by_id: &BTreeSet<TraceId>, limit: u32) -> Vec
         traces.push(entry);
     }
     jobs.extend(Bulk::of(traces));
-    jobs.retain(|job| job.traces.iter().any(|(id, _)| !by_id.contains(id)));
     jobs
+}
+
+/// Leaves in the windows the traces that are wanted of them. A window with few of those is dropped: its traces go to `by_id`,
+/// since a search would send all the others as well.
+pub(super) fn thin(jobs: Vec<Bulk>, wanted: &Census, by_id: &mut BTreeSet<TraceId>) -> Vec<Bulk> {
+    let mut dense = Vec::new();
+    for job in jobs {
+        let all = job.traces.len();
+        let mine = |(id, _): &(TraceId, Brief)| wanted.contains_key(id) && !by_id.contains(id);
+        let traces: Vec<_> = job.traces.into_iter().filter(mine).collect();
+        if traces.len().saturating_mul(SPARSE) < all {
+            by_id.extend(traces.iter().map(|(id, _)| *id));
+        } else {
+            dense.push(Bulk { traces, ..job });
+        }
+    }
+    dense
 }
 
 /// Widens windows until they cover the whole without gaps.
@@ -153,16 +171,29 @@ mod tests {
     #[test]
     fn bulk_windows_hold_every_trace_once_and_leave_out_what_is_fetched_anyway() {
         let all = census(1_000, 40);
-        let jobs = bulks(&all, &BTreeSet::new(), 100);
+        let jobs = bulks(&all, 100);
         assert!(jobs.iter().all(|j| j.traces.len() <= 50 && j.traces.iter().all(|(_, b)| j.window.holds(b.start))));
         assert_eq!(jobs.iter().flat_map(|j| &j.traces).map(|(id, _)| *id).collect::<BTreeSet<_>>().len(), 1_000);
-        assert!(bulks(&all, &all.keys().copied().collect(), 100).is_empty());
+        assert!(thin(jobs, &all, &mut all.keys().copied().collect()).is_empty());
+    }
+
+    #[test]
+    fn a_window_of_which_little_is_wanted_goes_by_id_and_every_wanted_trace_once_in_all() {
+        let all = census(1_000, 40);
+        let early = all.iter().filter(|(_, b)| b.start < 100 * SECOND).map(|(id, b)| (*id, *b));
+        let wanted: Census = early.chain(all.iter().step_by(20).map(|(id, b)| (*id, *b))).collect();
+        let mut by_id = BTreeSet::new();
+        let jobs = thin(bulks(&all, 100), &wanted, &mut by_id);
+        assert_eq!((jobs.len(), jobs.iter().map(|job| job.traces.len()).sum::<usize>()), (4, 200));
+        let bulk = jobs.iter().flat_map(|job| &job.traces).map(|(id, _)| *id);
+        assert!(bulk.clone().all(|id| !by_id.contains(&id)));
+        assert!(bulk.chain(by_id.iter().copied()).collect::<BTreeSet<_>>().iter().eq(wanted.keys()));
     }
 
     #[test]
     fn stretched_windows_cover_the_whole_without_gaps() {
         let whole = Window { start: 0, end: 5_000 };
-        let mut jobs = bulks(&census(500, 40), &BTreeSet::new(), 100);
+        let mut jobs = bulks(&census(500, 40), 100);
         stretch(&mut jobs, whole);
         assert_eq!((jobs[0].window.start, jobs.last().unwrap().window.end), (0, 5_000));
         assert!(jobs.windows(2).all(|w| w[0].window.end >= w[1].window.start));
@@ -170,7 +201,7 @@ mod tests {
 
     #[test]
     fn halving_loses_no_trace_and_ends() {
-        let mut open = bulks(&census(64, 1), &BTreeSet::new(), 1_000);
+        let mut open = bulks(&census(64, 1), 1_000);
         let mut left = BTreeSet::new();
         while let Some(job) = open.pop() {
             match job.halves(false) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::answer::{self, Found};
 use super::client::Client;
 use super::http::Http;
-use super::jobs::{Bulk, Census, Count, SAMPLED_SERVICES, bulks, narrower, note, stretch};
+use super::jobs::{Bulk, Census, Count, SAMPLED_SERVICES, bulks, narrower, note, stretch, thin};
 use super::select::Queries;
 use super::trouble::Trouble;
 use super::whole::Whole;
@@ -116,6 +116,7 @@ impl Pull<'_> {
         let expected = spans(&counted.mine);
         // More spans than the census knows: some trace lies in pieces.
         let pieces = total.is_some_and(|n| n > expected.saturating_add(counted.around));
+        let all = self.sample.map(|_| counted.mine.clone());
         self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));
         // The spans of what is left out are around what is read.
         counted.around = counted.around.saturating_add(expected.saturating_sub(spans(&counted.mine)));
@@ -130,7 +131,8 @@ impl Pull<'_> {
         if pieces {
             self.scout(&counted.mine, &mut by_id).await?;
         }
-        self.bulk(&counted.mine, &mut by_id).await?;
+        let jobs = bulks(all.as_ref().unwrap_or(&counted.mine), self.ask.client.limit());
+        self.bulk(thin(jobs, &counted.mine, &mut by_id), &mut by_id).await?;
         self.fetch(&counted.mine, by_id).await?;
         self.reconcile(total, counted.around);
         Ok(())
@@ -272,7 +274,7 @@ impl Pull<'_> {
 
     /// When there are more spans than the census knows, some trace lies in pieces: finds those that may.
     async fn scout(&self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
-        let mut jobs = bulks(mine, &BTreeSet::new(), self.ask.client.limit());
+        let mut jobs = bulks(mine, self.ask.client.limit());
         stretch(&mut jobs, self.ask.seconds);
         let search = |job: Bulk| {
             let ask = self.ask.clone();
@@ -304,8 +306,7 @@ impl Pull<'_> {
     }
 
     /// Pulls windows with all fields and pushes the traces that came whole; the others go to `by_id`.
-    async fn bulk(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
-        let jobs = bulks(mine, by_id, self.ask.client.limit());
+    async fn bulk(&mut self, jobs: Vec<Bulk>, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let ask = self.ask.clone();
         let mut refused = None;
         let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);

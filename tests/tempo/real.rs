@@ -50,13 +50,12 @@ impl Tempo {
             "server: {{http_listen_address: 127.0.0.1, http_listen_port: {http}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}, log_level: error}}
 memberlist: {{bind_addr: [127.0.0.1], bind_port: {gossip}}}
 distributor: {{ring: {{instance_addr: 127.0.0.1}}, receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{otlp}\"}}}}}}}}}}
-query_frontend: {{query_end_cutoff: 1s, search: {{query_backend_after: 400h}}, metrics: {{query_backend_after: 400h}}}}
-live_store: {{wal: {{path: {at}/live, ingestion_time_range_slack: 400h}}, shutdown_marker_dir: {at}/marker, complete_block_timeout: 400h, max_trace_idle: 1s, max_block_duration: 5s, flush_check_period: 1s}}
-backend_scheduler: {{local_work_path: {at}/work}}
-storage: {{trace: {{backend: local, blocklist_poll: 5s, local: {{path: {at}/blocks}}, wal: {{path: {at}/wal}}}}}}
+{}
+storage: {{trace: {{backend: local, blocklist_poll: 5s, local: {{path: {at}/blocks}}, wal: {{path: {at}/wal, ingestion_time_range_slack: 400h}}}}}}
 overrides: {{defaults: {{ingestion: {{rate_limit_bytes: 1000000000, burst_size_bytes: 1000000000, max_traces_per_user: 0}}}}}}
 usage_report: {{reporting_enabled: false}}
-"
+",
+            if old(&binary) { since_2() } else { since_3(dir.path()) }
         );
         std::fs::write(dir.path().join("tempo.yaml"), config).unwrap();
         let child = spawn(&binary, &dir.path().join("tempo.yaml"));
@@ -113,6 +112,29 @@ impl Drop for Tempo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether this is a Tempo 2, in which ingesters hold what is recent.
+fn old(binary: &str) -> bool {
+    let version = Command::new(binary).arg("-version").output().unwrap();
+    let text = [version.stdout, version.stderr].concat();
+    String::from_utf8_lossy(&text).contains("version 2.") || binary.contains("-v2.")
+}
+
+fn since_2() -> String {
+    "query_frontend: {search: {query_backend_after: 400h, query_ingesters_until: 400h}}
+ingester: {lifecycler: {address: 127.0.0.1, ring: {kvstore: {store: inmemory}, replication_factor: 1}}, trace_idle_period: 1s, max_block_duration: 5s, flush_check_period: 1s, complete_block_timeout: 400h}
+compactor: {ring: {instance_addr: 127.0.0.1}}"
+        .to_owned()
+}
+
+fn since_3(dir: &Path) -> String {
+    let at = dir.display();
+    format!(
+        "query_frontend: {{query_end_cutoff: 1s, search: {{query_backend_after: 400h}}, metrics: {{query_backend_after: 400h}}}}
+live_store: {{wal: {{path: {at}/live, ingestion_time_range_slack: 400h}}, shutdown_marker_dir: {at}/marker, complete_block_timeout: 400h, max_trace_idle: 1s, max_block_duration: 5s, flush_check_period: 1s}}
+backend_scheduler: {{local_work_path: {at}/work}}"
+    )
 }
 
 fn spawn(binary: &str, config: &Path) -> Child {

@@ -80,7 +80,7 @@ fn builder(evidence: bool) -> Builder {
 }
 
 fn intake() -> Intake {
-    Intake { sources: vec!["otlp file".to_owned()], ..Intake::default() }
+    Intake { sources: vec!["trace file".to_owned()], ..Intake::default() }
 }
 
 fn decode(input: &Input) -> Result<u64, Failure> {

@@ -352,7 +352,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
         schema: SCHEMA.into(),
         provenance: Provenance {
             kind: SnapshotKind::Spans,
-            sources: vec!["otlp file".into()],
+            sources: vec!["trace file".into()],
             tool_version: "0.1.0".into(),
             spans_digest: "00112233445566778899aabbccddeeff".into(),
             rules: String::new(),

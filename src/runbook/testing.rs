@@ -125,7 +125,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
         schema: SCHEMA.into(),
         provenance: Provenance {
             kind: SnapshotKind::Spans,
-            sources: vec!["otlp file".into()],
+            sources: vec!["trace file".into()],
             tool_version: "0.1.0".into(),
             spans_digest: "00".repeat(16),
             rules: String::new(),

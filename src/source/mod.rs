@@ -79,7 +79,7 @@ impl Progress for NoProgress {
 
 /// One source of spans.
 pub trait SpanSource {
-    /// What goes into the snapshot's provenance: `otlp file`, `tempo://host:3200`. No path, no user, no token. Asked after
+    /// What goes into the snapshot's provenance: `trace file`, `tempo://host:3200`. No path, no user, no token. Asked after
     /// [`SpanSource::read`], since an archive only then knows what it was captured from.
     fn describe(&self) -> String;
 

@@ -106,7 +106,7 @@ fn not_found_help(path: &str) -> String {
 }
 
 /// What goes into the provenance. No path: the same spans must give the same snapshot wherever they lie.
-const DESCRIPTION: &str = "otlp file";
+const DESCRIPTION: &str = "trace file";
 
 impl SpanSource for OtlpStream<'_> {
     fn describe(&self) -> String {

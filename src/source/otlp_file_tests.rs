@@ -302,7 +302,7 @@ fn a_directory_is_its_files_and_progress_counts_their_bytes() {
     write("c.json", b"");
     write("README.md", b"not traces");
     let mut source = crate::source::open(root.path().to_str().unwrap(), &options(2)).unwrap();
-    assert_eq!(source.describe(), "otlp file");
+    assert_eq!(source.describe(), "trace file");
     let (rows, bytes) = (Rows::default(), Bytes::default());
     let report = source.read(&rows, &bytes).unwrap();
     let mut rows = rows.0.into_inner().unwrap();

@@ -25,7 +25,8 @@ const BUFFER: usize = 256 << 10;
 /// What to do about a JSON document that is too large.
 const SPLIT_JSON: &str = "split it, one resource a line: \
     `jq -c '.resourceSpans[] | {resourceSpans: [.]}' FILE > traces.jsonl`, or where jq runs out of memory \
-    `jq -cn --stream 'fromstream(2|truncate_stream(inputs)) | {resourceSpans: [.]}' FILE > traces.jsonl` \
+    `jq -cn --stream 'fromstream(2|truncate_stream(inputs)) | {resourceSpans: [.]}' FILE > traces.jsonl`; \
+    of Jaeger one trace a line, `.data[] | {data: [.]}`; of Zipkin 1,000 spans a line, `_nwise(1000)` \
     (unpack with `zstdcat` or `zcat` first); a single resource that large is split in docs/sources.md";
 /// What to do about a message of another form.
 const SMALLER_BATCHES: &str = "write it again in smaller messages: `send_batch_max_size: 8192` of the Collector's batch \

@@ -283,10 +283,10 @@ mod tests {
     #[test]
     fn spans_come_back_from_parquet_as_they_went_in() {
         let before = batch();
-        let mut part = ArchivePart::new("otlp file");
+        let mut part = ArchivePart::new("trace file");
         part.push(&before);
         let (after, sources) = decode(&part.encode().unwrap()).unwrap();
-        assert_eq!(sources, BTreeSet::from(["otlp file".to_owned()]));
+        assert_eq!(sources, BTreeSet::from(["trace file".to_owned()]));
         assert_eq!(part.rows(), 0);
         assert_eq!(after.rows, before.rows);
         assert_eq!(after.links, before.links);

@@ -19,7 +19,7 @@ fn shards(cfg: &TopologyConfig, spans: &[S], count: u32) -> Vec<Snapshot> {
 
 fn intake() -> Intake {
     Intake {
-        sources: vec!["otlp file".into()],
+        sources: vec!["trace file".into()],
         rejected: BTreeMap::from([("span-without-id".to_owned(), 3)]),
         partial_traces: 2,
         left_out_traces: 5,

@@ -97,7 +97,7 @@ pub enum SnapshotKind {
 pub struct Provenance {
     /// Spans or aggregates.
     pub kind: SnapshotKind,
-    /// The sources, sorted: `otlp file`, `tempo://host:3200`. Never a path, a user or a token.
+    /// The sources, sorted: `trace file`, `tempo://host:3200`. Never a path, a user or a token.
     pub sources: Vec<String>,
     /// Version of tracebook that captured it.
     pub tool_version: String,

@@ -80,7 +80,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         schema: SCHEMA.into(),
         provenance: Provenance {
             kind: SnapshotKind::Spans,
-            sources: vec!["otlp file".into()],
+            sources: vec!["trace file".into()],
             tool_version: env!("CARGO_PKG_VERSION").into(),
             spans_digest: "0".repeat(32),
             rules: String::new(),

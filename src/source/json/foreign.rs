@@ -191,7 +191,10 @@ pub(super) fn kind(name: &str) -> i32 {
 
 /// The OTLP number of the status: an error where the system's own way says so, else what OpenTelemetry noted.
 pub(super) fn status(tags: &Pairs<'_>, failed: bool) -> i32 {
-    let noted = |word: &str| says(tags, "otel.status_code", word);
+    // The long form is that of exporters before 2022.
+    let noted = |word: &str| {
+        says(tags, "otel.status_code", word) || says(tags, "otel.status_code", &format!("STATUS_CODE_{word}"))
+    };
     if failed || noted("ERROR") { 2 } else { i32::from(noted("OK")) }
 }
 

@@ -404,6 +404,16 @@ fn a_span_of_zipkin_means_what_it_means_in_otlp() {
         (row.flags.has(SpanFlags::ERROR), row.kind, row.flags.has(SpanFlags::NO_DURATION)),
         (false, SpanKind::Internal, true)
     );
+    // As a Collector exports what Zipkin has no place for.
+    let exported = r#""annotations":[{"timestamp":6,"value":"retry"},
+        {"timestamp":7,"value":"exception|{\"exception.message\":\"a|b\",\"exception.type\":\"Boom\"}|0"}],
+        "tags":{"otel.status_code":"STATUS_CODE_ERROR","w3c.tracestate":"ot=th:8",
+        "otlp.link.0":"000000000000000000000000000000cd|000000000000000e||{\"k\":\"a|b\"}|0","otlp.link.1":"\"ab\"|\"f\"|x=y|{}|0"}"#;
+    let (row, mapper) = foreign_row(&around(exported));
+    let links: Vec<_> = mapper.batch.links.iter().map(|link| (link.trace_id.0, link.span_id.0)).collect();
+    assert_eq!(links, [(0xcd, 0xe), (0xab, 0xf)]);
+    assert_eq!(mapper.batch.errors()[row.error.0 as usize].exception_type, "Boom");
+    assert_eq!(row.weight, Weight::whole(2));
     // The address of a caller is no peer.
     let (row, _) = foreign_row(&around(r#""kind":"SERVER","remoteEndpoint":{"ipv6":"::1"}"#));
     assert_eq!(row.peer.0, 0);

@@ -7,13 +7,17 @@
 use std::borrow::Cow;
 
 use super::envelope::Kinds;
-use super::foreign::{Fields, Ready, Stop, attribute, kind, says, scalar, span_id, status, tag, text, times, trace_id};
+use super::foreign::{
+    Fields, Raw, Ready, Stop, attribute, kind, optional_list, says, scalar, span_id, status, tag, text, times, trace_id,
+};
 use super::shape::Scalar;
-use super::span::{Pairs, views};
+use super::span::{Attribute, Pairs, views};
 use crate::source::view::{Rows, SpanView};
-use crate::spans::SpanId;
+use crate::spans::{SpanId, TraceId};
 
 const MALFORMED: &str = "span-malformed";
+/// As many links as a Collector reads of a span.
+const MOST_LINKS: usize = 128;
 
 /// One span; `found` learns when it is one of Zipkin v1.
 ///
@@ -61,9 +65,16 @@ pub(super) fn span(fields: &Fields<'_>, found: &mut Kinds, rows: &mut dyn Rows) 
     let (Some(local), Some(remote)) = (object(fields, "localEndpoint"), object(fields, "remoteEndpoint")) else {
         return refuse(rows, MALFORMED, "an endpoint of it is not an object");
     };
+    let Some(annotations) = optional_list(fields, "annotations") else {
+        return refuse(rows, MALFORMED, "its annotations are not a list");
+    };
     let failed = tag(&pairs, "error").is_some() && !says(&pairs, "error", "false");
     view.status_code = status(&pairs, failed);
-    (view.name, view.start, view.end) = (&name, start, end);
+    (view.name, view.start, view.end, view.links) = (&name, start, end, links(&pairs));
+    let state =
+        if let Some(Attribute::Text(state)) = tag(&pairs, "w3c.tracestate") { state.clone() } else { "".into() };
+    view.trace_state = &state;
+    let exception = annotations.into_iter().find_map(exception);
     let mut who = vec![(Cow::Borrowed("service.name"), attribute(scalar(&local, "serviceName"), ""))];
     who.extend(pairs.iter().cloned());
     let resource = rows.resource(&views(&who));
@@ -76,7 +87,32 @@ pub(super) fn span(fields: &Fields<'_>, found: &mut Kinds, rows: &mut dyn Rows) 
             pairs.push((Cow::Borrowed(key), attribute(value, "")));
         }
     }
-    Ready { view, tags: &pairs, exception: None }.emit(resource, rows)
+    Ready { view, tags: &pairs, exception: exception.as_deref() }.emit(resource, rows)
+}
+
+/// The links that a Collector's Zipkin exporter writes as tags `otlp.link.0`, `otlp.link.1` …: trace id, span id, trace state,
+/// attributes and a count between `|`.
+fn links(tags: &Pairs<'_>) -> Vec<(TraceId, SpanId)> {
+    let id = |part: Option<&str>| Scalar::Text(Cow::Owned(part.unwrap_or_default().trim_matches('"').to_owned()));
+    (0..MOST_LINKS)
+        .map_while(|i| tag(tags, &format!("otlp.link.{i}")))
+        .map(|value| {
+            let Attribute::Text(link) = value else { return (TraceId(0), SpanId::NONE) };
+            let mut parts = link.split('|');
+            (trace_id(&id(parts.next())), span_id(&id(parts.next())))
+        })
+        .collect()
+}
+
+/// The attributes of an annotation that is an exception, as a Collector's Zipkin exporter writes events: the name, attributes as
+/// JSON and a count between `|`.
+fn exception(annotation: Raw<'_>) -> Option<Pairs<'static>> {
+    let fields: Fields<'_> = serde_json::from_str(annotation.get()).ok()?;
+    let value = scalar(&fields, "value");
+    let attributes = text(&value)?.strip_prefix("exception|")?.rsplit_once('|')?.0;
+    let named: Fields<'_> = serde_json::from_str(attributes).ok()?;
+    let kind = scalar(&named, "exception.type");
+    Some(vec![(Cow::Borrowed("exception.type"), Attribute::Text(Cow::Owned(text(&kind)?.to_owned())))])
 }
 
 /// The fields of an object that may be missing or `null`; `None` where it is something else.

@@ -48,6 +48,10 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
         // A live-store that is asked for counts of more time than it keeps: the traces can still be searched.
         return Trouble::Refused(say("tempo-request-refused", "Tempo does not count that far back", RANGE));
     }
+    if has("finding generators") || has("localblocks processor not found") {
+        // Tempo 2 without the part that answers TraceQL metrics: waiting does not bring it.
+        return Trouble::Refused(say("tempo-request-refused", "this Tempo does not count spans", GENERATORS));
+    }
     if has("empty ring") {
         return Trouble::Busy(say("tempo-stores-absent", "Tempo has no store to ask for recent spans", STORES));
     }
@@ -95,7 +99,7 @@ fn sizes(text: &str, say: &dyn Fn(&'static str, &str, &str) -> Diagnostic) -> Op
     }
     let too_much = text.contains("range specified by start and end exceeds")
         || text.contains("response larger than the max")
-        || text.contains("message larger than max")
+        || text.contains("larger than max")
         || text.contains("message length too large");
     too_much.then(|| {
         Trouble::TooMuch(say("tempo-too-much", "one second of traces is more than Tempo gives in one answer", RANGE))
@@ -185,6 +189,8 @@ pub(super) fn http_unreachable(why: &str, at: &str) -> Diagnostic {
 const TENANT: &str = "give the tenant id (X-Scope-OrgID); several are joined by `|`";
 const QUERY: &str = "check the TraceQL filter; it must be one spanset such as { resource.service.name = \"cart\" }";
 const STORES: &str = "wait until the Tempo is ready (GET /ready), or look at its live-stores or ingesters";
+const GENERATORS: &str =
+    "in Tempo 2 the metrics-generator counts: enable its `local-blocks` processor; without --aggregate traces are read";
 const CREDENTIALS: &str =
     "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
 const NOT_TEMPO: &str = "give the query port of a Tempo 2.2 or later: 9095 of the single binary or the query-frontend, or 3200 with \
@@ -284,6 +290,11 @@ mod tests {
                 "Error, decoded message length too large: found 9 bytes",
                 ("too much", "tempo-too-much"),
             ),
+            (
+                Code::ResourceExhausted,
+                "rpc error: code = ResourceExhausted desc = grpc: received message after decompression larger than max 16777216",
+                ("too much", "tempo-too-much"),
+            ),
             (Code::ResourceExhausted, "job queue full", ("busy", "tempo-overloaded")),
             (Code::Unknown, "no org id", ("fatal", "tempo-tenant-missing")),
             (
@@ -292,6 +303,12 @@ mod tests {
                 ("fatal", "tempo-tenant-invalid"),
             ),
             (Code::Internal, "error finding partition ring replicas: empty ring", ("busy", "tempo-stores-absent")),
+            (
+                Code::Internal,
+                "error querying generators in Querier.queryRangeRecent: error finding generators: empty ring",
+                ("refused", "tempo-request-refused"),
+            ),
+            (Code::Internal, "localblocks processor not found", ("refused", "tempo-request-refused")),
             (Code::Unknown, "time range must be within last 20m0s", ("refused", "tempo-request-refused")),
             (Code::Unavailable, "Trying to connect an http1.x server", ("fatal", "tempo-not-grpc")),
             (Code::Unimplemented, "unknown service tempopb.StreamingQuerier", ("fatal", "tempo-unimplemented")),

@@ -242,6 +242,8 @@ fn twenty_thousand_traces_arrive_once_though_searches_are_small_or_tempo_is_kill
         let got = sink.into_inner();
         println!("{name}: {got:?}, {} twice, {:.1} s", got.duplicates(), begin.elapsed().as_secs_f64());
         assert_eq!((got.traces().len() as u64, got.spans(), got.duplicates()), (TRACES, spans, 0), "{name}");
-        assert!(report.diagnostics.is_empty() && report.partial_traces == 0, "{name}: {report:?}");
+        // Before 2.8 everything comes by id, and that is said.
+        let said = report.diagnostics.iter().filter(|d| d.code != "tempo-select-refused").count();
+        assert_eq!((said, report.partial_traces), (0, 0), "{name}: {report:?}");
     }
 }

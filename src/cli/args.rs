@@ -24,6 +24,7 @@ Environment:
   TRACEBOOK_BEARER_TOKEN  token sent as `Authorization: Bearer`
   TRACEBOOK_BASIC_AUTH    `user:password` sent as `Authorization: Basic`
   TRACEBOOK_TENANT        default of --tenant
+  HONEYCOMB_API_KEY       key for --from honeycomb://
   NO_COLOR                no colours unless --color=always";
 
 /// The command line.

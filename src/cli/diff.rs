@@ -86,6 +86,14 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
         io.diagnostics(&[Diagnostic::warning("diff-rules", "the two were captured under different `topology` rules")
             .help("what looks added or removed may only be called otherwise: capture both with the same rules")]);
     }
+    if before.calls_only != after.calls_only {
+        return Err(Diagnostic::error(
+            "aggregate-calls-only",
+            "one of the two knows calls alone: failures would seem to appear or to be gone",
+        )
+        .help("compare snapshots of one kind of source")
+        .into());
+    }
     let diff = diff::diff(&base, &head);
     io.data(&stages::diff_report(&diff, args.format, io.color_data))?;
     Ok(Exit::findings_if(diff.changes.iter().any(|c| fails(c.severity, args.fail_on))))

@@ -426,7 +426,13 @@ fn counted(
 }
 
 fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
-    Ok(SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? })
+    let mut options = SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? };
+    if let Some((variable, header)) = source::credential(from)
+        && let Some(key) = request.around.env.get(variable).filter(|key| !key.trim().is_empty())
+    {
+        options.transport.headers.push((header.to_owned(), key.trim().to_owned()));
+    }
+    Ok(options)
 }
 
 /// All that is asked of a connection, whatever the time.

@@ -27,6 +27,15 @@ pub(super) struct Made {
 
 /// From a snapshot to the documents of a runbook directory. Pure.
 pub(super) fn make(snapshot: &Snapshot, config: &Config, ledger: &Ledger) -> Result<Made, Vec<Diagnostic>> {
+    if snapshot.provenance.calls_only {
+        return Err(vec![
+            Diagnostic::error(
+                "aggregate-calls-only",
+                "no runbooks are made of a snapshot that knows calls alone: they would show no failures where nobody looked",
+            )
+            .help("capture traces or metrics for runbooks; `graph`, `diff` and throughput objectives work with this one"),
+        ]);
+    }
     let renderer = Renderer::new(&config.templates).map_err(|problems| in_templates(problems, config))?;
     let statuses = slo::evaluate(&config.objectives, snapshot);
     let findings = findings::evaluate(&Facts { snapshot, objectives: &statuses });

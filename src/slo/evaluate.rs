@@ -466,6 +466,11 @@ mod tests {
         assert!(low > 0.01 && high < 0.04, "{low} {high}");
         assert_eq!(found[0].burn.len(), 1);
         assert!(found[1].reason.contains("no usable durations"));
+        // Nobody counted failures: none of them is no success.
+        aggregate.provenance.calls_only = true;
+        let found = evaluate(&[objective("api", Sli::ErrorRate, Comparison::Below, 0.5)], &aggregate);
+        assert_eq!((found[0].value, found[0].burn.len()), (None, 0));
+        assert!(found[0].reason.contains("nobody counted"), "{}", found[0].reason);
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Requests {
         match objective.sli {
             Sli::Latency { percentile } => quantile(&self.durations, percentile, objective),
             Sli::LatencyMean => mean(&self.durations),
+            Sli::ErrorRate if snapshot.provenance.calls_only => Err("handled requests whose failures nobody counted"),
             Sli::ErrorRate => Ok(self.error_rate(objective)),
             Sli::Throughput => self.throughput(snapshot.window.seconds()),
             Sli::MessagingLag { .. } | Sli::External => Err("is not measured on requests"),

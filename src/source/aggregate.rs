@@ -2,7 +2,7 @@
 //!
 //! A new one is a file that offers `claims` and `open`, and a line in [`KINDS`].
 
-use super::{Progress, SourceOptions, SourceReport, prometheus, tempo};
+use super::{Progress, SourceOptions, SourceReport, honeycomb, prometheus, tempo};
 use crate::diag::Diagnostic;
 use crate::spans::aggregate::Aggregate;
 
@@ -27,12 +27,19 @@ struct Kind {
 }
 
 const KINDS: &[Kind] = &[
+    Kind { claims: honeycomb::claims, open: honeycomb::open },
     Kind { claims: prometheus::claims, open: prometheus::open },
     Kind { claims: tempo::counts, open: tempo::open_counts },
 ];
 
 fn kind(from: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| (kind.claims)(from))
+}
+
+/// A source that takes a key of its own: the environment variable that holds it, and the header in which it goes.
+#[must_use]
+pub fn credential(from: &str) -> Option<(&'static str, &'static str)> {
+    honeycomb::credential(from)
 }
 
 /// Whether this names a source of aggregates.

@@ -11,6 +11,7 @@ mod detect;
 pub mod doctor;
 mod feed;
 mod files;
+mod honeycomb;
 mod jaeger;
 mod json;
 mod mapper;
@@ -42,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::aggregate::{AggregateSource, counts, open_aggregate};
+pub use self::aggregate::{AggregateSource, counts, credential, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 

@@ -17,6 +17,8 @@ pub struct Aggregate {
     pub operations: Vec<AggregateOperation>,
     /// Who calls whom, if the backend counts that.
     pub edges: Vec<AggregateEdge>,
+    /// The backend counts calls and nothing else: errors of 0 are unknown ones.
+    pub calls_only: bool,
 }
 
 /// A service by its own name.

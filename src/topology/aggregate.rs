@@ -51,6 +51,7 @@ pub fn from_aggregate(aggregate: Aggregate, source: &str, cfg: &TopologyConfig) 
             spans_digest: "0".repeat(32),
             rules: cfg.fingerprint(),
             quantile_error: made.error,
+            calls_only: aggregate.calls_only,
         },
         window: Window { start: window.0, end: window.1.max(window.0) },
         coverage: Coverage::default(),

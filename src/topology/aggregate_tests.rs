@@ -65,6 +65,7 @@ fn system() -> Aggregate {
             }),
             edge(Party::Service(service("cart")), Party::Peer(redis), AggregateCall::Database, None),
         ],
+        ..Aggregate::default()
     }
 }
 

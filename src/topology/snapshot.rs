@@ -110,6 +110,9 @@ pub struct Provenance {
     /// How far quantiles of a backend's aggregates may be off; absent for spans, and where no duration is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile_error: Option<QuantileError>,
+    /// The backend counts calls and nothing else: errors of 0 then mean that nobody looked. Absent where it does not hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls_only: bool,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.

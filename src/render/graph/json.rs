@@ -109,11 +109,17 @@ impl Durations {
 pub fn json(snapshot: &Snapshot) -> String {
     let graph = query::Graph::new(snapshot);
     let tree = graph.dominator_tree();
+    let mut nodes: Vec<NodeJson<'_>> = snapshot.nodes.iter().map(|n| node(n, &graph, &tree)).collect();
+    let mut edges: Vec<EdgeJson<'_>> = snapshot.edges.iter().map(edge).collect();
+    if snapshot.provenance.calls_only {
+        nodes.iter_mut().for_each(|node| node.error_ratio = None);
+        edges.iter_mut().for_each(|edge| edge.error_ratio = None);
+    }
     to_text(&Graph {
         schema: "tracebook.graph/1",
         window: snapshot.window,
-        nodes: snapshot.nodes.iter().map(|n| node(n, &graph, &tree)).collect(),
-        edges: snapshot.edges.iter().map(edge).collect(),
+        nodes,
+        edges,
         shape: Shape {
             cycles: graph.cycles(),
             single_points_of_failure: graph.single_points_of_failure(),

@@ -133,7 +133,7 @@ impl Prometheus {
         }
         let diagnostics = self.notes(&present, &spans, &requests);
         let report = SourceReport { window: Some((start, end)), diagnostics, ..SourceReport::default() };
-        Ok((Aggregate { window: (start, end), operations, edges }, report))
+        Ok((Aggregate { window: (start, end), operations, edges, ..Aggregate::default() }, report))
     }
 
     /// What people should know about the numbers.

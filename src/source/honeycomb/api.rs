@@ -10,7 +10,7 @@ use url::Url;
 use super::answer::{self, Dependency, MOST, Map, State, Trouble};
 use crate::diag::{Diagnostic, Location};
 use crate::source::Progress;
-use crate::source::backend::trouble::chain;
+use crate::source::backend::trouble::{Fault, chain, fault};
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 5;
@@ -128,7 +128,15 @@ impl Api {
 
     async fn once<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Trouble> {
         let failed = |error: &reqwest::Error| {
-            let why = chain(Some(error));
+            let why = match fault(&chain(Some(error))) {
+                Some(Fault::HostUnknown) => "its host name is not known here".to_owned(),
+                Some(Fault::Refused) => "the connection was refused".to_owned(),
+                Some(Fault::TimedOut) => "nothing came in time".to_owned(),
+                Some(Fault::NoRoute) => "no route leads there".to_owned(),
+                Some(Fault::Certificate(why) | Fault::TlsRefused(why)) => format!("TLS failed: {why}"),
+                Some(Fault::NoTls | Fault::TlsUnavailable | Fault::NotGrpc) => "it does not speak TLS".to_owned(),
+                Some(Fault::Lost) | None => "the connection was lost".to_owned(),
+            };
             Trouble::Busy(
                 self.say("honeycomb-unavailable", &format!("Honeycomb does not answer: {why}"))
                     .help("check the address, and whether a proxy is needed to reach it"),

@@ -79,9 +79,10 @@ pub(super) fn is_whole(trace: &TraceSearchMetadata, known: Brief) -> bool {
     }
     let mut ids = BTreeSet::new();
     let mut parents = Vec::with_capacity(set.spans.len());
+    let tree = Tree::of(set.spans.iter());
     for span in &set.spans {
         let Some(facts) = Facts::of(span) else { return false };
-        let (Some(id), Some(parent)) = (span_id(&span.span_id), facts.parent) else { return false };
+        let (Some(id), Some(parent)) = (span_id(&span.span_id), tree.parent(&facts)) else { return false };
         if facts.linked || facts.status == 2 || blames_server(span) || !ids.insert(id) {
             return false;
         }
@@ -109,6 +110,7 @@ fn blames_server(span: &Span) -> bool {
 /// Appends the spans of a trace that [`is_whole`].
 pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata) -> u64 {
     let mut mapped = 0u64;
+    let tree = Tree::of(trace.span_sets.iter().flat_map(|set| &set.spans));
     for span in trace.span_sets.iter().flat_map(|set| &set.spans) {
         let Some(facts) = Facts::of(span) else { continue };
         let mut resource = Vec::new();
@@ -133,7 +135,7 @@ pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata)
         let view = SpanView {
             trace_id: id,
             span_id: span_id(&span.span_id).unwrap_or(SpanId::NONE),
-            parent_id: facts.parent.unwrap_or(SpanId::NONE),
+            parent_id: tree.parent(&facts).unwrap_or(SpanId::NONE),
             name: &span.name,
             kind: facts.kind,
             start: span.start_time_unix_nano,
@@ -150,6 +152,8 @@ pub(super) fn map(mapper: &mut Mapper, id: TraceId, trace: &TraceSearchMetadata)
 
 const INTRINSICS: &[&str] = &[
     "span:parentID",
+    "nestedSetParent",
+    "nestedSetLeft",
     "kind",
     "status",
     "link:traceID",
@@ -163,6 +167,8 @@ const INTRINSICS: &[&str] = &[
 /// What is selected beside the attributes.
 struct Facts {
     parent: Option<SpanId>,
+    /// Number of the parent, and of the span itself, as Tempo counts a tree's spans.
+    numbers: (Option<i64>, Option<i64>),
     kind: i32,
     status: i32,
     linked: bool,
@@ -171,8 +177,20 @@ struct Facts {
 impl Facts {
     /// `None` when an intrinsic comes twice or is not understood: then a filter's attribute of the same name is among them.
     fn of(span: &Span) -> Option<Self> {
-        let mut facts = Self { parent: None, kind: -1, status: -1, linked: false };
+        let mut facts = Self { parent: None, numbers: (None, None), kind: -1, status: -1, linked: false };
         for (key, value) in values(span) {
+            let number = match key {
+                "nestedSetParent" => Some(&mut facts.numbers.0),
+                "nestedSetLeft" => Some(&mut facts.numbers.1),
+                _ => None,
+            };
+            if let Some(number) = number {
+                let Value::Int(n) = value else { return None };
+                if number.replace(n).is_some() {
+                    return None;
+                }
+                continue;
+            }
             let Value::Str(text) = value else {
                 if INTRINSICS.contains(&key) {
                     return None;
@@ -189,6 +207,25 @@ impl Facts {
             }
         }
         (facts.kind >= 0 && facts.status >= 0).then_some(facts)
+    }
+}
+
+/// Which span has which number in the tree of a trace: what Tempo before 2.8 says instead of parents' ids.
+#[derive(Default)]
+struct Tree(BTreeMap<i64, SpanId>);
+
+impl Tree {
+    fn of<'a>(spans: impl Iterator<Item = &'a Span>) -> Self {
+        let numbered = |span: &Span| Some((Facts::of(span)?.numbers.1?, span_id(&span.span_id)?));
+        Self(spans.filter_map(numbered).collect())
+    }
+
+    /// The parent of a span; `None` when Tempo does not say. A root's parent is number -1; 0 is that of no tree.
+    fn parent(&self, facts: &Facts) -> Option<SpanId> {
+        facts.parent.or_else(|| match facts.numbers.0? {
+            -1 => Some(SpanId::NONE),
+            n => self.0.get(&n).copied(),
+        })
     }
 }
 
@@ -300,6 +337,47 @@ mod tests {
         assert!(raw.count() > 0);
         assert!(spans().flat_map(values).all(|(_, value)| !matches!(value, Value::Str("nil" | ""))));
         assert!(spans().all(|s| Facts::of(s).is_some_and(|f| f.parent.is_some() && (0..=5).contains(&f.kind))));
+    }
+
+    /// The same answer as Tempo before 2.8 gives it: numbers of the spans of a tree instead of their parents' ids.
+    fn numbered(trace: &TraceSearchMetadata) -> TraceSearchMetadata {
+        let mut trace = trace.clone();
+        let spans = &mut trace.span_sets[0].spans;
+        let numbers: BTreeMap<String, i64> = spans.iter().zip(1..).map(|(span, n)| (span.span_id.clone(), n)).collect();
+        for span in spans {
+            let parent = Facts::of(span).unwrap().parent.unwrap();
+            let parent = if parent.is_none() { -1 } else { numbers.get(&parent.to_string()).copied().unwrap_or(0) };
+            let own = numbers[&span.span_id];
+            let attribute = span.attributes.iter_mut().find(|a| a.key == "span:parentID").unwrap();
+            let number = |key: &str, n| {
+                let value = super::super::wire::AnyValue { value: Some(Any::IntValue(n)) };
+                super::super::wire::KeyValue { key: key.to_owned(), value: Some(value) }
+            };
+            *attribute = number("nestedSetParent", parent);
+            span.attributes.push(number("nestedSetLeft", own));
+        }
+        trace
+    }
+
+    #[test]
+    fn numbers_of_a_tree_say_the_same_as_the_ids_of_parents() {
+        let rows = |id: TraceId, trace: &TraceSearchMetadata| {
+            let mut mapper = Mapper::default();
+            map(&mut mapper, id, trace);
+            mapper.batch.rows
+        };
+        for (id, trace) in found("search_select_topology_3min").iter().filter(|(_, trace)| whole(trace)) {
+            let mut other = numbered(trace);
+            assert!(whole(&other));
+            assert_eq!(rows(*id, &other), rows(*id, trace));
+            // A span of no tree, or of one that is not there.
+            for n in [0, 99_999] {
+                let last = other.span_sets[0].spans.last_mut().unwrap();
+                let parent = last.attributes.iter_mut().find(|a| a.key == "nestedSetParent").unwrap();
+                parent.value = Some(super::super::wire::AnyValue { value: Some(Any::IntValue(n)) });
+                assert!(!whole(&other));
+            }
+        }
     }
 
     #[test]

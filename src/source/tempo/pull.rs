@@ -131,6 +131,7 @@ impl Pull<'_> {
         if pieces {
             self.scout(&counted.mine, &mut by_id).await?;
         }
+        self.parents().await?;
         let jobs = bulks(all.as_ref().unwrap_or(&counted.mine), self.ask.client.limit());
         self.bulk(thin(jobs, &counted.mine, &mut by_id), &mut by_id).await?;
         self.fetch(&counted.mine, by_id).await?;
@@ -303,6 +304,27 @@ impl Pull<'_> {
             Ok(Step::Done)
         };
         Pool::new(SEARCHES_AT_ONCE, self.timeout).run(jobs, search, settle).await
+    }
+
+    /// Learns how this Tempo tells parents.
+    async fn parents(&mut self) -> Result<(), Diagnostic> {
+        let window = self.ask.seconds.for_search().first().copied().unwrap_or(self.ask.seconds);
+        let mut refused = false;
+        let settle = |(), answer: Result<(), Trouble>| {
+            refused = matches!(answer, Err(Trouble::Refused(_)));
+            Ok(Step::Done)
+        };
+        let probe = |()| {
+            let ask = self.ask.clone();
+            async move { ask.client.probe(ask.queries.parents(), window).await }
+        };
+        let mut pool = Pool::new(1, self.timeout);
+        pool.run(vec![()], probe, settle).await?;
+        self.tally.troubled |= pool.troubled();
+        if refused {
+            self.ask.queries.number();
+        }
+        Ok(())
     }
 
     /// Pulls windows with all fields and pushes the traces that came whole; the others go to `by_id`.

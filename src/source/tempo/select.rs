@@ -21,12 +21,14 @@ pub(super) fn is_resource_key(key: &str) -> bool {
 pub(super) struct Queries {
     filter: Option<String>,
     rate_attribute: Option<String>,
+    /// Tempo before 2.8 cannot select a parent's id, but numbers that say the same.
+    numbered: bool,
 }
 
 impl Queries {
     pub(super) fn new(filter: Option<&str>, rate_attribute: Option<&str>) -> Self {
         let filter = filter.map(str::trim).filter(|f| !f.is_empty() && !is_everything(f)).map(str::to_owned);
-        Self { filter, rate_attribute: rate_attribute.map(str::to_owned) }
+        Self { filter, rate_attribute: rate_attribute.map(str::to_owned), numbered: false }
     }
 
     /// Whether every span of the window is asked for, so that counts can be held against each other.
@@ -43,20 +45,30 @@ impl Queries {
         format!("({all}) && ({{ traceDuration >= {lower}ns{upper} }})")
     }
 
+    /// Asks whether the parent's id can be selected.
+    pub(super) fn parents(&self) -> String {
+        format!("{} | select(span:parentID)", self.filter.as_deref().unwrap_or("{}"))
+    }
+
+    /// Selects the place in the tree of spans instead of the parent's id from now on.
+    pub(super) fn number(&mut self) {
+        self.numbered = true;
+    }
+
     /// All spans of the traces that match, with the fields the mapper reads. `A && {}` keeps the spans of both sides.
     pub(super) fn bulk(&self) -> String {
         let all = self.filter.as_ref().map_or_else(|| "{}".to_owned(), |f| format!("({f}) && ({{}})"));
-        let mut fields: Vec<String> = [
-            "span:parentID",
+        let tree: &[&str] = if self.numbered { &["nestedSetParent", "nestedSetLeft"] } else { &["span:parentID"] };
+        let mut fields: Vec<String> = tree.iter().map(|field| (*field).to_owned()).collect();
+        let always = [
             "span:kind",
             "span:status",
             "span:name",
             "link:traceID",
             "resource.service.name",
             "resource.service.namespace",
-        ]
-        .map(str::to_owned)
-        .to_vec();
+        ];
+        fields.extend(always.map(str::to_owned));
         for (_, spellings) in RESOURCE_ATTRIBUTES {
             fields.extend(spellings.iter().map(|key| format!("resource.{key}")));
         }

@@ -151,4 +151,12 @@ fn what_tempo_counts_is_what_a_full_pull_counts() {
         assert!(exact || (less < *calls && (cut_off || edge.contains("messaging:"))), "{edge}: {less} of {calls}");
     }
     println!("{} operations and {} edges alike; cut off: {cut_off}", all.0.len(), all.1.len());
+    for (all, some) in full.operations.iter().zip(&counted.operations) {
+        assert_eq!(all.stats.series, some.stats.series, "{} {}", all.service, all.name);
+        assert!(!some.stats.series.0.is_empty());
+    }
+    let same = full.edges.iter().zip(&counted.edges).filter(|(all, some)| all.calls == some.calls);
+    for (all, some) in same {
+        assert_eq!(all.series, some.series, "{} {}", all.source, all.target);
+    }
 }

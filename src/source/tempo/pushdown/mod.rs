@@ -7,26 +7,21 @@
 //! What TraceQL cannot see is left out: links between traces, callers of spans that are cut off from their root, calls from
 //! spans that are not CLIENT, sampling. Totals are exact; durations lie in buckets whose bounds are powers of two.
 
+mod counted;
 mod population;
+mod question;
 mod reading;
+mod series;
 
-use std::time::Duration;
-
-use self::population::Population;
-use self::reading::Counted;
-use super::client::Client;
+use self::counted::Counted;
+use self::population::{Meaning, Population};
+use self::question::{Asking, Question, What, When};
 use super::endpoint::{self, Endpoint};
 use super::window::Window;
-use super::wire::InstantSeries;
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::pool::{Pool, Step};
 use crate::source::backend::run;
-use crate::source::backend::trouble::Trouble;
 use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
 use crate::spans::aggregate::Aggregate;
-
-/// Tempo spreads one query over its queriers by itself.
-const AT_ONCE: usize = 2;
 
 /// What `--aggregate` puts before a source.
 const PREFIX: &str = "aggregate+";
@@ -69,105 +64,116 @@ impl AggregateSource for TempoCounts {
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let (aggregate, diagnostics) = run::run(self.options.threads, self.all(progress))?;
+        let Outcome { aggregate, diagnostics } = run::run(self.options.threads, self.all(progress))?;
         let report = SourceReport { window: Some(aggregate.window), diagnostics, ..SourceReport::default() };
         Ok((aggregate, report))
     }
 }
 
 impl TempoCounts {
-    async fn all(&self, progress: &dyn Progress) -> Result<(Aggregate, Vec<Diagnostic>), Diagnostic> {
+    async fn all(&self, progress: &dyn Progress) -> Result<Outcome, Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let (_, seconds) = super::windows(endpoint, options)?;
         progress.note("connecting");
         let (client, _) = super::connect(endpoint, options).await?;
-        let (aggregate, (all, cut_off)) = count(&client, seconds, options.timeout, progress).await?;
-        let lost = Diagnostic::warning(
-            "tempo-cut-off",
-            format!("{cut_off} of {all} span(s) do not lead up to a root: TraceQL cannot follow their calls, so edges miss them"),
-        )
-        .at(Location::file(endpoint.shown.as_str()))
-        .help("operations are complete; read traces (without --aggregate) for complete edges");
-        Ok((aggregate, (cut_off > 0).then_some(lost).into_iter().collect()))
+        let asking = Asking { client: &client, timeout: options.timeout, progress };
+        let mut outcome = count(&asking, seconds).await?;
+        for diagnostic in &mut outcome.diagnostics {
+            diagnostic.location = Location::file(endpoint.shown.as_str());
+        }
+        Ok(outcome)
     }
 }
 
-/// One query.
-#[derive(Debug, Clone)]
-struct Job {
-    population: usize,
-    durations: bool,
-    query: String,
-    window: Window,
+/// What was counted, and what is to be said about it.
+struct Outcome {
+    aggregate: Aggregate,
+    diagnostics: Vec<Diagnostic>,
 }
 
-/// Counts everything in a window. Also says how many spans there are, and how many of them are cut off from their root.
+/// Counts everything in a window.
 ///
 /// # Errors
 /// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
-pub(super) async fn count(
-    client: &Client,
-    seconds: Window,
-    timeout: Duration,
-    progress: &dyn Progress,
-) -> Result<(Aggregate, (u64, u64)), Diagnostic> {
+async fn count(asking: &Asking<'_>, seconds: Window) -> Result<Outcome, Diagnostic> {
     let mut populations = population::known();
     let mut counted = Counted::default();
-    progress.note("counting operations");
-    ask(client, &populations, 0, seconds, timeout, progress, &mut counted).await?;
+    asking.progress.note("counting operations");
+    let all = |populations: &[Population], first| totals(populations, first, seconds);
+    asking.ask(all(&populations, 0), &populations, &mut counted).await?;
     let known = populations.len();
     for caller in counted.callers(&populations) {
         populations.extend(population::calls(&caller));
     }
-    progress.note("counting calls");
-    ask(client, &populations, known, seconds, timeout, progress, &mut counted).await?;
+    asking.progress.note("counting calls");
+    asking.ask(all(&populations, known), &populations, &mut counted).await?;
+    asking.progress.note("counting by time");
+    let figures = counted.len().saturating_mul(series::buckets(seconds));
+    let many = figures > series::MOST_FIGURES;
+    let more = further(&populations, &counted, seconds, !many);
+    asking.ask(more, &populations, &mut counted).await?;
+    let mut diagnostics = Vec::new();
+    let (all, cut_off) = counted.cut_off(&populations);
+    if cut_off > 0 {
+        let lost = format!(
+            "{cut_off} of {all} span(s) do not lead up to a root: TraceQL cannot follow their calls, so edges miss them"
+        );
+        diagnostics.push(
+            Diagnostic::warning("tempo-cut-off", lost)
+                .help("operations are complete; read traces (without --aggregate) for complete edges"),
+        );
+    }
+    if many {
+        let much = format!("calls and errors over time would be {figures} figures: they were not asked for");
+        diagnostics.push(
+            Diagnostic::warning("tempo-series-long", much)
+                .help("ask for a shorter window, and merge those that follow each other: tracebook capture --merge"),
+        );
+    } else if let Some(apart) = counted.settle(&populations) {
+        let apart = format!("calls by time and their totals do not agree for {apart}: there the times are left out");
+        diagnostics.push(
+            Diagnostic::warning("tempo-series-apart", apart)
+                .help("spans came late while they were counted: ask for a window that ends earlier"),
+        );
+    }
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
-    let cut_off = counted.cut_off(&populations);
     counted.aggregate(&populations, &mut aggregate);
-    Ok((aggregate, cut_off))
+    Ok(Outcome { aggregate, diagnostics })
 }
 
-/// Asks for all populations from `first` on.
-async fn ask(
-    client: &Client,
-    populations: &[Population],
-    first: usize,
-    seconds: Window,
-    timeout: Duration,
-    progress: &dyn Progress,
-    counted: &mut Counted,
-) -> Result<(), Diagnostic> {
-    let mut jobs = Vec::new();
-    for (at, population) in populations.iter().enumerate().skip(first) {
+/// How many there are of the populations from `first` on.
+fn totals(populations: &[Population], first: usize, seconds: Window) -> Vec<Question> {
+    let of = |(at, population): (usize, &Population)| {
+        let query = population.count();
+        seconds.for_metrics().into_iter().map(move |window| {
+            let (from, to) = window.inclusive();
+            Question { population: at, what: What::Totals, query: query.clone(), when: When::Between(from, to) }
+        })
+    };
+    populations.iter().enumerate().skip(first).flat_map(|p| of(p)).collect()
+}
+
+/// What else is to be known of the populations that have anybody in them.
+fn further(populations: &[Population], counted: &Counted, seconds: Window, by_time: bool) -> Vec<Question> {
+    let split = series::Split::of(seconds);
+    let mut questions = Vec::new();
+    let seen = |(at, population): &(usize, &Population)| population.meaning != Meaning::Connected && counted.holds(*at);
+    for (population, of) in populations.iter().enumerate().filter(seen) {
+        let mut ask = |what, query: &str, when| {
+            questions.push(Question { population, what, query: query.to_owned(), when });
+        };
         for window in seconds.for_metrics() {
-            let job = |durations, query| Job { population: at, durations, query, window };
-            jobs.push(job(false, population.count()));
-            jobs.push(job(true, population.durations()));
+            let (from, to) = window.inclusive();
+            ask(What::Durations, &of.durations(), When::Between(from, to));
+        }
+        if by_time {
+            for (bucket, when) in &split.parts {
+                ask(What::Part(*bucket), &of.count(), *when);
+            }
+            for window in &split.whole {
+                ask(What::Buckets, &of.by_time(), When::Window(*window));
+            }
         }
     }
-    progress.total(jobs.len() as u64);
-    let settle = |job: Job, answer: Result<Vec<InstantSeries>, Trouble>| match answer {
-        Ok(series) => {
-            if let Some(population) = populations.get(job.population) {
-                if job.durations {
-                    counted.durations(job.population, population, &series);
-                } else {
-                    counted.count(job.population, population, &series);
-                }
-            }
-            progress.advance(1);
-            Ok(Step::Done)
-        }
-        // Totals of two halves add up to those of the whole.
-        Err(Trouble::TooMuch(why) | Trouble::Slow(why)) => match job.window.halves() {
-            Some(halves) => Ok(Step::Instead(halves.map(|window| Job { window, ..job.clone() }).to_vec())),
-            None => Err(why),
-        },
-        Err(other) => Err(other.diagnostic()),
-    };
-    let work = |job: Job| {
-        let client = client.clone();
-        async move { client.totals(job.query, job.window).await }
-    };
-    Pool::new(AT_ONCE, timeout).run(jobs, work, settle).await
+    questions
 }

@@ -48,6 +48,11 @@ impl Population {
         format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
     }
 
+    /// The same over time; exemplars would only cost.
+    pub(super) fn by_time(&self) -> String {
+        format!("{} with (exemplars=false)", self.count())
+    }
+
     /// How long they took, in buckets whose bounds are powers of two.
     pub(super) fn durations(&self) -> String {
         format!("{} | histogram_over_time(duration) by ({})", self.selector, self.keys.join(", "))

@@ -154,9 +154,14 @@ fn what_tempo_counts_is_what_a_full_pull_counts() {
     for (all, some) in full.operations.iter().zip(&counted.operations) {
         assert_eq!(all.stats.series, some.stats.series, "{} {}", all.service, all.name);
         assert!(!some.stats.series.0.is_empty());
+        assert_eq!(all.stats.error_classes, some.stats.error_classes, "{} {}", all.service, all.name);
     }
     let same = full.edges.iter().zip(&counted.edges).filter(|(all, some)| all.calls == some.calls);
     for (all, some) in same {
         assert_eq!(all.series, some.series, "{} {}", all.source, all.target);
+        for class in &some.error_classes {
+            let same = all.error_classes.iter().find(|c| c.class == class.class);
+            assert!(same.is_some_and(|c| c.calls >= class.calls), "{} {} {class:?}", all.source, all.target);
+        }
     }
 }

@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::answer::{Found, merge};
+use super::select;
 use super::trouble::{Trouble, of_status};
 use super::window::{Nanos, Window};
 use super::wire::streaming_querier_client::StreamingQuerierClient;
@@ -158,7 +159,7 @@ impl Client {
         query: String,
         (from, to): (UnixNanos, UnixNanos),
     ) -> Result<Vec<InstantSeries>, Trouble> {
-        let times = self.nanos((from, to), 60)?;
+        let (query, times) = (select::spread(&query), self.nanos((from, to), 60)?);
         let request = self.request(QueryInstantRequest { query, start: times.start, end: times.end });
         let mut inner = self.inner.clone();
         let call = async move {
@@ -176,7 +177,7 @@ impl Client {
     /// The same by steps of `step` seconds, over a window of at most a day that begins and ends with a step. Tempo adds a
     /// step before the window, and counts what lies on the bound of two to the first.
     pub(super) async fn over_time(&self, query: String, window: Window, step: u32) -> Result<Vec<TimeSeries>, Trouble> {
-        let times = self.nanos(window.nanos(), step)?;
+        let (query, times) = (select::spread(&query), self.nanos(window.nanos(), step)?);
         let request = QueryRangeRequest { query, start: times.start, end: times.end, step: times.step };
         let request = self.request(request);
         let mut inner = self.inner.clone();

@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::failure;
 use super::population::{Meaning, Population};
+use super::question::Of;
 use super::series::SECONDS;
 use crate::source::tempo::window::Window;
 use crate::source::tempo::wire::any_value::Value as Any;
 use crate::source::tempo::wire::{InstantSeries, KeyValue, TimeSeries};
-use crate::spans::Weight;
 use crate::spans::aggregate::{AggregateService, DurationBucket, Durations, Totals};
+use crate::spans::{ErrorClass, Weight};
 
 /// Where Tempo puts a duration: above half of this bound, up to it, in seconds.
 const BUCKET: &str = "__bucket";
@@ -27,17 +29,29 @@ pub(super) struct Sums {
     buckets: BTreeMap<u64, u64>,
     /// Calls and errors by bucket of 5 minutes.
     series: BTreeMap<u64, (u64, u64)>,
+    /// How they failed, as far as that was asked for.
+    classes: BTreeMap<ErrorClass, u64>,
 }
 
 impl Counted {
-    /// Adds an answer to [`Population::count`].
-    pub(super) fn count(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
+    /// Adds an answer to [`Population::count`], or to [`Population::count_if`] of those that failed silently.
+    pub(super) fn count(&mut self, at: usize, population: &Population, of: Of, series: &[InstantSeries]) {
         for one in series {
-            let n = whole(one.value);
-            let failed = population.failed || label(&one.labels, "status") == "error";
+            let (calls, errors) = figures(population, of, &one.labels, whole(one.value));
             let sums = self.sums(at, population, &one.labels);
-            sums.calls = sums.calls.saturating_add(n);
-            sums.errors = sums.errors.saturating_add(if failed { n } else { 0 });
+            sums.calls = sums.calls.saturating_add(calls);
+            sums.errors = sums.errors.saturating_add(errors);
+        }
+    }
+
+    /// Adds an answer to [`Population::count_if`] of one failure, by exception.
+    pub(super) fn class(&mut self, at: usize, population: &Population, class: &ErrorClass, series: &[InstantSeries]) {
+        for one in series {
+            let exception_type = failure::word(&label(&one.labels, failure::EXCEPTION));
+            let class = ErrorClass { exception_type, ..class.clone() };
+            let n = whole(one.value);
+            let calls = self.sums(at, population, &one.labels).classes.entry(class).or_default();
+            *calls = calls.saturating_add(n);
         }
     }
 
@@ -57,32 +71,44 @@ impl Counted {
     }
 
     /// Adds an answer to [`Population::count`] of a part of one bucket.
-    pub(super) fn part(&mut self, at: usize, population: &Population, bucket: u64, series: &[InstantSeries]) {
+    pub(super) fn part(
+        &mut self,
+        at: usize,
+        population: &Population,
+        (of, bucket): (Of, u64),
+        series: &[InstantSeries],
+    ) {
         for one in series {
-            self.at(at, population, &one.labels, bucket, whole(one.value));
+            self.at(at, population, &one.labels, bucket, (of, whole(one.value)));
         }
     }
 
-    /// Adds an answer to [`Population::by_time`] over whole buckets. What lies outside of them, as the step that Tempo puts
+    /// The same over whole buckets. What lies outside of them, as the step that Tempo puts
     /// before, is left out.
-    pub(super) fn buckets(&mut self, at: usize, population: &Population, window: Window, series: &[TimeSeries]) {
+    pub(super) fn buckets(
+        &mut self,
+        at: usize,
+        population: &Population,
+        (of, window): (Of, Window),
+        series: &[TimeSeries],
+    ) {
         for one in series {
             for sample in &one.samples {
                 // Named by the end of the step.
                 let end = u32::try_from(sample.timestamp_ms / 1000).unwrap_or(0);
                 let n = whole(sample.value);
                 if n > 0 && end > window.start && end <= window.end {
-                    self.at(at, population, &one.labels, u64::from((end - 1) / SECONDS), n);
+                    self.at(at, population, &one.labels, u64::from((end - 1) / SECONDS), (of, n));
                 }
             }
         }
     }
 
-    fn at(&mut self, at: usize, population: &Population, labels: &[KeyValue], bucket: u64, n: u64) {
-        let failed = population.failed || label(labels, "status") == "error";
+    fn at(&mut self, at: usize, population: &Population, labels: &[KeyValue], bucket: u64, (of, n): (Of, u64)) {
+        let (more, failed) = figures(population, of, labels, n);
         let (calls, errors) = self.sums(at, population, labels).series.entry(bucket).or_default();
-        *calls = calls.saturating_add(n);
-        *errors = errors.saturating_add(if failed { n } else { 0 });
+        *calls = calls.saturating_add(more);
+        *errors = errors.saturating_add(failed);
     }
 
     /// How many things are told apart.
@@ -90,16 +116,31 @@ impl Counted {
         self.0.len() as u64
     }
 
+    /// What was seen of a population.
+    fn of(&self, at: usize) -> impl Iterator<Item = (&Vec<String>, &Sums)> {
+        self.0.range((at, Vec::new())..(at.saturating_add(1), Vec::new())).map(|((_, values), sums)| (values, sums))
+    }
+
     /// Whether anything of a population was seen.
     pub(super) fn holds(&self, at: usize) -> bool {
-        self.0.range((at, Vec::new())..(at.saturating_add(1), Vec::new())).next().is_some()
+        self.of(at).next().is_some()
+    }
+
+    /// Whether any of a population failed.
+    pub(super) fn fails(&self, at: usize) -> bool {
+        self.of(at).any(|(_, sums)| sums.errors > 0)
+    }
+
+    /// Calls of a population by the values of its keys.
+    pub(super) fn calls(&self, at: usize) -> impl Iterator<Item = (&Vec<String>, u64)> {
+        self.of(at).map(|(values, sums)| (values, sums.calls))
     }
 
     /// Takes out what was counted by time where that does not add up to what was counted at once, and says where: what a
     /// service handled is the sum of its operations, so one of them leaves nothing of the others; of edges nothing at all.
     pub(super) fn settle(&mut self, populations: &[Population]) -> Option<String> {
         let is = |at: &usize, meaning: Meaning| populations.get(*at).is_some_and(|p| p.meaning == meaning);
-        let counts = |at: &usize| !is(at, Meaning::Connected);
+        let counts = |at: &usize| populations.get(*at).is_some_and(|p| p.meaning.lasts());
         let (mut services, mut edges) = (BTreeSet::new(), false);
         for ((at, values), _) in self.0.iter().filter(|((at, _), sums)| counts(at) && !sums.add_up()) {
             if is(at, Meaning::Operation) {
@@ -169,8 +210,14 @@ impl Sums {
             calls: Weight::whole(self.calls),
             errors: Weight::whole(self.errors),
             series: self.series.iter().map(|(at, figures)| (*at, weights(figures))).collect(),
-            classes: Vec::new(),
+            classes: self.classes().map(|(class, n)| (class.clone(), Weight::whole(*n))).collect(),
         }
+    }
+
+    /// How they failed; nothing where that is more than failed, as when spans came late while they were counted.
+    fn classes(&self) -> impl Iterator<Item = (&ErrorClass, &u64)> {
+        let known = self.classes.values().fold(0u64, |sum, n| sum.saturating_add(*n));
+        self.classes.iter().filter(move |_| known <= self.errors)
     }
 
     pub(super) fn durations(&self) -> Option<Durations> {
@@ -180,6 +227,15 @@ impl Sums {
             calls: Weight::whole(*n),
         });
         (!self.buckets.is_empty()).then(|| Durations { buckets: buckets.collect(), sum_micro: None })
+    }
+}
+
+/// Calls and errors that an answer stands for.
+fn figures(population: &Population, of: Of, labels: &[KeyValue], n: u64) -> (u64, u64) {
+    match of {
+        Of::Silent => (0, n),
+        Of::All if population.failed || label(labels, "status") == "error" => (n, n),
+        Of::All => (n, 0),
     }
 }
 
@@ -235,13 +291,13 @@ mod tests {
     fn counted(in_step: f64) -> Counted {
         let (all, mut counted) = (operations(), Counted::default());
         let (ok, failed) = (["a", "get", "server", "unset"], ["a", "get", "server", "error"]);
-        counted.count(0, &all[0], &[instant(ok, 3.0), instant(failed, 2.0)]);
-        counted.count(0, &all[0], &[instant(["a", "put", "server", "unset"], 1.0)]);
-        counted.count(0, &all[0], &[instant(["b", "get", "server", "unset"], 1.0)]);
+        counted.count(0, &all[0], Of::All, &[instant(ok, 3.0), instant(failed, 2.0)]);
+        counted.count(0, &all[0], Of::All, &[instant(["a", "put", "server", "unset"], 1.0)]);
+        counted.count(0, &all[0], Of::All, &[instant(["b", "get", "server", "unset"], 1.0)]);
         let first = u64::from(START / SECONDS);
-        counted.part(0, &all[0], first, &[instant(ok, 1.0), instant(["a", "put", "server", "unset"], 1.0)]);
-        counted.part(0, &all[0], first, &[instant(["b", "get", "server", "unset"], 1.0)]);
-        counted.part(0, &all[0], first + 2, &[instant(failed, 1.0)]);
+        counted.part(0, &all[0], (Of::All, first), &[instant(ok, 1.0), instant(["a", "put", "server", "unset"], 1.0)]);
+        counted.part(0, &all[0], (Of::All, first), &[instant(["b", "get", "server", "unset"], 1.0)]);
+        counted.part(0, &all[0], (Of::All, first + 2), &[instant(failed, 1.0)]);
         let at = |seconds: u32, value| Sample { value, timestamp_ms: i64::from(START + seconds) * 1000 };
         let window = Window { start: START + 300, end: START + 600 };
         // The step that Tempo puts before the window holds what the part has already.
@@ -250,7 +306,7 @@ mod tests {
             steps(labels(ok), vec![at(300, 1.0), at(600, in_step)]),
             steps(labels(failed), vec![at(300, 0.0), at(600, 1.0), at(900, 7.0)]),
         ];
-        counted.buckets(0, &all[0], window, &series);
+        counted.buckets(0, &all[0], (Of::All, window), &series);
         counted
     }
 

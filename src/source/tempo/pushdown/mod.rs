@@ -8,14 +8,16 @@
 //! spans that are not CLIENT, sampling. Totals are exact; durations lie in buckets whose bounds are powers of two.
 
 mod counted;
+mod failure;
+mod plan;
 mod population;
 mod question;
 mod reading;
 mod series;
 
 use self::counted::Counted;
-use self::population::{Meaning, Population};
-use self::question::{Asking, Question, What, When};
+use self::plan::{classes, further, of_failures, over_time, silently, totals};
+use self::question::Asking;
 use super::endpoint::{self, Endpoint};
 use super::window::Window;
 use crate::diag::{Diagnostic, Location};
@@ -99,19 +101,27 @@ async fn count(asking: &Asking<'_>, seconds: Window) -> Result<Outcome, Diagnost
     let mut populations = population::known();
     let mut counted = Counted::default();
     asking.progress.note("counting operations");
-    let all = |populations: &[Population], first| totals(populations, first, seconds);
-    asking.ask(all(&populations, 0), &populations, &mut counted).await?;
+    asking.ask(totals(&populations, 0, seconds), &populations, &mut counted).await?;
+    let (kinds, mut failures) = (failure::kinds(), Counted::default());
+    asking.ask(of_failures(&kinds, seconds), &kinds, &mut failures).await?;
     let known = populations.len();
     for caller in counted.callers(&populations) {
         populations.extend(population::calls(&caller));
     }
     asking.progress.note("counting calls");
-    asking.ask(all(&populations, known), &populations, &mut counted).await?;
+    let silent = failures.holds(1).then(failure::silent);
+    let mut questions = totals(&populations, known, seconds);
+    questions.extend(silent.iter().flat_map(|silent| silently(&populations, silent, seconds)));
+    asking.ask(questions, &populations, &mut counted).await?;
     asking.progress.note("counting by time");
     let figures = counted.len().saturating_mul(series::buckets(seconds));
     let many = figures > series::MOST_FIGURES;
-    let more = further(&populations, &counted, seconds, !many);
-    asking.ask(more, &populations, &mut counted).await?;
+    let mut questions = further(&populations, &counted, seconds);
+    if !many {
+        questions.extend(over_time(&populations, &counted, seconds, silent.as_deref()));
+    }
+    questions.extend(classes(&populations, &counted, &failure::known(&failures), seconds));
+    asking.ask(questions, &populations, &mut counted).await?;
     let mut diagnostics = Vec::new();
     let (all, cut_off) = counted.cut_off(&populations);
     if cut_off > 0 {
@@ -139,41 +149,4 @@ async fn count(asking: &Asking<'_>, seconds: Window) -> Result<Outcome, Diagnost
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
     counted.aggregate(&populations, &mut aggregate);
     Ok(Outcome { aggregate, diagnostics })
-}
-
-/// How many there are of the populations from `first` on.
-fn totals(populations: &[Population], first: usize, seconds: Window) -> Vec<Question> {
-    let of = |(at, population): (usize, &Population)| {
-        let query = population.count();
-        seconds.for_metrics().into_iter().map(move |window| {
-            let (from, to) = window.inclusive();
-            Question { population: at, what: What::Totals, query: query.clone(), when: When::Between(from, to) }
-        })
-    };
-    populations.iter().enumerate().skip(first).flat_map(|p| of(p)).collect()
-}
-
-/// What else is to be known of the populations that have anybody in them.
-fn further(populations: &[Population], counted: &Counted, seconds: Window, by_time: bool) -> Vec<Question> {
-    let split = series::Split::of(seconds);
-    let mut questions = Vec::new();
-    let seen = |(at, population): &(usize, &Population)| population.meaning != Meaning::Connected && counted.holds(*at);
-    for (population, of) in populations.iter().enumerate().filter(seen) {
-        let mut ask = |what, query: &str, when| {
-            questions.push(Question { population, what, query: query.to_owned(), when });
-        };
-        for window in seconds.for_metrics() {
-            let (from, to) = window.inclusive();
-            ask(What::Durations, &of.durations(), When::Between(from, to));
-        }
-        if by_time {
-            for (bucket, when) in &split.parts {
-                ask(What::Part(*bucket), &of.count(), *when);
-            }
-            for window in &split.whole {
-                ask(What::Buckets, &of.by_time(), When::Window(*window));
-            }
-        }
-    }
-    questions
 }

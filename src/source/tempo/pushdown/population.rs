@@ -24,6 +24,15 @@ pub(super) enum Meaning {
     Publish,
     /// Messages taken from a topic.
     Consume,
+    /// Failed spans, to know how they fail.
+    Failure,
+}
+
+impl Meaning {
+    /// Whether it becomes something in the snapshot.
+    pub(super) fn lasts(&self) -> bool {
+        !matches!(self, Self::Connected | Self::Failure)
+    }
 }
 
 /// Spans that are counted alike.
@@ -48,9 +57,13 @@ impl Population {
         format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
     }
 
-    /// The same over time; exemplars would only cost.
-    pub(super) fn by_time(&self) -> String {
-        format!("{} with (exemplars=false)", self.count())
+    /// How many of them a further condition holds for, by keys.
+    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
+        let selector = self.selector.trim_end().trim_end_matches('}').trim_end();
+        let and = if selector.ends_with('{') { "" } else { " &&" };
+        let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
+        let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
+        format!("{selector}{and} {condition} }} | count_over_time(){by}")
     }
 
     /// How long they took, in buckets whose bounds are powers of two.
@@ -123,7 +136,7 @@ fn equals(text: &str) -> String {
 }
 
 /// A TraceQL string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
@@ -138,6 +151,10 @@ mod tests {
         for population in known().into_iter().chain(calls(&source)) {
             assert!(population.keys.len() <= 4, "{population:?}");
             assert!(population.count().ends_with(", status)"));
+            let some = population.count_if("span.x = 1", None);
+            assert_eq!(some.matches('{').count(), population.selector.matches('{').count());
+            let and = if population.selector == "{ }" { "{" } else { "&&" };
+            assert!(some.contains(&format!("{and} span.x = 1 }} | count_over_time() by (")), "{some}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Input: populations. Output: their answers, counted. Must not: use part of an answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::counted::Counted;
@@ -13,22 +14,33 @@ use crate::source::backend::trouble::Trouble;
 use crate::source::tempo::client::Client;
 use crate::source::tempo::window::Window;
 use crate::source::tempo::wire::{InstantSeries, TimeSeries};
-use crate::spans::UnixNanos;
+use crate::spans::{ErrorClass, UnixNanos};
 
 /// Tempo spreads one query over its queriers by itself.
 const AT_ONCE: usize = 2;
 
 /// What is to be known of a population.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     /// How many there are, and how many of them failed.
-    Totals,
+    Totals(Of),
     /// How long they took.
     Durations,
     /// How many there are in one bucket of 5 minutes, by its number, of which only a part is asked for.
-    Part(u64),
+    Part(Of, u64),
     /// How many there are in each bucket of a window that holds whole ones.
-    Buckets,
+    Buckets(Of),
+    /// How many failed in this way.
+    Class(Arc<ErrorClass>),
+}
+
+/// Which of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// All of them, by their status.
+    All,
+    /// Those counted already that failed though their status says nothing.
+    Silent,
 }
 
 /// When.
@@ -96,11 +108,14 @@ impl Asking<'_> {
                     return Ok(Step::Done);
                 };
                 match (question.what, question.when, answer) {
-                    (What::Totals, _, Answer::Instant(series)) => counted.count(at, population, &series),
+                    (What::Totals(of), _, Answer::Instant(series)) => counted.count(at, population, of, &series),
                     (What::Durations, _, Answer::Instant(series)) => counted.durations(at, population, &series),
-                    (What::Part(bucket), _, Answer::Instant(series)) => counted.part(at, population, bucket, &series),
-                    (_, When::Window(window), Answer::Range(series)) => {
-                        counted.buckets(at, population, window, &series);
+                    (What::Part(of, bucket), _, Answer::Instant(series)) => {
+                        counted.part(at, population, (of, bucket), &series);
+                    }
+                    (What::Class(class), _, Answer::Instant(series)) => counted.class(at, population, &class, &series),
+                    (What::Buckets(of), When::Window(window), Answer::Range(series)) => {
+                        counted.buckets(at, population, (of, window), &series);
                     }
                     _ => {}
                 }

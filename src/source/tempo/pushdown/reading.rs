@@ -24,7 +24,7 @@ impl Counted {
                     totals: sums.totals(),
                     durations: sums.durations(),
                 }),
-                Meaning::Connected => {}
+                Meaning::Connected | Meaning::Failure => {}
                 Meaning::Entry => {
                     entries.push((own.clone(), name.clone()));
                     into.edges.push(edge(
@@ -134,6 +134,7 @@ fn kind(text: &str) -> SpanKind {
 mod tests {
     use prost::Message as _;
 
+    use super::super::question::Of;
     use super::*;
     use crate::source::tempo::wire::InstantSeries;
     use crate::source::tempo::wire::QueryInstantResponse;
@@ -157,7 +158,7 @@ mod tests {
     fn read(populations: &[Population], counts: &[(usize, &str)], durations: &[(usize, &str)]) -> Aggregate {
         let mut counted = Counted::default();
         for (at, name) in counts {
-            counted.count(*at, &populations[*at], &recorded(name));
+            counted.count(*at, &populations[*at], Of::All, &recorded(name));
         }
         for (at, name) in durations {
             counted.durations(*at, &populations[*at], &recorded(name));

@@ -1,0 +1,110 @@
+//! Which questions a window needs.
+//!
+//! Input: populations, and what is known of them so far. Output: questions. Their number grows with populations, services
+//! that call others, and days, never with spans.
+
+use super::counted::Counted;
+use super::failure::{self, Failure};
+use super::population::{Meaning, Population};
+use super::question::{Of, Question, What, When};
+use super::series;
+use crate::source::tempo::window::Window;
+
+/// Questions about how calls failed. Beyond them only operations are asked for.
+const MOST_CLASSES: usize = 400;
+
+/// One question for each day of a window.
+fn daily(population: usize, what: What, query: String, seconds: Window) -> impl Iterator<Item = Question> {
+    seconds.for_metrics().into_iter().map(move |window| {
+        let (from, to) = window.inclusive();
+        Question { population, what: what.clone(), query: query.clone(), when: When::Between(from, to) }
+    })
+}
+
+/// How many there are of the populations from `first` on.
+pub(super) fn totals(populations: &[Population], first: usize, seconds: Window) -> Vec<Question> {
+    let of = |(at, p): (usize, &Population)| daily(at, What::Totals(Of::All), p.count(), seconds);
+    populations.iter().enumerate().skip(first).flat_map(of).collect()
+}
+
+/// How spans fail at all.
+pub(super) fn of_failures(kinds: &[Population], seconds: Window) -> Vec<Question> {
+    let of = |(at, p): (usize, &Population)| daily(at, What::Totals(Of::All), p.count_if("true", None), seconds);
+    kinds.iter().enumerate().flat_map(of).collect()
+}
+
+/// How many failed though their status says nothing.
+pub(super) fn silently(populations: &[Population], silent: &str, seconds: Window) -> Vec<Question> {
+    let of = |(at, p): (usize, &Population)| {
+        daily(at, What::Totals(Of::Silent), p.count_if(&format!("({silent})"), None), seconds)
+    };
+    populations.iter().enumerate().filter(|(_, p)| p.meaning.lasts() && !p.failed).flat_map(of).collect()
+}
+
+/// How long those took that are there.
+pub(super) fn further(populations: &[Population], counted: &Counted, seconds: Window) -> Vec<Question> {
+    let of = |(at, p): (usize, &Population)| daily(at, What::Durations, p.durations(), seconds);
+    seen(populations, counted).flat_map(of).collect()
+}
+
+/// When there were how many, and how many of them failed.
+pub(super) fn over_time(
+    populations: &[Population],
+    counted: &Counted,
+    seconds: Window,
+    silent: Option<&str>,
+) -> Vec<Question> {
+    let split = series::Split::of(seconds);
+    let mut questions = Vec::new();
+    for (population, p) in seen(populations, counted) {
+        let failed_silently = silent.filter(|_| !p.failed).map(|silent| p.count_if(&format!("({silent})"), None));
+        let queries = [Some((Of::All, p.count())), failed_silently.map(|query| (Of::Silent, query))];
+        for (of, query) in queries.into_iter().flatten() {
+            for (bucket, when) in &split.parts {
+                questions.push(Question {
+                    population,
+                    what: What::Part(of, *bucket),
+                    query: query.clone(),
+                    when: *when,
+                });
+            }
+            // Exemplars would only cost.
+            let query = format!("{query} with (exemplars=false)");
+            for window in &split.whole {
+                let when = When::Window(*window);
+                questions.push(Question { population, what: What::Buckets(of), query: query.clone(), when });
+            }
+        }
+    }
+    questions
+}
+
+/// How those failed that did.
+pub(super) fn classes(
+    populations: &[Population],
+    counted: &Counted,
+    failures: &[Failure],
+    seconds: Window,
+) -> Vec<Question> {
+    let of = |(at, p): (usize, &Population)| {
+        let one = |failure: &Failure| {
+            let query = p.count_if(&failure.condition, Some(failure::EXCEPTION));
+            daily(at, What::Class(failure.class.clone()), query, seconds)
+        };
+        failures.iter().flat_map(one).collect::<Vec<_>>()
+    };
+    let (operations, others): (Vec<_>, Vec<_>) = seen(populations, counted)
+        .filter(|(at, _)| counted.fails(*at))
+        .partition(|(_, p)| p.meaning == Meaning::Operation);
+    let mut questions: Vec<Question> = operations.into_iter().flat_map(of).collect();
+    let others: Vec<Question> = others.into_iter().flat_map(of).collect();
+    if others.len() <= MOST_CLASSES {
+        questions.extend(others);
+    }
+    questions
+}
+
+/// Populations that have anybody in them and become something.
+fn seen<'a>(populations: &'a [Population], counted: &Counted) -> impl Iterator<Item = (usize, &'a Population)> {
+    populations.iter().enumerate().filter(|(at, p)| p.meaning.lasts() && counted.holds(*at))
+}

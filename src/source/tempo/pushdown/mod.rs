@@ -9,6 +9,7 @@
 
 mod counted;
 mod failure;
+mod filter;
 mod plan;
 mod population;
 mod question;
@@ -17,6 +18,7 @@ mod series;
 
 use self::counted::Counted;
 use self::plan::{classes, further, of_failures, over_time, silently, totals};
+use self::population::Population;
 use self::question::Asking;
 use super::endpoint::{self, Endpoint};
 use super::window::Window;
@@ -37,12 +39,14 @@ pub(in crate::source) fn claims(from: &str) -> bool {
 struct TempoCounts {
     endpoint: Endpoint,
     options: SourceOptions,
+    /// What holds for every span that is counted.
+    filter: Option<String>,
 }
 
 /// The Tempo that a URL behind `aggregate+` names; nothing is tried yet.
 ///
 /// # Errors
-/// `aggregate-unknown` for a source that cannot count; `aggregate-query` for a filter; `ingest-port` and `source-url` for a
+/// `aggregate-unknown` for a source that cannot count; `aggregate-query` for more than a filter of spans; `ingest-port` and `source-url` for a
 /// URL that cannot work.
 pub(in crate::source) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic> {
     let from = from.strip_prefix(PREFIX).unwrap_or(from);
@@ -50,19 +54,14 @@ pub(in crate::source) fn open(from: &str, options: &SourceOptions) -> Result<Box
         return Err(Diagnostic::error("aggregate-unknown", "this source cannot count for itself: only a Tempo can")
             .help("leave out --aggregate; Prometheus counts without being told"));
     }
-    if options.query.is_some() {
-        return Err(Diagnostic::error(
-            "aggregate-query",
-            "--query chooses whole traces, and --aggregate counts spans: together they would answer another question",
-        )
-        .help("leave out one of them"));
-    }
-    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone() }))
+    let filter = options.query.as_deref().map(filter::condition).transpose()?.flatten();
+    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone(), filter }))
 }
 
 impl AggregateSource for TempoCounts {
     fn describe(&self) -> String {
-        self.endpoint.shown.clone()
+        let filtered = if self.filter.is_some() { " (filtered spans)" } else { "" };
+        format!("{}{filtered}", self.endpoint.shown)
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
@@ -79,7 +78,7 @@ impl TempoCounts {
         progress.note("connecting");
         let (client, _) = super::connect(endpoint, options).await?;
         let asking = Asking { client: &client, timeout: options.timeout, progress };
-        let mut outcome = count(&asking, seconds).await?;
+        let mut outcome = count(&asking, seconds, self.filter.as_deref()).await?;
         for diagnostic in &mut outcome.diagnostics {
             diagnostic.location = Location::file(endpoint.shown.as_str());
         }
@@ -97,16 +96,17 @@ struct Outcome {
 ///
 /// # Errors
 /// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
-async fn count(asking: &Asking<'_>, seconds: Window) -> Result<Outcome, Diagnostic> {
-    let mut populations = population::known();
+async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Result<Outcome, Diagnostic> {
+    let only = |population: Population| population.only(filter);
+    let mut populations: Vec<Population> = population::known().into_iter().map(only).collect();
     let mut counted = Counted::default();
     asking.progress.note("counting operations");
     asking.ask(totals(&populations, 0, seconds), &populations, &mut counted).await?;
-    let (kinds, mut failures) = (failure::kinds(), Counted::default());
+    let (kinds, mut failures) = (failure::kinds().map(only), Counted::default());
     asking.ask(of_failures(&kinds, seconds), &kinds, &mut failures).await?;
     let known = populations.len();
     for caller in counted.callers(&populations) {
-        populations.extend(population::calls(&caller));
+        populations.extend(population::calls(&caller).map(only));
     }
     asking.progress.note("counting calls");
     let silent = failures.holds(1).then(failure::silent);

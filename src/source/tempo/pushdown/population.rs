@@ -59,11 +59,22 @@ impl Population {
 
     /// How many of them a further condition holds for, by keys.
     pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
-        let selector = self.selector.trim_end().trim_end_matches('}').trim_end();
-        let and = if selector.ends_with('{') { "" } else { " &&" };
         let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
         let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
-        format!("{selector}{and} {condition} }} | count_over_time(){by}")
+        format!("{} | count_over_time(){by}", self.selector_if(condition))
+    }
+
+    /// Only those for which a further condition holds.
+    pub(super) fn only(self, condition: Option<&str>) -> Self {
+        let selector = condition.map_or_else(|| self.selector.clone(), |condition| self.selector_if(condition));
+        Self { selector, ..self }
+    }
+
+    /// The last braces hold the spans that are counted.
+    fn selector_if(&self, condition: &str) -> String {
+        let selector = self.selector.trim_end().trim_end_matches('}').trim_end();
+        let and = if selector.ends_with('{') { "" } else { " &&" };
+        format!("{selector}{and} {condition} }}")
     }
 
     /// How long they took, in buckets whose bounds are powers of two.

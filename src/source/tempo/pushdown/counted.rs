@@ -131,6 +131,18 @@ impl Counted {
         self.of(at).any(|(_, sums)| sums.errors > 0)
     }
 
+    /// Whether operations of this kind failed so at a service of which calls of a population failed. Operations come first.
+    pub(super) fn met(&self, at: usize, kind: &str, class: &ErrorClass) -> bool {
+        let callers: BTreeSet<AggregateService> =
+            self.of(at).filter(|(_, sums)| sums.errors > 0).map(|(values, _)| service(values)).collect();
+        let so = |sums: &Sums| {
+            sums.classes.keys().any(|c| ErrorClass { exception_type: String::new(), ..c.clone() } == *class)
+        };
+        self.of(0).any(|(values, sums)| {
+            values.get(3).is_some_and(|k| k == kind) && so(sums) && callers.contains(&service(values))
+        })
+    }
+
     /// Calls of a population by the values of its keys.
     pub(super) fn calls(&self, at: usize) -> impl Iterator<Item = (&Vec<String>, u64)> {
         self.of(at).map(|(values, sums)| (values, sums.calls))

@@ -67,12 +67,17 @@ pub(super) fn kinds() -> [Population; 2] {
 /// The most frequent failures among those counted as [`kinds`].
 pub(super) fn known(counted: &Counted) -> Vec<Failure> {
     let mut by_condition: BTreeMap<String, (u64, ErrorClass)> = BTreeMap::new();
-    for (values, n) in counted.calls(0).chain(counted.calls(1)) {
+    let all = || counted.calls(0).chain(counted.calls(1));
+    // What no failed span has need not be told to be absent.
+    let used: Vec<bool> =
+        (0..KEYS.len()).map(|i| all().any(|(values, _)| values.get(i).is_some_and(|v| !v.is_empty()))).collect();
+    for (values, n) in all() {
         let class = class(values);
         // What its status does not say, its attributes do.
         let says_all = semconv::is_failure(0, class.http_status, &class.grpc_status);
         let status = if says_all { "status != ok" } else { "status = error" };
-        let which = KEYS.iter().zip(values).map(|(key, value)| equals(key, value));
+        let used = KEYS.iter().zip(values).zip(&used).filter(|(_, used)| **used);
+        let which = used.map(|((key, value), _)| equals(key, value));
         let condition: Vec<String> = std::iter::once(status.to_owned()).chain(which).collect();
         let (calls, _) = by_condition.entry(condition.join(" && ")).or_insert((0, class));
         *calls = calls.saturating_add(n);

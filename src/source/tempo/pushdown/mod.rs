@@ -17,7 +17,7 @@ mod reading;
 mod series;
 
 use self::counted::Counted;
-use self::plan::{classes, further, of_failures, over_time, silently, totals};
+use self::plan::{classes, classes_of_calls, further, of_failures, over_time, silently, totals};
 use self::population::Population;
 use self::question::Asking;
 use super::endpoint::{self, Endpoint};
@@ -120,7 +120,10 @@ async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Re
     if !many {
         questions.extend(over_time(&populations, &counted, seconds, silent.as_deref()));
     }
-    questions.extend(classes(&populations, &counted, &failure::known(&failures), seconds));
+    let known = failure::known(&failures);
+    questions.extend(classes(&populations, &counted, &known, seconds));
+    asking.ask(questions, &populations, &mut counted).await?;
+    let questions = classes_of_calls(&populations, &counted, &known, seconds);
     asking.ask(questions, &populations, &mut counted).await?;
     let mut diagnostics = Vec::new();
     let (all, cut_off) = counted.cut_off(&populations);

@@ -10,9 +10,6 @@ use super::question::{Of, Question, What, When};
 use super::series;
 use crate::source::tempo::window::Window;
 
-/// Questions about how calls failed. Beyond them only operations are asked for.
-const MOST_CLASSES: usize = 400;
-
 /// One question for each day of a window.
 fn daily(population: usize, what: What, query: String, seconds: Window) -> impl Iterator<Item = Question> {
     seconds.for_metrics().into_iter().map(move |window| {
@@ -79,29 +76,41 @@ pub(super) fn over_time(
     questions
 }
 
-/// How those failed that did.
+/// How operations failed.
 pub(super) fn classes(
     populations: &[Population],
     counted: &Counted,
     failures: &[Failure],
     seconds: Window,
 ) -> Vec<Question> {
-    let of = |(at, p): (usize, &Population)| {
-        let one = |failure: &Failure| {
-            let query = p.count_if(&failure.condition, Some(failure::EXCEPTION));
-            daily(at, What::Class(failure.class.clone()), query, seconds)
-        };
-        failures.iter().flat_map(one).collect::<Vec<_>>()
-    };
-    let (operations, others): (Vec<_>, Vec<_>) = seen(populations, counted)
-        .filter(|(at, _)| counted.fails(*at))
-        .partition(|(_, p)| p.meaning == Meaning::Operation);
-    let mut questions: Vec<Question> = operations.into_iter().flat_map(of).collect();
-    let others: Vec<Question> = others.into_iter().flat_map(of).collect();
-    if others.len() <= MOST_CLASSES {
-        questions.extend(others);
+    let operations = |(at, p): &(usize, &Population)| p.meaning == Meaning::Operation && counted.fails(*at);
+    let of = |p: (usize, &Population)| failures.iter().flat_map(|f| class(p, f, seconds)).collect::<Vec<_>>();
+    seen(populations, counted).filter(operations).flat_map(of).collect()
+}
+
+/// How calls failed that leave the services, where that is known of operations: only what callers of a population met is
+/// asked for. What services answer to each other fails in the operation that answers; to ask for those edges too would cost
+/// a question for each failure of each caller.
+pub(super) fn classes_of_calls(
+    populations: &[Population],
+    counted: &Counted,
+    failures: &[Failure],
+    seconds: Window,
+) -> Vec<Question> {
+    let mut questions = Vec::new();
+    let asked = |p: &Population| matches!(p.meaning, Meaning::Leaf | Meaning::Publish);
+    for (at, p) in seen(populations, counted).filter(|(at, p)| asked(p) && counted.fails(*at)) {
+        let kind = if p.meaning == Meaning::Leaf { "client" } else { "producer" };
+        for failure in failures.iter().filter(|failure| counted.met(at, kind, &failure.class)) {
+            questions.extend(class((at, p), failure, seconds));
+        }
     }
     questions
+}
+
+fn class((at, p): (usize, &Population), failure: &Failure, seconds: Window) -> impl Iterator<Item = Question> {
+    let query = p.count_if(&failure.condition, Some(failure::EXCEPTION));
+    daily(at, What::Class(failure.class.clone()), query, seconds)
 }
 
 /// Populations that have anybody in them and become something.

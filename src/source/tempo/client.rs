@@ -153,7 +153,7 @@ impl Client {
         Ok(Some(sum))
     }
 
-    /// What a metrics query comes to over a time of at most a day, both ends included: a value for each set of labels.
+    /// What a metrics query comes to from an instant on and before another, at most a day later: a value for each set of labels.
     pub(super) async fn totals(
         &self,
         query: String,

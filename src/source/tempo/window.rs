@@ -102,12 +102,6 @@ impl Window {
         self.cut(MAX_METRICS_SECONDS)
     }
 
-    /// The first and the last nanosecond of it: for what takes both ends as included.
-    pub(super) fn inclusive(self) -> (UnixNanos, UnixNanos) {
-        let (start, end) = self.nanos();
-        (start, UnixNanos(end.0.saturating_sub(1)))
-    }
-
     /// The same in nanoseconds.
     pub(super) fn nanos(self) -> (UnixNanos, UnixNanos) {
         (UnixNanos(u64::from(self.start) * SECOND), UnixNanos(u64::from(self.end) * SECOND))

@@ -13,7 +13,7 @@ use crate::source::tempo::window::Window;
 /// One question for each day of a window.
 fn daily(population: usize, what: What, query: String, seconds: Window) -> impl Iterator<Item = Question> {
     seconds.for_metrics().into_iter().map(move |window| {
-        let (from, to) = window.inclusive();
+        let (from, to) = window.nanos();
         Question { population, what: what.clone(), query: query.clone(), when: When::Between(from, to) }
     })
 }

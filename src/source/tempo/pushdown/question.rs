@@ -46,7 +46,7 @@ pub(super) enum Of {
 /// When.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
-    /// Both ends included.
+    /// From an instant on, and before another.
     Between(UnixNanos, UnixNanos),
     /// Whole buckets.
     Window(Window),
@@ -74,8 +74,7 @@ impl Question {
         let halves = match self.when {
             When::Between(from, to) => {
                 let middle = UnixNanos(from.0.midpoint(to.0));
-                let next = UnixNanos(middle.0.saturating_add(1));
-                (middle > from && to > next).then_some([When::Between(from, middle), When::Between(next, to)])
+                (middle > from).then_some([When::Between(from, middle), When::Between(middle, to)])
             }
             When::Window(window) => window.halves_by(super::series::SECONDS).map(|halves| halves.map(When::Window)),
         };

@@ -27,7 +27,7 @@ pub(super) struct Split {
 
 impl Split {
     pub(super) fn of(window: Window) -> Self {
-        let (start, end) = window.inclusive();
+        let (start, end) = window.nanos();
         let (first, last) = (window.start / SECONDS, window.end.saturating_sub(1) / SECONDS);
         if first >= last {
             return Self { parts: vec![(first.into(), When::Between(start, end))], whole: Vec::new() };
@@ -36,8 +36,8 @@ impl Split {
             Window { start: first.saturating_add(1).saturating_mul(SECONDS), end: last.saturating_mul(SECONDS) };
         let (from, to) = whole.nanos();
         // With the instant that the first step leaves to the bucket before, and without the one that the last step has.
-        let before = When::Between(start, from);
-        let after = When::Between(UnixNanos(to.0.saturating_add(1)), end);
+        let behind = |at: UnixNanos| UnixNanos(at.0.saturating_add(1));
+        let (before, after) = (When::Between(start, behind(from)), When::Between(behind(to), end));
         Self { parts: vec![(first.into(), before), (last.into(), after)], whole: whole.cut(MAX_METRICS_SECONDS) }
     }
 }
@@ -64,16 +64,16 @@ mod tests {
         let split = Split::of(Window { start: START + 100, end: START + 1000 });
         // Tempo counts (300, 600] and (600, 900]: the part before ends with 300, that after begins behind 900.
         assert_eq!(split.whole, [Window { start: START + 300, end: START + 900 }]);
-        let before = When::Between(at(START + 100, 0), at(START + 300, 0));
-        let after = When::Between(at(START + 900, 1), at(START + 999, 999_999_999));
+        let before = When::Between(at(START + 100, 0), at(START + 300, 1));
+        let after = When::Between(at(START + 900, 1), at(START + 1000, 0));
         assert_eq!(split.parts, [(bucket, before), (bucket + 3, after)]);
         // What lies on the bounds of the window itself: the first instant is in, the last is not.
         let whole = part(Window { start: START, end: START + 600 });
-        let before = When::Between(at(START, 0), at(START + 300, 0));
-        let after = When::Between(at(START + 300, 1), at(START + 599, 999_999_999));
+        let before = When::Between(at(START, 0), at(START + 300, 1));
+        let after = When::Between(at(START + 300, 1), at(START + 600, 0));
         assert_eq!(whole, [(bucket, before), (bucket + 1, after)]);
         let one = part(Window { start: START + 100, end: START + 300 });
-        assert_eq!(one, [(bucket, When::Between(at(START + 100, 0), at(START + 299, 999_999_999)))]);
+        assert_eq!(one, [(bucket, When::Between(at(START + 100, 0), at(START + 300, 0)))]);
     }
 
     #[test]

@@ -140,6 +140,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             spans_digest: "0".into(),
             rules: String::new(),
             quantile_error: None,
+            example_traces: 0,
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },

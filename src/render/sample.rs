@@ -357,6 +357,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             spans_digest: "00112233445566778899aabbccddeeff".into(),
             rules: String::new(),
             quantile_error: None,
+            example_traces: 0,
         },
         window: window(),
         coverage: coverage(),

@@ -130,6 +130,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
             spans_digest: "00".repeat(16),
             rules: String::new(),
             quantile_error: None,
+            example_traces: 0,
         },
         window: Window { start: UnixNanos(START * 1_000_000_000), end: UnixNanos((START + 7_200) * 1_000_000_000) },
         coverage: Coverage { spans: 90_000, traces: 7_200, orphans: 90, ..Coverage::default() },

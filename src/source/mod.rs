@@ -12,6 +12,7 @@ pub mod doctor;
 mod feed;
 mod files;
 mod jaeger;
+mod join;
 mod json;
 mod mapper;
 mod otlp_file;
@@ -42,10 +43,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::aggregate::{AggregateSource, counts, open_aggregate};
+pub use self::aggregate::{AggregateSource, counts, exemplifies, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 
+pub use self::join::join;
 pub use self::sample::{Keep, Sample};
 
 /// Receives batches. Called from several threads at once; the order of batches never matters.

@@ -67,6 +67,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         spans_digest: format!("{:032x}", counts.digest),
         rules: String::new(),
         quantile_error: None,
+        example_traces: 0,
     }
 }
 

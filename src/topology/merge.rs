@@ -42,6 +42,7 @@ struct Sum {
     sources: BTreeSet<String>,
     digest: u128,
     quantile_error: Option<QuantileError>,
+    example_traces: u64,
     windows: Vec<Window>,
     coverage: Coverage,
     nodes: BTreeMap<NodeId, Node>,
@@ -120,6 +121,7 @@ impl Sum {
             sources: first.provenance.sources.into_iter().collect(),
             digest,
             quantile_error: first.provenance.quantile_error,
+            example_traces: first.provenance.example_traces,
             windows: vec![first.window],
             coverage: first.coverage,
             nodes: first.nodes.into_iter().map(|n| (n.id.clone(), n)).collect(),
@@ -200,6 +202,7 @@ impl Sum {
         let other = Self::new(next);
         self.sources.extend(other.sources);
         self.digest = self.digest.wrapping_add(other.digest);
+        self.example_traces = self.example_traces.saturating_add(other.example_traces);
         self.quantile_error = match (self.quantile_error, other.quantile_error) {
             (Some(a), Some(b)) => Some(a.worst(b)),
             (a, b) => a.or(b),
@@ -267,6 +270,7 @@ impl Sum {
                 rules: self.rules,
                 spans_digest: format!("{:032x}", self.digest),
                 quantile_error: self.quantile_error,
+                example_traces: self.example_traces,
             },
             window: around(&self.windows),
             coverage: self.coverage,

@@ -110,6 +110,9 @@ pub struct Provenance {
     /// How far quantiles of a backend's aggregates may be off; absent for spans, and where no duration is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantile_error: Option<QuantileError>,
+    /// Traces read beside a backend's aggregates, as examples only: no number comes from them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub example_traces: u64,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.

@@ -85,6 +85,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             spans_digest: "0".repeat(32),
             rules: String::new(),
             quantile_error: None,
+            example_traces: 0,
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

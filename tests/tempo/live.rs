@@ -139,7 +139,7 @@ fn what_tempo_counts_is_what_a_full_pull_counts() {
     let full = builder.finish(intake, 2).unwrap();
     let mut source = open_aggregate(&format!("aggregate+{}", peer.url), &options).unwrap().unwrap();
     let (aggregate, report) = source.read(&NoProgress).unwrap();
-    let counted = from_aggregate(aggregate, &source.describe(), &TopologyConfig::default()).unwrap();
+    let counted = from_aggregate(aggregate, &[source.describe()], &TopologyConfig::default()).unwrap();
     let (all, some) = (figures(&full), figures(&counted));
     assert_eq!(all.0, some.0, "operations");
     assert_eq!(all.1.keys().collect::<Vec<_>>(), some.1.keys().collect::<Vec<_>>(), "edges");

@@ -98,6 +98,12 @@ impl Client {
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }
 
+    /// Some of the traces that overlap a window, at most `limit`: which ones is up to Tempo.
+    pub(super) async fn some(&self, query: String, window: Window, limit: u32) -> Result<Found, Trouble> {
+        let query = select::spread(&query);
+        self.gather(SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: 1 }).await
+    }
+
     /// One trace, to learn whether and what answers.
     pub(super) async fn probe(&self, query: String, window: Window) -> Result<(), Trouble> {
         let request = SearchRequest { query, start: window.start, end: window.end, limit: 1, spans_per_span_set: 1 };

@@ -23,8 +23,8 @@ pub(super) struct Counted(pub(super) BTreeMap<(usize, Vec<String>), Sums>);
 
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Sums {
-    calls: u64,
-    errors: u64,
+    pub(super) calls: u64,
+    pub(super) errors: u64,
     /// By upper bound in nanoseconds.
     buckets: BTreeMap<u64, u64>,
     /// Calls and errors by bucket of 5 minutes.
@@ -230,6 +230,19 @@ impl Sums {
     fn classes(&self) -> impl Iterator<Item = (&ErrorClass, &u64)> {
         let known = self.classes.values().fold(0u64, |sum, n| sum.saturating_add(*n));
         self.classes.iter().filter(move |_| known <= self.errors)
+    }
+
+    /// A duration in nanoseconds that at least `least` calls and as few as possible lie above, and how many do; `None`
+    /// where no duration is known.
+    pub(super) fn slowest(&self, least: u64) -> Option<(u64, u64)> {
+        let mut above = 0u64;
+        for (upper, n) in self.buckets.iter().rev() {
+            above = above.saturating_add(*n);
+            if above >= least {
+                return Some((upper / 2, above));
+            }
+        }
+        (above > 0).then_some((0, above))
     }
 
     pub(super) fn durations(&self) -> Option<Durations> {

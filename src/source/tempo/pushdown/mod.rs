@@ -8,6 +8,7 @@
 //! spans that are not CLIENT, sampling. Totals are exact; durations lie in buckets whose bounds are powers of two.
 
 mod counted;
+mod examples;
 mod failure;
 mod filter;
 mod plan;
@@ -17,6 +18,7 @@ mod reading;
 mod series;
 
 use self::counted::Counted;
+use self::examples::{Hints, Reading};
 use self::plan::{classes, classes_of_calls, further, of_failures, over_time, silently, totals};
 use self::population::Population;
 use self::question::Asking;
@@ -24,7 +26,8 @@ use super::endpoint::{self, Endpoint};
 use super::window::Window;
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::run;
-use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
+use crate::source::mapper::Mapper;
+use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport, SpanSink};
 use crate::spans::aggregate::Aggregate;
 
 /// What `--aggregate` puts before a source.
@@ -41,6 +44,8 @@ struct TempoCounts {
     options: SourceOptions,
     /// What holds for every span that is counted.
     filter: Option<String>,
+    /// What was counted says where to look for examples.
+    hints: Option<Hints>,
 }
 
 /// The Tempo that a URL behind `aggregate+` names; nothing is tried yet.
@@ -55,7 +60,7 @@ pub(in crate::source) fn open(from: &str, options: &SourceOptions) -> Result<Box
             .help("leave out --aggregate; Prometheus counts without being told"));
     }
     let filter = options.query.as_deref().map(filter::condition).transpose()?.flatten();
-    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone(), filter }))
+    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone(), filter, hints: None }))
 }
 
 impl AggregateSource for TempoCounts {
@@ -65,9 +70,21 @@ impl AggregateSource for TempoCounts {
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let Outcome { aggregate, diagnostics } = run::run(self.options.threads, self.all(progress))?;
+        let Outcome { aggregate, diagnostics, hints } = run::run(self.options.threads, self.all(progress))?;
+        self.hints = Some(hints);
         let report = SourceReport { window: Some(aggregate.window), diagnostics, ..SourceReport::default() };
         Ok((aggregate, report))
+    }
+
+    fn examples(
+        &mut self,
+        most: Option<u64>,
+        sink: &dyn SpanSink,
+        progress: &dyn Progress,
+    ) -> Result<SourceReport, Diagnostic> {
+        let most = most.unwrap_or(examples::DEFAULT);
+        let (Some(hints), true) = (self.hints.as_ref(), most > 0) else { return Ok(SourceReport::default()) };
+        run::run(self.options.threads, self.some(hints, most, sink, progress))
     }
 }
 
@@ -86,10 +103,31 @@ impl TempoCounts {
     }
 }
 
+impl TempoCounts {
+    /// Reads a few whole traces.
+    async fn some(
+        &self,
+        hints: &Hints,
+        most: u64,
+        sink: &dyn SpanSink,
+        progress: &dyn Progress,
+    ) -> Result<SourceReport, Diagnostic> {
+        let (endpoint, options) = (&self.endpoint, &self.options);
+        let (_, seconds) = super::windows(endpoint, options)?;
+        progress.note("reading some traces");
+        let (client, http) = super::both(endpoint, options).await?;
+        let mut mapper = Mapper::new(options.rate_attribute.clone());
+        let reading = Reading { client: &client, http: &http, timeout: options.timeout, sink };
+        reading.read(hints, most, (seconds, self.filter.as_deref()), &mut mapper).await?;
+        Ok(SourceReport { rejected: mapper.rejected, window: Some(seconds.nanos()), ..SourceReport::default() })
+    }
+}
+
 /// What was counted, and what is to be said about it.
 struct Outcome {
     aggregate: Aggregate,
     diagnostics: Vec<Diagnostic>,
+    hints: Hints,
 }
 
 /// Counts everything in a window.
@@ -150,6 +188,7 @@ async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Re
         );
     }
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
+    let hints = Hints::of(&counted, &populations);
     counted.aggregate(&populations, &mut aggregate);
-    Ok(Outcome { aggregate, diagnostics })
+    Ok(Outcome { aggregate, diagnostics, hints })
 }

@@ -142,7 +142,8 @@ pub(super) fn calls(source: &AggregateService) -> [Population; 2] {
     [of("!=", false), of("=", true)]
 }
 
-fn equals(text: &str) -> String {
+/// A comparison with a text, or with nothing where it is empty.
+pub(super) fn equals(text: &str) -> String {
     if text.is_empty() { "= nil".to_owned() } else { format!("= {}", quoted(text)) }
 }
 

@@ -87,7 +87,10 @@ fn with_graph(
         let bar = Bar::new(io.progress);
         source.read(&bar)?
     };
-    io.diagnostics(&report.diagnostics);
+    // Operations are not asked of it.
+    let mut told = report.diagnostics;
+    told.retain(|diagnostic| diagnostic.code != "prometheus-no-operations");
+    io.diagnostics(&told);
     let (joined, taken) = source::join(counted, graph);
     let message = format!(
         "{taken} of {} edge(s) by operation are those of the metrics, which know more of them",

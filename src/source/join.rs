@@ -13,8 +13,8 @@ use crate::spans::Weight;
 use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, AggregateService, Party};
 
 /// Metrics are scraped, and their counters rise when a call has ended: at the ends of a window they may hold a little more
-/// than started in it. Only what is more than this part above Tempo's count is known better.
-const SLACK: u64 = 50;
+/// than started in it. Only what is above Tempo's count by more than the calls of so many seconds is known better.
+const SLACK_NANOS: u64 = 60_000_000_000;
 
 /// What is decided at once: whose word is taken for all edges of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +23,8 @@ enum Matter {
     Pair(AggregateService, AggregateService),
     /// Messages from one service to another, by whatever topic.
     Messages(AggregateService, AggregateService),
-    /// What a service calls that is none.
-    Leaves(AggregateService, AggregateCall),
+    /// What a service calls that sends no spans: databases, or anything else.
+    Leaves(AggregateService, bool),
     /// Requests from outside into a service.
     Enters(AggregateService),
 }
@@ -44,11 +44,15 @@ pub fn join(mut counted: Aggregate, graph: Aggregate) -> (Aggregate, usize) {
         }
     }
     let topics = Topics::of(&counted);
+    let operates: BTreeSet<_> = counted.operations.iter().map(|operation| operation.service.clone()).collect();
+    let length = counted.window.1.since(counted.window.0);
     let better: BTreeSet<Matter> = theirs
         .into_iter()
         .filter(|(matter, calls)| match (matter, ours.get(matter)) {
             (Matter::Messages(source, target), _) => !topics.join(source, target),
-            (Matter::Pair(..), Some(mine)) => exceeds(*calls, *mine),
+            // To the metrics whatever has no caller comes from outside, messages and spans cut off among it.
+            (Matter::Enters(target), None) => !operates.contains(target),
+            (Matter::Pair(..), Some(mine)) => exceeds(*calls, *mine, length),
             (_, Some(_)) => false,
             (_, None) => true,
         })
@@ -62,10 +66,10 @@ pub fn join(mut counted: Aggregate, graph: Aggregate) -> (Aggregate, usize) {
     (counted, taken)
 }
 
-/// Whether one count is more than another by more than what two clocks explain.
-fn exceeds(theirs: Weight, mine: Weight) -> bool {
-    let slack = mine.micro() / SLACK;
-    theirs.micro() > mine.micro().saturating_add(slack)
+/// Whether one count is more than another by more than what two clocks explain, in a window of so many nanoseconds.
+fn exceeds(theirs: Weight, mine: Weight, length: u64) -> bool {
+    let slack = u128::from(mine.micro()) * u128::from(SLACK_NANOS) / u128::from(length.max(SLACK_NANOS));
+    u128::from(theirs.micro()) > u128::from(mine.micro()).saturating_add(slack)
 }
 
 /// What an edge belongs to; `None` for what only a Tempo can say: which topic.
@@ -76,7 +80,10 @@ fn matter(edge: &AggregateEdge) -> Option<Matter> {
         }
         (Party::Service(source), Party::Service(target), _) => Some(Matter::Pair(source.clone(), target.clone())),
         (_, _, AggregateCall::Messaging) => None,
-        (Party::Service(source), Party::Peer(_), call) => Some(Matter::Leaves(source.clone(), call)),
+        // The metrics do not know a service without spans from any other address.
+        (Party::Service(source), Party::Peer(_), call) => {
+            Some(Matter::Leaves(source.clone(), call == AggregateCall::Database))
+        }
         (Party::Entry(_), Party::Service(target), _) => Some(Matter::Enters(target.clone())),
         _ => None,
     }
@@ -138,7 +145,7 @@ impl Names {
 mod tests {
     use super::*;
     use crate::spans::aggregate::{AggregateOperation, Totals};
-    use crate::spans::{Peer, PeerKind, SpanKind};
+    use crate::spans::{Peer, PeerKind, SpanKind, UnixNanos};
 
     fn service(name: &str, namespace: &str) -> Party {
         Party::Service(AggregateService { namespace: namespace.to_owned(), name: name.to_owned() })
@@ -171,7 +178,8 @@ mod tests {
             durations: None,
         };
         let operations = ["web", "cart", "mail"].map(operation).to_vec();
-        Aggregate { operations, edges, ..Aggregate::default() }
+        let window = (UnixNanos(0), UnixNanos(3_000_000_000_000));
+        Aggregate { window, operations, edges }
     }
 
     fn joined(ours: Vec<AggregateEdge>, theirs: Vec<AggregateEdge>) -> (Vec<u64>, usize) {
@@ -190,7 +198,7 @@ mod tests {
             ]
         };
         let theirs = |calls| vec![edge(service("web", ""), service("cart", ""), Call, calls)];
-        // Metrics without namespaces mean the service of that name.
+        // Metrics without namespaces mean the service of that name. In 50 minutes two calls are a minute's.
         assert_eq!(joined(ours(), theirs(110)), (vec![110], 1));
         for fewer_or_as_many in [50, 100, 102] {
             assert_eq!(joined(ours(), theirs(fewer_or_as_many)), (vec![60, 40], 0), "{fewer_or_as_many}");
@@ -224,9 +232,12 @@ mod tests {
             edge(service("cart", ""), peer(PeerKind::Database, "redis"), Database, 11),
             edge(service("mail", ""), peer(PeerKind::External, "smtp"), External, 3),
             edge(user(), service("web", ""), Entry, 30),
+            edge(service("web", ""), peer(PeerKind::External, "pay"), External, 9),
             edge(user(), service("mail", ""), Entry, 2),
+            edge(user(), service("unheard-of", ""), Entry, 4),
         ];
-        assert_eq!(joined(ours, theirs), (vec![10, 20, 3, 2], 2));
+        let pay = edge(service("web", "shop"), peer(PeerKind::Service, "pay"), AggregateCall::Call, 8);
+        assert_eq!(joined([ours, vec![pay]].concat(), theirs), (vec![10, 20, 8, 3, 4], 2));
     }
 
     #[test]

@@ -178,13 +178,14 @@ fn what_a_real_tempo_counted_of_these_spans_is_what_they_say() {
         assert_eq!((all.stats.calls, all.stats.errors), (some.stats.calls, some.stats.errors), "{name}");
         assert_eq!(all.stats.series, some.stats.series, "{name}");
         assert_eq!(all.stats.error_classes, some.stats.error_classes, "{name}");
-        let (exact, p99) =
-            (all.stats.durations.quantile(0.99).unwrap(), some.stats.durations.quantile(0.99).unwrap());
+        let (exact, p99) = (all.stats.durations.quantile(0.99).unwrap(), some.stats.durations.quantile(0.99).unwrap());
         assert!(p99 >= exact * 0.49 && p99 <= exact * 2.05, "{name}: {p99} for {exact}");
         failed += all.stats.errors.micro() / 1_000_000;
     }
     assert_eq!(failed, 16);
-    let all = |some: &Edge| truth.edges.iter().find(|e| (&e.source, &e.target, e.kind) == (&some.source, &some.target, some.kind));
+    let all = |some: &Edge| {
+        truth.edges.iter().find(|e| (&e.source, &e.target, e.kind) == (&some.source, &some.target, some.kind))
+    };
     // A full pull follows links, and a message that belongs to no sender in the slice is no edge there.
     for some in counted.edges.iter().filter(|e| e.kind != EdgeKind::Messaging) {
         let all = all(some).unwrap_or_else(|| panic!("{} {}", some.source, some.target));

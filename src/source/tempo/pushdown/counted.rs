@@ -226,10 +226,11 @@ impl Sums {
         }
     }
 
-    /// How they failed; nothing where that is more than failed, as when spans came late while they were counted.
+    /// How they failed, where anything says so; nothing where that is more than failed, as when spans came late while they
+    /// were counted.
     fn classes(&self) -> impl Iterator<Item = (&ErrorClass, &u64)> {
         let known = self.classes.values().fold(0u64, |sum, n| sum.saturating_add(*n));
-        self.classes.iter().filter(move |_| known <= self.errors)
+        self.classes.iter().filter(move |(class, _)| known <= self.errors && **class != ErrorClass::default())
     }
 
     /// A duration in nanoseconds that at least `least` calls and as few as possible lie above, and how many do; `None`

@@ -9,6 +9,8 @@
     reason = "a test may stop at the first surprise and say what it skipped"
 )]
 
+#[path = "tempo/counts.rs"]
+mod counts;
 #[path = "tempo/doctor.rs"]
 mod doctor;
 #[path = "tempo/doors.rs"]

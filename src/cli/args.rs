@@ -167,8 +167,9 @@ pub(super) struct ConnectionArgs {
     /// Prometheus, e.g. `{cluster="eu"}`
     #[arg(long, value_name = "TRACEQL")]
     pub(super) query: Option<String>,
-    /// Read at most so many traces of the window, and say how many were left out; counts are then of those read
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Read at most so many traces of the window, and say how many were left out; counts are then of those read. With
+    /// `--aggregate` so many are read as examples and nothing is counted in them (24 if not given, 0 for none)
+    #[arg(long, value_name = "N")]
     pub(super) max_traces: Option<u64>,
     /// Which traces to read when there are more: `hash` takes the same ones in every run, spread over the window;
     /// `most-recent` the newest

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Surroundings;
+use super::aggregates::counted;
 use super::args::{ConnectionArgs, FromArgs, Global, ReadArgs, Which, WindowArgs};
 use super::io::{Io, Stop};
 use super::piped::{self, Piped};
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::source::{self, Keep, Sample, SourceOptions, SpanSink, Transport};
 use crate::spans::{SpanBatch, UnixNanos};
-use crate::topology::{self, Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
+use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind, codec};
 
 /// File name of the snapshot in a runbook directory.
 pub(super) const SNAPSHOT: &str = "topology.snapshot.json";
@@ -44,7 +45,7 @@ impl<'a> Request<'a> {
 }
 
 /// Threads to use.
-fn threads(global: &Global) -> usize {
+pub(super) fn threads(global: &Global) -> usize {
     global.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
 
@@ -209,12 +210,18 @@ pub(super) fn refuse_idle_flags(froms: &[String], request: &Request<'_>) -> Resu
         return refuse_idle(&window_flags(request), "a snapshot");
     }
     if froms.iter().all(|f| source::counts(f)) {
+        let examples = froms.iter().any(|f| source::exemplifies(f));
         let idle = [
             (request.connection.rate_attribute.is_some(), "--rate-attribute"),
             (request.shard.is_some(), "--shard"),
-            (request.connection.max_traces.is_some(), "--max-traces"),
+            (request.connection.max_traces.is_some() && !examples, "--max-traces"),
+            (request.connection.sample == Which::MostRecent, "--sample"),
         ];
         return refuse_idle(&given(idle), "a backend that counts by itself");
+    }
+    if request.connection.max_traces == Some(0) {
+        return Err(Diagnostic::error("flag-without-effect", "--max-traces 0 leaves no trace to read")
+            .help("with --aggregate it means: no examples; otherwise give a number from 1 on"));
     }
     if froms.iter().all(|f| is_local(f)) {
         let connection = request.connection;
@@ -224,7 +231,7 @@ pub(super) fn refuse_idle_flags(froms: &[String], request: &Request<'_>) -> Resu
     Ok(())
 }
 
-fn refuse_idle(flags: &[&str], on: &str) -> Result<(), Diagnostic> {
+pub(super) fn refuse_idle(flags: &[&str], on: &str) -> Result<(), Diagnostic> {
     if flags.is_empty() {
         return Ok(());
     }
@@ -248,7 +255,7 @@ pub(super) fn window_flags(request: &Request<'_>) -> Vec<&'static str> {
     ])
 }
 
-fn given<const N: usize>(flags: [(bool, &'static str); N]) -> Vec<&'static str> {
+pub(super) fn given<const N: usize>(flags: [(bool, &'static str); N]) -> Vec<&'static str> {
     flags.into_iter().filter_map(|(given, flag)| given.then_some(flag)).collect()
 }
 
@@ -262,9 +269,9 @@ fn no_spans(diagnostic: Diagnostic) -> Diagnostic {
 }
 
 /// A builder as a sink, and whoever listens in.
-struct Sink<'a> {
-    builder: &'a Builder,
-    recorder: Option<&'a Recorder>,
+pub(super) struct Sink<'a> {
+    pub(super) builder: &'a Builder,
+    pub(super) recorder: Option<&'a Recorder>,
 }
 
 impl SpanSink for Sink<'_> {
@@ -386,46 +393,7 @@ fn collect(
     Ok((builder, intake))
 }
 
-/// Has a backend count, and makes a snapshot of that.
-fn counted(
-    froms: &[String],
-    request: &Request<'_>,
-    recorder: Option<&Recorder>,
-    io: &mut Io<'_>,
-) -> Result<Snapshot, Stop> {
-    let [from] = froms else {
-        return Err(Diagnostic::error(
-            "from-mixed",
-            "what a backend counted cannot be read together with another source",
-        )
-        .help("give it alone; captures of windows that follow each other merge: tracebook capture --merge")
-        .into());
-    };
-    if recorder.is_some() {
-        return Err(Diagnostic::error("spans-from-snapshot", "a backend that counts by itself gives no spans to keep")
-            .help("leave --spans out, or give --from the traces themselves")
-            .into());
-    }
-    let mut options = options(from, request, threads(request.global))?;
-    if let Some((from, until)) = request.split {
-        options.window = options.window.map(|(start, end)| (start.max(from), end.min(until)));
-        if options.window.is_some_and(|(start, end)| start >= end) {
-            return Err(Diagnostic::error("window-empty", "the time to split at does not lie within the window")
-                .help("check --at, --lookback, --start and --end")
-                .into());
-        }
-    }
-    let Some(source) = source::open_aggregate(from, &options) else { return Err(no_source().into()) };
-    let mut source = source?;
-    let (aggregate, report) = {
-        let bar = Bar::new(io.progress);
-        source.read(&bar)?
-    };
-    io.diagnostics(&report.diagnostics);
-    Ok(topology::from_aggregate(aggregate, &source.describe(), &request.config.topology)?)
-}
-
-fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
+pub(super) fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
     let mut options = SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? };
     if let Some((variable, header)) = source::credential(from)
         && let Some(key) = request.around.env.get(variable).filter(|key| !key.trim().is_empty())

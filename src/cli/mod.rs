@@ -6,6 +6,7 @@
 //! above `--fail-on`, 2 could not do the job. A broken pipe is success.
 //! Must not: compute anything about traces, format numbers of pages, or write files except through `output`.
 
+mod aggregates;
 mod args;
 mod capture;
 mod check;

@@ -358,6 +358,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             rules: String::new(),
             quantile_error: None,
             calls_only: false,
+            example_traces: 0,
         },
         window: window(),
         coverage: coverage(),

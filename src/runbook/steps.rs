@@ -71,7 +71,13 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
         Some(waterfall) => Some(waterfall.trace.clone()),
         None => exemplars.nearest_typical(median).map(|e| links::trace_ref(links, "typical", e)),
     };
-    let word = if class == "failed" { "Failed" } else { "Slowest" };
+    // Of examples nobody knows whether there were slower ones.
+    let some = context.snapshot.provenance.example_traces > 0;
+    let (word, which) = match (class, some) {
+        ("failed", _) => ("Failed", "a failed"),
+        (_, true) => ("Slow", "a slow"),
+        (_, false) => ("Slowest", "the slowest"),
+    };
     let detail = one(Text::default(), word, &ill);
     let detail = match &typical {
         Some(typical) => one(detail.and("; "), "typical", typical),
@@ -89,10 +95,7 @@ pub(super) fn open_trace(context: &Context<'_>, target: &Target<'_>, class: &str
         ". Traces expire; what these looked like is shown under Evidence."
     };
     Some(Step {
-        title: Text::words(format!(
-            "Open {} trace and a typical one side by side",
-            if class == "failed" { "a failed" } else { "the slowest" }
-        )),
+        title: Text::words(format!("Open {which} trace and a typical one side by side")),
         detail: detail.and(expired),
         expect: Text::words(expect),
         otherwise: Text::words(

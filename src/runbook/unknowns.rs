@@ -70,7 +70,8 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
         out.push(Text::words(format!("More {what} than are kept: ")).piece(count(*n)).and(" went into the rest."));
     }
     if context.snapshot.provenance.kind == SnapshotKind::Aggregate {
-        out.extend(of_aggregates(context.snapshot.provenance.quantile_error));
+        let provenance = &context.snapshot.provenance;
+        out.extend(of_aggregates(provenance.quantile_error, provenance.example_traces));
     } else if coverage.left_out_traces > 0 {
         // Said above, and stronger.
     } else if coverage.sampled == 0 {
@@ -91,13 +92,16 @@ pub(super) fn of_snapshot(context: &Context<'_>) -> Vec<Text> {
 }
 
 /// What a backend's own numbers leave open.
-fn of_aggregates(error: Option<QuantileError>) -> Vec<Text> {
-    let mut out = vec![
-        Text::words(
+fn of_aggregates(error: Option<QuantileError>, examples: u64) -> Vec<Text> {
+    let traces = match examples {
+        0 => Text::words(
             "The numbers are a backend's aggregates: there are no traces to open from here, and what requests wait for, where failures begin and who lost spans is unknown.",
         ),
-        Text::words("Whether the backend counted all traffic or a sample of it is unknown."),
-    ];
+        n => Text::words("The numbers are a backend's aggregates. ").piece(count(n)).and(
+            " traces were read as examples, slow and failed ones among them: no number comes from them, and what requests wait for in general, where failures begin and who lost spans is unknown.",
+        ),
+    };
+    let mut out = vec![traces, Text::words("Whether the backend counted all traffic or a sample of it is unknown.")];
     let Some(error) = error else {
         out.push(Text::words("How long calls take is unknown: the backend keeps no durations."));
         return out;

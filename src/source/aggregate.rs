@@ -2,7 +2,7 @@
 //!
 //! A new one is a file that offers `claims` and `open`, and a line in [`KINDS`].
 
-use super::{Progress, SourceOptions, SourceReport, honeycomb, prometheus, tempo};
+use super::{Progress, SourceOptions, SourceReport, SpanSink, honeycomb, prometheus, tempo};
 use crate::diag::Diagnostic;
 use crate::spans::aggregate::Aggregate;
 
@@ -16,6 +16,20 @@ pub trait AggregateSource {
     /// # Errors
     /// A coded diagnostic when the whole answer cannot be had.
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic>;
+
+    /// Pushes some whole traces of what [`Self::read`] counted, at most `most`, or as many as suits the source: examples to
+    /// look at, chosen so that slow and failed requests are among them, and no sample to count. Nothing where there are none.
+    ///
+    /// # Errors
+    /// What kept the backend from giving them. What was pushed before must then be thrown away.
+    fn examples(
+        &mut self,
+        _most: Option<u64>,
+        _sink: &dyn SpanSink,
+        _progress: &dyn Progress,
+    ) -> Result<SourceReport, Diagnostic> {
+        Ok(SourceReport::default())
+    }
 }
 
 type Opened = Result<Box<dyn AggregateSource>, Diagnostic>;
@@ -46,6 +60,12 @@ pub fn credential(from: &str) -> Option<(&'static str, &'static str)> {
 #[must_use]
 pub fn counts(from: &str) -> bool {
     kind(from).is_some()
+}
+
+/// Whether it also has traces to give as examples.
+#[must_use]
+pub fn exemplifies(from: &str) -> bool {
+    tempo::counts(from)
 }
 
 /// The source of aggregates a URL names; `None` when it names something else.

@@ -13,6 +13,7 @@ mod feed;
 mod files;
 mod honeycomb;
 mod jaeger;
+mod join;
 mod json;
 mod mapper;
 mod otlp_file;
@@ -43,10 +44,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::aggregate::{AggregateSource, counts, credential, open_aggregate};
+pub use self::aggregate::{AggregateSource, counts, credential, exemplifies, open_aggregate};
 use crate::diag::Diagnostic;
 use crate::spans::{SpanBatch, UnixNanos};
 
+pub use self::join::join;
 pub use self::sample::{Keep, Sample};
 
 /// Receives batches. Called from several threads at once; the order of batches never matters.

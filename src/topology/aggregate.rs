@@ -27,12 +27,12 @@ use crate::spans::aggregate::{
 };
 use crate::spans::{SpanKind, Weight, normalize};
 
-/// Makes a snapshot of what a backend counted. `source` is what provenance calls it. Aliases, ignored services and
+/// Makes a snapshot of what a backend counted. `sources` are what provenance calls them, sorted. Aliases, ignored services and
 /// operations, and the caps of the configuration hold as they do for spans; rules that need whole traces do not.
 ///
 /// # Errors
 /// `no-aggregates` when there is neither a call nor an operation, or an ignore rule leaves out everything.
-pub fn from_aggregate(aggregate: Aggregate, source: &str, cfg: &TopologyConfig) -> Result<Snapshot, Diagnostic> {
+pub fn from_aggregate(aggregate: Aggregate, sources: &[String], cfg: &TopologyConfig) -> Result<Snapshot, Diagnostic> {
     let window = aggregate.window;
     let mut made =
         Making { cfg, nodes: BTreeMap::new(), operations: BTreeMap::new(), edges: BTreeMap::new(), error: None };
@@ -46,12 +46,13 @@ pub fn from_aggregate(aggregate: Aggregate, source: &str, cfg: &TopologyConfig) 
         schema: SCHEMA.to_owned(),
         provenance: Provenance {
             kind: SnapshotKind::Aggregate,
-            sources: vec![source.to_owned()],
+            sources: sources.to_vec(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             spans_digest: "0".repeat(32),
             rules: cfg.fingerprint(),
             quantile_error: made.error,
             calls_only: aggregate.calls_only,
+            example_traces: 0,
         },
         window: Window { start: window.0, end: window.1.max(window.0) },
         coverage: Coverage::default(),

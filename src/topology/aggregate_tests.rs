@@ -70,7 +70,7 @@ fn system() -> Aggregate {
 }
 
 fn made(aggregate: Aggregate) -> Snapshot {
-    from_aggregate(aggregate, "test", &TopologyConfig::default()).unwrap()
+    from_aggregate(aggregate, &["test".to_owned()], &TopologyConfig::default()).unwrap()
 }
 
 #[test]
@@ -129,11 +129,63 @@ fn quantiles_are_those_the_backend_would_interpolate_and_their_error_is_told() {
 }
 
 #[test]
+fn examples_bring_traces_to_look_at_and_change_no_number() {
+    let counted = made(system());
+    let exemplar = super::super::Exemplar {
+        trace_id: crate::spans::TraceId(7),
+        span_id: crate::spans::SpanId(8),
+        start: UnixNanos(9),
+        duration_ns: 10,
+    };
+    let mut examples = counted.clone();
+    examples.provenance.kind = SnapshotKind::Spans;
+    examples.coverage.traces = 3;
+    examples.operations[0].stats.calls = Weight::whole(1);
+    examples.operations[0].stats.exemplars.slow = vec![exemplar.clone()];
+    examples.edges[0].exemplars.failed = vec![exemplar.clone()];
+    let mut unseen = examples.operations[0].clone();
+    unseen.name = "GET /elsewhere".to_owned();
+    examples.operations.push(unseen);
+    let trace = |service: &str| super::super::TraceSummary {
+        service: NodeId(service.to_owned()),
+        class: super::super::SummaryClass::Slow,
+        trace_id: exemplar.trace_id,
+        span_id: exemplar.span_id,
+        start: exemplar.start,
+        spans: vec![super::super::SummarySpan {
+            depth: 0,
+            kind: SpanKind::Server,
+            start_ns: 0,
+            duration_ns: exemplar.duration_ns,
+            critical_ns: exemplar.duration_ns,
+            failed: false,
+            service: NodeId(service.to_owned()),
+            name: "GET /user/{id}".to_owned(),
+        }],
+        omitted: 0,
+    };
+    examples.traces = vec![trace("unheard-of"), trace("web")];
+    let got = super::super::with_examples(counted.clone(), examples.clone());
+    assert_eq!(got.operations[0].stats.exemplars.slow, [exemplar.clone()]);
+    assert_eq!(got.edges[0].exemplars.failed, [exemplar.clone()]);
+    assert_eq!(got.traces, [trace("web")]);
+    assert_eq!(got.provenance.example_traces, 3);
+    assert_eq!(codec::decode(&codec::encode(&got).unwrap()).unwrap(), got);
+    let mut without = got;
+    without.operations[0].stats.exemplars = super::super::Exemplars::default();
+    without.edges[0].exemplars = super::super::Exemplars::default();
+    without.traces.clear();
+    without.provenance.example_traces = 0;
+    assert_eq!(without, counted);
+    assert_eq!(super::super::with_examples(examples.clone(), counted), examples, "of spans nothing is changed");
+}
+
+#[test]
 fn ignore_rules_and_aliases_hold_and_nothing_left_is_an_error() {
     let ignoring = TopologyConfig { ignore_services: vec!["cart".into()], ..TopologyConfig::default() };
-    let snapshot = from_aggregate(system(), "test", &ignoring).unwrap();
+    let snapshot = from_aggregate(system(), &["test".to_owned()], &ignoring).unwrap();
     assert_eq!(snapshot.edges.len(), 1);
-    let none = from_aggregate(Aggregate::default(), "test", &TopologyConfig::default()).unwrap_err();
+    let none = from_aggregate(Aggregate::default(), &["test".to_owned()], &TopologyConfig::default()).unwrap_err();
     assert_eq!(none.code, "no-aggregates");
 }
 

@@ -68,6 +68,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         rules: String::new(),
         quantile_error: None,
         calls_only: false,
+        example_traces: 0,
     }
 }
 

@@ -43,6 +43,7 @@ struct Sum {
     digest: u128,
     quantile_error: Option<QuantileError>,
     calls_only: bool,
+    example_traces: u64,
     windows: Vec<Window>,
     coverage: Coverage,
     nodes: BTreeMap<NodeId, Node>,
@@ -122,6 +123,7 @@ impl Sum {
             digest,
             quantile_error: first.provenance.quantile_error,
             calls_only: first.provenance.calls_only,
+            example_traces: first.provenance.example_traces,
             windows: vec![first.window],
             coverage: first.coverage,
             nodes: first.nodes.into_iter().map(|n| (n.id.clone(), n)).collect(),
@@ -204,6 +206,7 @@ impl Sum {
         self.digest = self.digest.wrapping_add(other.digest);
         // What one of them does not know, nobody knows of the sum.
         self.calls_only |= other.calls_only;
+        self.example_traces = self.example_traces.saturating_add(other.example_traces);
         self.quantile_error = match (self.quantile_error, other.quantile_error) {
             (Some(a), Some(b)) => Some(a.worst(b)),
             (a, b) => a.or(b),
@@ -272,6 +275,7 @@ impl Sum {
                 spans_digest: format!("{:032x}", self.digest),
                 quantile_error: self.quantile_error,
                 calls_only: self.calls_only,
+                example_traces: self.example_traces,
             },
             window: around(&self.windows),
             coverage: self.coverage,

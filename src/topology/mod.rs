@@ -20,6 +20,7 @@ mod dict;
 mod dicts;
 mod dimensions;
 mod evidence;
+mod examples;
 #[cfg(test)]
 mod fixture;
 mod glob;
@@ -71,6 +72,7 @@ pub use evidence::{
     Bands, Flow, FlowItem, FlowState, Instance, Origin, OriginKind, OriginStep, PartKind, RequestPart, Requests,
     SummaryClass, SummarySpan, TraceSummary, band,
 };
+pub use examples::with_examples;
 pub use merge::{Merger, merge};
 pub use quantile_error::QuantileError;
 pub use shard::{Parts, Shard};

@@ -113,6 +113,9 @@ pub struct Provenance {
     /// The backend counts calls and nothing else: errors of 0 then mean that nobody looked. Absent where it does not hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub calls_only: bool,
+    /// Traces read beside a backend's aggregates, as examples only: no number comes from them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub example_traces: u64,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.

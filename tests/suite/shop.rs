@@ -86,6 +86,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             rules: String::new(),
             quantile_error: None,
             calls_only: false,
+            example_traces: 0,
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use tracebook::diag::Diagnostic;
-use tracebook::source::{NoProgress, SpanSink, open, open_aggregate};
-use tracebook::spans::SpanBatch;
+use tracebook::source::{NoProgress, SourceOptions, SpanSink, open, open_aggregate};
+use tracebook::spans::{SpanBatch, SpanKind};
 use tracebook::topology::cfg::TopologyConfig;
 use tracebook::topology::{Builder, Intake, Snapshot, from_aggregate};
 
@@ -139,7 +139,7 @@ fn what_tempo_counts_is_what_a_full_pull_counts() {
     let full = builder.finish(intake, 2).unwrap();
     let mut source = open_aggregate(&format!("aggregate+{}", peer.url), &options).unwrap().unwrap();
     let (aggregate, report) = source.read(&NoProgress).unwrap();
-    let counted = from_aggregate(aggregate, &source.describe(), &TopologyConfig::default()).unwrap();
+    let counted = from_aggregate(aggregate, &[source.describe()], &TopologyConfig::default()).unwrap();
     let (all, some) = (figures(&full), figures(&counted));
     assert_eq!(all.0, some.0, "operations");
     assert_eq!(all.1.keys().collect::<Vec<_>>(), some.1.keys().collect::<Vec<_>>(), "edges");
@@ -151,4 +151,37 @@ fn what_tempo_counts_is_what_a_full_pull_counts() {
         assert!(exact || (less < *calls && (cut_off || edge.contains("messaging:"))), "{edge}: {less} of {calls}");
     }
     println!("{} operations and {} edges alike; cut off: {cut_off}", all.0.len(), all.1.len());
+    for (all, some) in full.operations.iter().zip(&counted.operations) {
+        assert_eq!(all.stats.series, some.stats.series, "{} {}", all.service, all.name);
+        assert!(!some.stats.series.0.is_empty());
+        assert_eq!(all.stats.error_classes, some.stats.error_classes, "{} {}", all.service, all.name);
+    }
+    let same = full.edges.iter().zip(&counted.edges).filter(|(all, some)| all.calls == some.calls);
+    for (all, some) in same {
+        assert_eq!(all.series, some.series, "{} {}", all.source, all.target);
+        let known = some.error_classes.iter().map(|c| c.calls.micro()).sum::<u64>();
+        assert!(known == some.errors.micro() || all.target.0.contains('/'), "{} {}: {known}", all.source, all.target);
+        for class in &some.error_classes {
+            let same = all.error_classes.iter().find(|c| c.class == class.class);
+            assert!(same.is_some_and(|c| c.calls >= class.calls), "{} {} {class:?}", all.source, all.target);
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_spans_counts_those_that_match() {
+    let Some(peer) = peer() else { return };
+    let mut options = options(peer.window);
+    let count = |options: &SourceOptions| {
+        let mut source = open_aggregate(&format!("aggregate+{}", peer.url), options).unwrap().unwrap();
+        let (aggregate, _) = source.read(&NoProgress).unwrap();
+        (aggregate, source.describe())
+    };
+    let (all, _) = count(&options);
+    options.query = Some("{ resource.service.name = \"cart\" && kind = server }".to_owned());
+    let (some, described) = count(&options);
+    let mut of_cart = all.operations;
+    of_cart.retain(|o| o.service.name == "cart" && o.kind == SpanKind::Server);
+    assert_eq!(some.operations, of_cart);
+    assert!(described.ends_with(" (filtered spans)"), "{described}");
 }

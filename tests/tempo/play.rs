@@ -275,7 +275,7 @@ impl StreamingQuerier for Played {
             *buckets.entry(piece.start / request.step * 60 + 60).or_default() += 1.0;
         }
         let sample = |(s, value)| Sample { value, timestamp_ms: i64::try_from(s * 1000).unwrap() };
-        let series = vec![TimeSeries { samples: buckets.into_iter().map(sample).collect() }];
+        let series = vec![TimeSeries { labels: Vec::new(), samples: buckets.into_iter().map(sample).collect() }];
         Ok(stream(vec![Ok(QueryRangeResponse { series, status: 0 })]))
     }
 

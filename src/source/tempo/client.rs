@@ -14,11 +14,12 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::answer::{Found, merge};
+use super::select;
 use super::trouble::{Trouble, of_status};
 use super::window::{Nanos, Window};
 use super::wire::streaming_querier_client::StreamingQuerierClient;
 use super::wire::{
-    InstantSeries, PartialStatus, QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, SearchRequest,
+    InstantSeries, KeyValue, PartialStatus, QueryInstantRequest, QueryRangeRequest, SearchRequest, TimeSeries,
 };
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::call;
@@ -31,6 +32,8 @@ const MOST_SPANS_PER_SET: u32 = 100;
 const MESSAGE_BYTES: usize = 64 << 20;
 /// Spans of one answer kept in memory before the window is called too big.
 const SPANS_IN_MEMORY: usize = 300_000;
+/// Series of one answer to a metrics query.
+const MOST_SERIES: usize = 200_000;
 
 /// A connection to `tempopb.StreamingQuerier`. Clones share the connection and the limits.
 #[derive(Clone)]
@@ -95,6 +98,12 @@ impl Client {
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }
 
+    /// Some of the traces that overlap a window, at most `limit`: which ones is up to Tempo.
+    pub(super) async fn some(&self, query: String, window: Window, limit: u32) -> Result<Found, Trouble> {
+        let query = select::spread(&query);
+        self.gather(SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: 1 }).await
+    }
+
     /// One trace, to learn whether and what answers.
     pub(super) async fn probe(&self, query: String, window: Window) -> Result<(), Trouble> {
         let request = SearchRequest { query, start: window.start, end: window.end, limit: 1, spans_per_span_set: 1 };
@@ -125,7 +134,7 @@ impl Client {
     pub(super) async fn count(&self, query: String, window: Window) -> Result<Option<u64>, Trouble> {
         let mut sum = 0u64;
         for piece in window.for_metrics() {
-            let times = self.nanos(piece.nanos())?;
+            let times = self.nanos(piece.nanos(), 60)?;
             let request =
                 self.request(QueryInstantRequest { query: query.clone(), start: times.start, end: times.end });
             let mut inner = self.inner.clone();
@@ -150,21 +159,71 @@ impl Client {
         Ok(Some(sum))
     }
 
-    /// What a metrics query comes to over a window of at most a day: a value for each set of labels.
-    pub(super) async fn totals(&self, query: String, window: Window) -> Result<Vec<InstantSeries>, Trouble> {
-        let times = self.nanos(window.nanos())?;
+    /// What a metrics query comes to from an instant on and before another, at most a day later: a value for each set of labels.
+    pub(super) async fn totals(
+        &self,
+        query: String,
+        (from, to): (UnixNanos, UnixNanos),
+    ) -> Result<Vec<InstantSeries>, Trouble> {
+        let (query, times) = (select::spread(&query), self.nanos((from, to), 60)?);
         let request = self.request(QueryInstantRequest { query, start: times.start, end: times.end });
         let mut inner = self.inner.clone();
         let call = async move {
             let mut stream = inner.metrics_query_instant(request).await.map_err(|s| self.status(&s))?.into_inner();
-            // As with searches, the last message holds everything.
-            let mut last = QueryInstantResponse::default();
+            let (mut all, mut whole) = (BTreeMap::new(), true);
             while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
-                last = message;
+                whole = message.status() == PartialStatus::Complete;
+                self.keep(&mut all, message.series, |series| &series.labels)?;
             }
-            if last.status() == PartialStatus::Complete { Ok(last.series) } else { Err(self.cut_off()) }
+            if whole { Ok(all.into_values().collect()) } else { Err(self.cut_off()) }
         };
         self.in_time(call).await
+    }
+
+    /// The same by steps of `step` seconds, over a window of at most a day that begins and ends with a step. Tempo adds a
+    /// step before the window, and counts what lies on the bound of two to the first.
+    pub(super) async fn over_time(&self, query: String, window: Window, step: u32) -> Result<Vec<TimeSeries>, Trouble> {
+        let (query, times) = (select::spread(&query), self.nanos(window.nanos(), step)?);
+        let request = QueryRangeRequest { query, start: times.start, end: times.end, step: times.step };
+        let request = self.request(request);
+        let mut inner = self.inner.clone();
+        let call = async move {
+            let mut stream = inner.metrics_query_range(request).await.map_err(|s| self.status(&s))?.into_inner();
+            let (mut all, mut whole) = (BTreeMap::new(), true);
+            while let Some(message) = stream.message().await.map_err(|s| self.status(&s))? {
+                whole = message.status() == PartialStatus::Complete;
+                self.keep(&mut all, message.series, |series| &series.labels)?;
+            }
+            if whole { Ok(all.into_values().collect()) } else { Err(self.cut_off()) }
+        };
+        self.in_time(call).await
+    }
+
+    /// Takes in a message of a stream. In the end Tempo repeats everything, in messages of about 1 MiB, so of each series the
+    /// newest state is the one that counts.
+    fn keep<T>(
+        &self,
+        all: &mut BTreeMap<Vec<u8>, T>,
+        series: Vec<T>,
+        labels: impl Fn(&T) -> &[KeyValue],
+    ) -> Result<(), Trouble> {
+        for one in series {
+            let key = labels(&one).iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect();
+            all.insert(key, one);
+        }
+        if all.len() > MOST_SERIES {
+            let many = Diagnostic::error(
+                "tempo-series-many",
+                format!(
+                    "Tempo gives more than {MOST_SERIES} series for one question: names of operations tell single requests apart"
+                ),
+            );
+            let many = many.at(Location::file(&*self.at));
+            return Err(Trouble::Fatal(
+                many.help("name spans by route, not by path; or read traces: leave out --aggregate"),
+            ));
+        }
+        Ok(())
     }
 
     fn cut_off(&self) -> Trouble {
@@ -181,7 +240,7 @@ impl Client {
         const STEP: u32 = 60;
         let mut counts = BTreeMap::new();
         for piece in window.for_metrics() {
-            let times = self.nanos(piece.nanos())?;
+            let times = self.nanos(piece.nanos(), 60)?;
             let request =
                 QueryRangeRequest { query: query.clone(), start: times.start, end: times.end, step: times.step };
             let request = self.request(request);
@@ -209,8 +268,8 @@ impl Client {
     }
 
     /// The only way to the time fields of a metrics request.
-    fn nanos(&self, (start, end): (UnixNanos, UnixNanos)) -> Result<Nanos, Trouble> {
-        Nanos::checked(start, end, 60).ok_or_else(|| {
+    fn nanos(&self, (start, end): (UnixNanos, UnixNanos), step_seconds: u32) -> Result<Nanos, Trouble> {
+        Nanos::checked(start, end, step_seconds).ok_or_else(|| {
             Trouble::Refused(
                 Diagnostic::error(
                     "tempo-window",

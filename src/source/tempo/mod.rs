@@ -85,17 +85,22 @@ async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<(Client
     Ok((client, headers))
 }
 
+/// A connection for queries, and one for whole traces.
+async fn both(endpoint: &Endpoint, options: &SourceOptions) -> Result<(Client, Http), Diagnostic> {
+    let (client, headers) = connect(endpoint, options).await?;
+    let http = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
+    let (http, base) = http.map_err(|failed| trouble::of_connect(failed, &endpoint.shown).diagnostic())?;
+    Ok((client, Http::new(http, base, options.max_record_bytes)))
+}
+
 impl TempoSource {
     async fn pull(&self, sink: &dyn SpanSink, progress: &dyn Progress) -> Result<SourceReport, Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let at = endpoint.shown.as_str();
         let (window, seconds) = windows(endpoint, options)?;
         progress.note("connecting");
-        let (client, headers) = connect(endpoint, options).await?;
-        let http = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
-        let (http, base) = http.map_err(|failed| trouble::of_connect(failed, at).diagnostic())?;
+        let (client, http) = both(endpoint, options).await?;
         let queries = Queries::new(options.query.as_deref(), options.rate_attribute.as_deref());
-        let http = Http::new(http, base, options.max_record_bytes);
         let ask = Requests { client, http, queries, seconds };
         probe(&ask).await?;
         let mut pull = Pull {

@@ -118,6 +118,24 @@ fn keep_clear(query: &mut String, more: usize) {
     }
 }
 
+/// The same query with blanks where Tempo's lexer takes in the next part of it. Blanks within quotes are left alone.
+pub(super) fn spread(query: &str) -> String {
+    let (mut out, mut quoted, mut escaped) = (String::with_capacity(query.len()), false, false);
+    let word = |c: char| {
+        (quoted, escaped) = match c {
+            '"' if !escaped => (!quoted, false),
+            '\\' => (quoted, !escaped),
+            _ => (quoted, false),
+        };
+        c == ' ' && !quoted
+    };
+    for part in query.split_inclusive(word) {
+        keep_clear(&mut out, part.len());
+        out.push_str(part);
+    }
+    out
+}
+
 fn is_everything(filter: &str) -> bool {
     let compact: String = filter.chars().filter(|c| !c.is_whitespace()).collect();
     matches!(compact.as_str(), "{}" | "{true}")
@@ -159,6 +177,18 @@ mod tests {
                 assert!(around.iter().all(|b| *b == b' '), "{}", String::from_utf8_lossy(around));
             }
         }
+    }
+
+    #[test]
+    fn a_long_query_says_the_same_with_blanks_where_the_lexer_takes_in_the_next_part() {
+        let one = "span.a = \"two  words \\\" of one\" && ";
+        let query = format!("{{ {}true }}", one.repeat(80));
+        let spread = spread(&query);
+        assert_eq!(spread.matches("two  words \\\" of one").count(), 80);
+        for end in (LEXER_BYTES..spread.len()).step_by(LEXER_BYTES) {
+            assert!(spread.as_bytes()[end - LEXER_AHEAD..end].iter().all(|b| *b == b' '));
+        }
+        assert_eq!(super::spread("{ true }"), "{ true }");
     }
 
     #[test]

@@ -12,7 +12,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The longest range of one search that Tempo allows by default.
 const MAX_SEARCH_SECONDS: u32 = 168 * 3600;
 /// The longest range of one metrics query that Tempo allows by default.
-const MAX_METRICS_SECONDS: u32 = 24 * 3600;
+pub(super) const MAX_METRICS_SECONDS: u32 = 24 * 3600;
 
 /// Cuts the end of a window at `now` less 35 s, where Tempo's answers begin to be whole.
 ///
@@ -70,6 +70,13 @@ impl Window {
     /// Two halves, or `None` for a single second.
     pub(super) fn halves(self) -> Option<[Self; 2]> {
         let middle = self.start.saturating_add(self.seconds() / 2);
+        (middle > self.start).then_some([Self { end: middle, ..self }, Self { start: middle, ..self }])
+    }
+
+    /// Two parts of whole steps of a window that begins and ends with a step; `None` for a single step.
+    pub(super) fn halves_by(self, step: u32) -> Option<[Self; 2]> {
+        let steps = self.seconds() / step.max(1);
+        let middle = self.start.saturating_add((steps / 2).saturating_mul(step));
         (middle > self.start).then_some([Self { end: middle, ..self }, Self { start: middle, ..self }])
     }
 

@@ -7,26 +7,28 @@
 //! What TraceQL cannot see is left out: links between traces, callers of spans that are cut off from their root, calls from
 //! spans that are not CLIENT, sampling. Totals are exact; durations lie in buckets whose bounds are powers of two.
 
+mod counted;
+mod examples;
+mod failure;
+mod filter;
+mod plan;
 mod population;
+mod question;
 mod reading;
+mod series;
 
-use std::time::Duration;
-
+use self::counted::Counted;
+use self::examples::{Hints, Reading};
+use self::plan::{classes, classes_of_calls, further, of_failures, over_time, silently, totals};
 use self::population::Population;
-use self::reading::Counted;
-use super::client::Client;
+use self::question::Asking;
 use super::endpoint::{self, Endpoint};
 use super::window::Window;
-use super::wire::InstantSeries;
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::pool::{Pool, Step};
 use crate::source::backend::run;
-use crate::source::backend::trouble::Trouble;
-use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport};
+use crate::source::mapper::Mapper;
+use crate::source::{AggregateSource, Progress, SourceOptions, SourceReport, SpanSink};
 use crate::spans::aggregate::Aggregate;
-
-/// Tempo spreads one query over its queriers by itself.
-const AT_ONCE: usize = 2;
 
 /// What `--aggregate` puts before a source.
 const PREFIX: &str = "aggregate+";
@@ -40,12 +42,16 @@ pub(in crate::source) fn claims(from: &str) -> bool {
 struct TempoCounts {
     endpoint: Endpoint,
     options: SourceOptions,
+    /// What holds for every span that is counted.
+    filter: Option<String>,
+    /// What was counted says where to look for examples.
+    hints: Option<Hints>,
 }
 
 /// The Tempo that a URL behind `aggregate+` names; nothing is tried yet.
 ///
 /// # Errors
-/// `aggregate-unknown` for a source that cannot count; `aggregate-query` for a filter; `ingest-port` and `source-url` for a
+/// `aggregate-unknown` for a source that cannot count; `aggregate-query` for more than a filter of spans; `ingest-port` and `source-url` for a
 /// URL that cannot work.
 pub(in crate::source) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic> {
     let from = from.strip_prefix(PREFIX).unwrap_or(from);
@@ -53,121 +59,136 @@ pub(in crate::source) fn open(from: &str, options: &SourceOptions) -> Result<Box
         return Err(Diagnostic::error("aggregate-unknown", "this source cannot count for itself: only a Tempo can")
             .help("leave out --aggregate; Prometheus counts without being told"));
     }
-    if options.query.is_some() {
-        return Err(Diagnostic::error(
-            "aggregate-query",
-            "--query chooses whole traces, and --aggregate counts spans: together they would answer another question",
-        )
-        .help("leave out one of them"));
-    }
-    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone() }))
+    let filter = options.query.as_deref().map(filter::condition).transpose()?.flatten();
+    Ok(Box::new(TempoCounts { endpoint: endpoint::parse(from)?, options: options.clone(), filter, hints: None }))
 }
 
 impl AggregateSource for TempoCounts {
     fn describe(&self) -> String {
-        self.endpoint.shown.clone()
+        let filtered = if self.filter.is_some() { " (filtered spans)" } else { "" };
+        format!("{}{filtered}", self.endpoint.shown)
     }
 
     fn read(&mut self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
-        let (aggregate, diagnostics) = run::run(self.options.threads, self.all(progress))?;
+        let Outcome { aggregate, diagnostics, hints } = run::run(self.options.threads, self.all(progress))?;
+        self.hints = Some(hints);
         let report = SourceReport { window: Some(aggregate.window), diagnostics, ..SourceReport::default() };
         Ok((aggregate, report))
+    }
+
+    fn examples(
+        &mut self,
+        most: Option<u64>,
+        sink: &dyn SpanSink,
+        progress: &dyn Progress,
+    ) -> Result<SourceReport, Diagnostic> {
+        let most = most.unwrap_or(examples::DEFAULT);
+        let (Some(hints), true) = (self.hints.as_ref(), most > 0) else { return Ok(SourceReport::default()) };
+        run::run(self.options.threads, self.some(hints, most, sink, progress))
     }
 }
 
 impl TempoCounts {
-    async fn all(&self, progress: &dyn Progress) -> Result<(Aggregate, Vec<Diagnostic>), Diagnostic> {
+    async fn all(&self, progress: &dyn Progress) -> Result<Outcome, Diagnostic> {
         let (endpoint, options) = (&self.endpoint, &self.options);
         let (_, seconds) = super::windows(endpoint, options)?;
         progress.note("connecting");
         let (client, _) = super::connect(endpoint, options).await?;
-        let (aggregate, (all, cut_off)) = count(&client, seconds, options.timeout, progress).await?;
-        let lost = Diagnostic::warning(
-            "tempo-cut-off",
-            format!("{cut_off} of {all} span(s) do not lead up to a root: TraceQL cannot follow their calls, so edges miss them"),
-        )
-        .at(Location::file(endpoint.shown.as_str()))
-        .help("operations are complete; read traces (without --aggregate) for complete edges");
-        Ok((aggregate, (cut_off > 0).then_some(lost).into_iter().collect()))
+        let asking = Asking { client: &client, timeout: options.timeout, progress };
+        let mut outcome = count(&asking, seconds, self.filter.as_deref()).await?;
+        for diagnostic in &mut outcome.diagnostics {
+            diagnostic.location = Location::file(endpoint.shown.as_str());
+        }
+        Ok(outcome)
     }
 }
 
-/// One query.
-#[derive(Debug, Clone)]
-struct Job {
-    population: usize,
-    durations: bool,
-    query: String,
-    window: Window,
+impl TempoCounts {
+    /// Reads a few whole traces.
+    async fn some(
+        &self,
+        hints: &Hints,
+        most: u64,
+        sink: &dyn SpanSink,
+        progress: &dyn Progress,
+    ) -> Result<SourceReport, Diagnostic> {
+        let (endpoint, options) = (&self.endpoint, &self.options);
+        let (_, seconds) = super::windows(endpoint, options)?;
+        progress.note("reading some traces");
+        let (client, http) = super::both(endpoint, options).await?;
+        let mut mapper = Mapper::new(options.rate_attribute.clone());
+        let reading = Reading { client: &client, http: &http, timeout: options.timeout, sink };
+        reading.read(hints, most, (seconds, self.filter.as_deref()), &mut mapper).await?;
+        Ok(SourceReport { rejected: mapper.rejected, window: Some(seconds.nanos()), ..SourceReport::default() })
+    }
 }
 
-/// Counts everything in a window. Also says how many spans there are, and how many of them are cut off from their root.
+/// What was counted, and what is to be said about it.
+struct Outcome {
+    aggregate: Aggregate,
+    diagnostics: Vec<Diagnostic>,
+    hints: Hints,
+}
+
+/// Counts everything in a window.
 ///
 /// # Errors
 /// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
-pub(super) async fn count(
-    client: &Client,
-    seconds: Window,
-    timeout: Duration,
-    progress: &dyn Progress,
-) -> Result<(Aggregate, (u64, u64)), Diagnostic> {
-    let mut populations = population::known();
+async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Result<Outcome, Diagnostic> {
+    let only = |population: Population| population.only(filter);
+    let mut populations: Vec<Population> = population::known().into_iter().map(only).collect();
     let mut counted = Counted::default();
-    progress.note("counting operations");
-    ask(client, &populations, 0, seconds, timeout, progress, &mut counted).await?;
+    asking.progress.note("counting operations");
+    asking.ask(totals(&populations, 0, seconds), &populations, &mut counted).await?;
+    let (kinds, mut failures) = (failure::kinds().map(only), Counted::default());
+    asking.ask(of_failures(&kinds, seconds), &kinds, &mut failures).await?;
     let known = populations.len();
     for caller in counted.callers(&populations) {
-        populations.extend(population::calls(&caller));
+        populations.extend(population::calls(&caller).map(only));
     }
-    progress.note("counting calls");
-    ask(client, &populations, known, seconds, timeout, progress, &mut counted).await?;
+    asking.progress.note("counting calls");
+    let silent = failures.holds(1).then(failure::silent);
+    let mut questions = totals(&populations, known, seconds);
+    questions.extend(silent.iter().flat_map(|silent| silently(&populations, silent, seconds)));
+    asking.ask(questions, &populations, &mut counted).await?;
+    asking.progress.note("counting by time");
+    let figures = counted.len().saturating_mul(series::buckets(seconds));
+    let many = figures > series::MOST_FIGURES;
+    let mut questions = further(&populations, &counted, seconds);
+    if !many {
+        questions.extend(over_time(&populations, &counted, seconds, silent.as_deref()));
+    }
+    let known = failure::known(&failures);
+    questions.extend(classes(&populations, &counted, &known, seconds));
+    asking.ask(questions, &populations, &mut counted).await?;
+    let questions = classes_of_calls(&populations, &counted, &known, seconds);
+    asking.ask(questions, &populations, &mut counted).await?;
+    let mut diagnostics = Vec::new();
+    let (all, cut_off) = counted.cut_off(&populations);
+    if cut_off > 0 {
+        let lost = format!(
+            "{cut_off} of {all} span(s) do not lead up to a root: TraceQL cannot follow their calls, so edges miss them"
+        );
+        diagnostics.push(
+            Diagnostic::warning("tempo-cut-off", lost)
+                .help("operations are complete; read traces (without --aggregate) for complete edges"),
+        );
+    }
+    if many {
+        let much = format!("calls and errors over time would be {figures} figures: they were not asked for");
+        diagnostics.push(
+            Diagnostic::warning("tempo-series-long", much)
+                .help("ask for a shorter window, and merge those that follow each other: tracebook capture --merge"),
+        );
+    } else if let Some(apart) = counted.settle(&populations) {
+        let apart = format!("calls by time and their totals do not agree for {apart}: there the times are left out");
+        diagnostics.push(
+            Diagnostic::warning("tempo-series-apart", apart)
+                .help("spans came late while they were counted: ask for a window that ends earlier"),
+        );
+    }
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
-    let cut_off = counted.cut_off(&populations);
+    let hints = Hints::of(&counted, &populations);
     counted.aggregate(&populations, &mut aggregate);
-    Ok((aggregate, cut_off))
-}
-
-/// Asks for all populations from `first` on.
-async fn ask(
-    client: &Client,
-    populations: &[Population],
-    first: usize,
-    seconds: Window,
-    timeout: Duration,
-    progress: &dyn Progress,
-    counted: &mut Counted,
-) -> Result<(), Diagnostic> {
-    let mut jobs = Vec::new();
-    for (at, population) in populations.iter().enumerate().skip(first) {
-        for window in seconds.for_metrics() {
-            let job = |durations, query| Job { population: at, durations, query, window };
-            jobs.push(job(false, population.count()));
-            jobs.push(job(true, population.durations()));
-        }
-    }
-    progress.total(jobs.len() as u64);
-    let settle = |job: Job, answer: Result<Vec<InstantSeries>, Trouble>| match answer {
-        Ok(series) => {
-            if let Some(population) = populations.get(job.population) {
-                if job.durations {
-                    counted.durations(job.population, population, &series);
-                } else {
-                    counted.count(job.population, population, &series);
-                }
-            }
-            progress.advance(1);
-            Ok(Step::Done)
-        }
-        // Totals of two halves add up to those of the whole.
-        Err(Trouble::TooMuch(why) | Trouble::Slow(why)) => match job.window.halves() {
-            Some(halves) => Ok(Step::Instead(halves.map(|window| Job { window, ..job.clone() }).to_vec())),
-            None => Err(why),
-        },
-        Err(other) => Err(other.diagnostic()),
-    };
-    let work = |job: Job| {
-        let client = client.clone();
-        async move { client.totals(job.query, job.window).await }
-    };
-    Pool::new(AT_ONCE, timeout).run(jobs, work, settle).await
+    Ok(Outcome { aggregate, diagnostics, hints })
 }

@@ -24,6 +24,15 @@ pub(super) enum Meaning {
     Publish,
     /// Messages taken from a topic.
     Consume,
+    /// Failed spans, to know how they fail.
+    Failure,
+}
+
+impl Meaning {
+    /// Whether it becomes something in the snapshot.
+    pub(super) fn lasts(&self) -> bool {
+        !matches!(self, Self::Connected | Self::Failure)
+    }
 }
 
 /// Spans that are counted alike.
@@ -46,6 +55,26 @@ impl Population {
     /// How many there are, and how many of them failed.
     pub(super) fn count(&self) -> String {
         format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
+    }
+
+    /// How many of them a further condition holds for, by keys.
+    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
+        let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
+        let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
+        format!("{} | count_over_time(){by}", self.selector_if(condition))
+    }
+
+    /// Only those for which a further condition holds.
+    pub(super) fn only(self, condition: Option<&str>) -> Self {
+        let selector = condition.map_or_else(|| self.selector.clone(), |condition| self.selector_if(condition));
+        Self { selector, ..self }
+    }
+
+    /// The last braces hold the spans that are counted.
+    fn selector_if(&self, condition: &str) -> String {
+        let selector = self.selector.trim_end().trim_end_matches('}').trim_end();
+        let and = if selector.ends_with('{') { "" } else { " &&" };
+        format!("{selector}{and} {condition} }}")
     }
 
     /// How long they took, in buckets whose bounds are powers of two.
@@ -113,12 +142,13 @@ pub(super) fn calls(source: &AggregateService) -> [Population; 2] {
     [of("!=", false), of("=", true)]
 }
 
-fn equals(text: &str) -> String {
+/// A comparison with a text, or with nothing where it is empty.
+pub(super) fn equals(text: &str) -> String {
     if text.is_empty() { "= nil".to_owned() } else { format!("= {}", quoted(text)) }
 }
 
 /// A TraceQL string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
@@ -133,6 +163,10 @@ mod tests {
         for population in known().into_iter().chain(calls(&source)) {
             assert!(population.keys.len() <= 4, "{population:?}");
             assert!(population.count().ends_with(", status)"));
+            let some = population.count_if("span.x = 1", None);
+            assert_eq!(some.matches('{').count(), population.selector.matches('{').count());
+            let and = if population.selector == "{ }" { "{" } else { "&&" };
+            assert!(some.contains(&format!("{and} span.x = 1 }} | count_over_time() by (")), "{some}");
         }
     }
 

@@ -1,90 +1,13 @@
-//! From the series of an answer to operations and edges.
+//! From what was counted to operations and edges.
 
-use std::collections::BTreeMap;
-
+use super::counted::{Counted, Sums, service};
 use super::population::{Meaning, Population};
 use crate::source::peer;
-use crate::source::tempo::wire::InstantSeries;
-use crate::source::tempo::wire::any_value::Value as Any;
 use crate::source::view::{Known, Value};
-use crate::spans::aggregate::{
-    Aggregate, AggregateCall, AggregateEdge, AggregateOperation, AggregateService, DurationBucket, Durations, Party,
-    Totals,
-};
-use crate::spans::{Peer, PeerKind, SpanKind, Weight, semconv};
-
-/// Where Tempo puts a duration: above half of this bound, up to it, in seconds.
-const BUCKET: &str = "__bucket";
-
-/// What is counted so far: by population and values of its keys.
-#[derive(Debug, Default)]
-pub(super) struct Counted(BTreeMap<(usize, Vec<String>), Sums>);
-
-#[derive(Debug, Default, Clone, PartialEq)]
-struct Sums {
-    calls: u64,
-    errors: u64,
-    /// By upper bound in nanoseconds.
-    buckets: BTreeMap<u64, u64>,
-}
+use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, AggregateOperation, AggregateService, Party};
+use crate::spans::{Peer, PeerKind, SpanKind, semconv};
 
 impl Counted {
-    /// Adds an answer to [`Population::count`].
-    pub(super) fn count(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
-        for one in series {
-            let n = whole(one.value);
-            let failed = population.failed || label(one, "status") == "error";
-            let sums = self.sums(at, population, one);
-            sums.calls = sums.calls.saturating_add(n);
-            sums.errors = sums.errors.saturating_add(if failed { n } else { 0 });
-        }
-    }
-
-    /// Adds an answer to [`Population::durations`].
-    pub(super) fn durations(&mut self, at: usize, population: &Population, series: &[InstantSeries]) {
-        for one in series {
-            let bound =
-                one.labels.iter().find(|l| l.key == BUCKET).and_then(|l| match l.value.as_ref()?.value.as_ref()? {
-                    Any::DoubleValue(seconds) => Some(whole(seconds * 1e9)),
-                    _ => None,
-                });
-            let Some(upper) = bound else { continue };
-            let n = whole(one.value);
-            let calls = self.sums(at, population, one).buckets.entry(upper).or_default();
-            *calls = calls.saturating_add(n);
-        }
-    }
-
-    fn sums(&mut self, at: usize, population: &Population, series: &InstantSeries) -> &mut Sums {
-        let values = population.keys.iter().map(|key| label(series, key)).collect();
-        self.0.entry((at, values)).or_default()
-    }
-
-    /// Services that call something, sorted: whose calls are still to be asked for.
-    pub(super) fn callers(&self, populations: &[Population]) -> Vec<AggregateService> {
-        let mut callers: Vec<AggregateService> = self
-            .0
-            .keys()
-            .filter(|(at, values)| {
-                populations.get(*at).is_some_and(|p| p.meaning == Meaning::Operation)
-                    && values.get(3).is_some_and(|kind| kind == "client")
-            })
-            .map(|(_, values)| service(values))
-            .collect();
-        callers.dedup();
-        callers
-    }
-
-    /// How many spans there are, and how many of them do not lead up to a root.
-    pub(super) fn cut_off(&self, populations: &[Population]) -> (u64, u64) {
-        let sum = |meaning: Meaning| {
-            let of = |at: &usize| populations.get(*at).is_some_and(|p| p.meaning == meaning);
-            self.0.iter().filter(|((at, _), _)| of(at)).fold(0u64, |sum, (_, sums)| sum.saturating_add(sums.calls))
-        };
-        let all = sum(Meaning::Operation);
-        (all, all.saturating_sub(sum(Meaning::Connected)))
-    }
-
     /// Everything as operations and edges.
     pub(super) fn aggregate(self, populations: &[Population], into: &mut Aggregate) {
         let mut entries = Vec::new();
@@ -101,7 +24,7 @@ impl Counted {
                     totals: sums.totals(),
                     durations: sums.durations(),
                 }),
-                Meaning::Connected => {}
+                Meaning::Connected | Meaning::Failure => {}
                 Meaning::Entry => {
                     entries.push((own.clone(), name.clone()));
                     into.edges.push(edge(
@@ -196,26 +119,6 @@ fn edge(
     }
 }
 
-impl Sums {
-    fn totals(&self) -> Totals {
-        Totals { calls: Weight::whole(self.calls), errors: Weight::whole(self.errors), ..Totals::default() }
-    }
-
-    fn durations(&self) -> Option<Durations> {
-        let buckets = self.buckets.iter().map(|(upper, n)| DurationBucket {
-            lower: upper / 2,
-            upper: Some(*upper),
-            calls: Weight::whole(*n),
-        });
-        (!self.buckets.is_empty()).then(|| Durations { buckets: buckets.collect(), sum_micro: None })
-    }
-}
-
-fn service(values: &[String]) -> AggregateService {
-    let value = |i: usize| values.get(i).cloned().unwrap_or_default();
-    AggregateService { namespace: value(0), name: value(1) }
-}
-
 fn kind(text: &str) -> SpanKind {
     match text {
         "internal" => SpanKind::Internal,
@@ -227,30 +130,16 @@ fn kind(text: &str) -> SpanKind {
     }
 }
 
-/// A label as text; empty when absent, which Tempo also spells `nil`.
-fn label(series: &InstantSeries, key: &str) -> String {
-    let value = series.labels.iter().find(|l| l.key == key).and_then(|l| l.value.as_ref()?.value.as_ref());
-    match value {
-        Some(Any::StringValue(text)) if text != "nil" => text.clone(),
-        Some(Any::IntValue(n)) => n.to_string(),
-        Some(Any::DoubleValue(x)) => x.to_string(),
-        Some(Any::BoolValue(b)) => b.to_string(),
-        _ => String::new(),
-    }
-}
-
-/// A count that came as a float.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
-fn whole(value: f64) -> u64 {
-    if value.is_finite() { value.round() as u64 } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
 
+    use super::super::question::Of;
     use super::*;
+    use crate::source::tempo::wire::InstantSeries;
     use crate::source::tempo::wire::QueryInstantResponse;
+    use crate::spans::Weight;
+    use crate::spans::aggregate::Totals;
 
     /// What a real Tempo answered about 30,835 spans.
     fn recorded(name: &str) -> Vec<InstantSeries> {
@@ -269,7 +158,7 @@ mod tests {
     fn read(populations: &[Population], counts: &[(usize, &str)], durations: &[(usize, &str)]) -> Aggregate {
         let mut counted = Counted::default();
         for (at, name) in counts {
-            counted.count(*at, &populations[*at], &recorded(name));
+            counted.count(*at, &populations[*at], Of::All, &recorded(name));
         }
         for (at, name) in durations {
             counted.durations(*at, &populations[*at], &recorded(name));

@@ -87,6 +87,14 @@ fn with_graph(
         let bar = Bar::new(io.progress);
         source.read(&bar)?
     };
+    if graph.calls_only {
+        return Err(Diagnostic::error(
+            "from-mixed",
+            "a source that knows calls alone cannot be joined to what a Tempo counts",
+        )
+        .help("its edges would seem to hold no failures: give it alone")
+        .into());
+    }
     // Operations are not asked of it.
     let mut told = report.diagnostics;
     told.retain(|diagnostic| diagnostic.code != "prometheus-no-operations");

@@ -310,6 +310,62 @@ fn what_a_real_prometheus_counted_is_captured_exactly() {
     refusals(dir.path(), &from, (&since, &until));
 }
 
+#[test]
+#[ignore = "needs a real Prometheus: tests/peers/prometheus.sh"]
+fn external_objectives_are_answered_by_a_real_prometheus_and_stay_answered() {
+    let server = Server::start();
+    let (start, end) = fill(&server);
+    // The lag of two replicas, the second far behind for the last third; a certificate that ends in 30 days.
+    for tick in 0..=TICKS {
+        let at = start + tick * INTERVAL;
+        let behind = if tick > TICKS * 2 / 3 { 90.0 } else { 2.0 };
+        let gauge = |labels: &[(&str, &str)], value: f64| {
+            let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            series(labels, i64::try_from(at * 1000).unwrap(), value)
+        };
+        server.write(&[
+            gauge(&[("__name__", "replica_lag_seconds"), ("replica", "a")], 1.0),
+            gauge(&[("__name__", "replica_lag_seconds"), ("replica", "b")], behind),
+            gauge(&[("__name__", "cert_expiry_seconds")], number(end + 30 * 86_400)),
+        ]);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let config = "
+objectives:
+  - { id: lag, service: orders-db, sli: external, target: '< 10s', query: replica_lag_seconds }
+  - { id: median-lag, service: orders-db, sli: external, target: '< 10s', query: 'min(replica_lag_seconds)' }
+  - { id: certificate, service: ingress, sli: external, target: '> 21d', query: 'cert_expiry_seconds - time()' }
+  - { id: nothing, service: ingress, sli: external, target: '> 1', query: no_such_metric }
+  - { id: broken, service: ingress, sli: external, target: '> 1', query: 'sum(' }
+";
+    std::fs::write(dir.path().join("tracebook.yaml"), config).unwrap();
+    let (from, since, until) = (format!("prometheus://127.0.0.1:{}", server.port), rfc3339(start), rfc3339(end));
+    let capture = ["capture", "--from", &from, "--start", &since, "--end", &until, "--output", "all.snapshot.json"];
+    let said = expect(&tracebook(dir.path(), &capture), 0);
+    assert!(said.contains("external-unanswered") && said.contains("nothing") && said.contains("broken"), "{said}");
+    fits_the_schema(&dir.path().join("all.snapshot.json"));
+    let states = |more: &[&str]| -> BTreeMap<String, (String, Option<f64>)> {
+        let line = ["slo", "--from", "all.snapshot.json", "--format", "json"];
+        let output = tracebook(dir.path(), &[&line, more].concat());
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let all = answer["objectives"].as_array().unwrap();
+        let one = |o: &serde_json::Value| (o["state"].as_str().unwrap().to_owned(), o["value"].as_f64());
+        all.iter().map(|o| (o["id"].as_str().unwrap().to_owned(), one(o))).collect()
+    };
+    // The snapshot alone answers, without the server.
+    let found = states(&[]);
+    assert_eq!(found["lag"].0, "breached");
+    let third = found["lag"].1.unwrap();
+    assert!((30.0..33.0).contains(&third), "two thirds at 2 s, one third at 90 s: {third}");
+    assert_eq!((found["median-lag"].0.as_str(), found["median-lag"].1), ("met", Some(1.0)));
+    assert_eq!(found["certificate"].0, "met");
+    let days = found["certificate"].1.unwrap() / 86_400.0;
+    assert!((30.0..30.1).contains(&days), "{days}");
+    assert_eq!((found["nothing"].0.as_str(), found["broken"].0.as_str()), ("no_data", "no_data"));
+    // Asked again for the same window the answers are the same.
+    assert_eq!(states(&["--prometheus", &from]), found);
+}
+
 /// Captures a window (file, start, end, further flags).
 type Capture<'a> = dyn Fn(&str, &str, &str, &[&str]) -> Output + 'a;
 

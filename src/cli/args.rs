@@ -175,6 +175,10 @@ pub(super) struct ConnectionArgs {
     /// `most-recent` the newest
     #[arg(long, value_enum, value_name = "WHICH", requires = "max_traces", default_value_t = Which::Hash)]
     pub(super) sample: Which,
+    /// Prometheus that answers the queries of objectives with `sli: external` for the window of the snapshot, which keeps
+    /// the answers: `prometheus://host:9090`
+    #[arg(long, value_name = "URL")]
+    pub(super) prometheus: Option<String>,
     /// Tenant, sent as X-Scope-OrgID [default: TRACEBOOK_TENANT]
     #[arg(long, value_name = "ID")]
     pub(super) tenant: Option<String>,

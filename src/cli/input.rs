@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Surroundings;
 use super::aggregates::counted;
 use super::args::{ConnectionArgs, FromArgs, Global, ReadArgs, Which, WindowArgs};
+use super::external;
 use super::io::{Io, Stop};
 use super::piped::{self, Piped};
 use super::progress::Bar;
@@ -154,7 +155,9 @@ pub(super) fn read_recorded(
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
     refuse_idle_flags(froms, request)?;
-    read_any(froms, request, recorder, io)
+    let mut snapshot = read_any(froms, request, recorder, io)?;
+    external::measure(&mut snapshot, froms, request, io)?;
+    Ok(snapshot)
 }
 
 /// Reads every source into one snapshot, whether or not every flag means something for it.

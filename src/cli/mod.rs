@@ -14,6 +14,7 @@ mod completions;
 mod diff;
 mod directory;
 mod doctor;
+mod external;
 mod generate;
 mod graph;
 mod init;

@@ -152,6 +152,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
         origins: Vec::new(),
         instances: Vec::new(),
         traces: Vec::new(),
+        external: Vec::new(),
         shard: None,
     }
 }

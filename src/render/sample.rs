@@ -369,6 +369,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
         origins: Vec::new(),
         instances: Vec::new(),
         traces: Vec::new(),
+        external: Vec::new(),
         shard: None,
     }
 }

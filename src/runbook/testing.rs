@@ -142,6 +142,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
         origins: Vec::new(),
         instances: Vec::new(),
         traces: Vec::new(),
+        external: Vec::new(),
         shard: None,
     }
 }

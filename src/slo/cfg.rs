@@ -23,7 +23,8 @@ pub struct ObjectiveConfig {
     pub operation: Option<String>,
     /// `latency_p99`, `latency_p99.9`, `latency_mean`, `error_rate`, `throughput`, `messaging_lag_p99`, or `external`.
     pub sli: String,
-    /// `< 500ms`, `<= 0.5 %`, `> 10/s`, `< 30s`; for `external` any text a person understands.
+    /// `< 500ms`, `<= 0.5 %`, `> 10/s`, `< 30s`; for `external` a number with or without one of these
+    /// units, or any text a person understands.
     pub target: String,
     /// What the objective covers, e.g. `30d`; the snapshot's window when absent.
     #[serde(default)]
@@ -90,7 +91,7 @@ pub struct Objective {
     pub sli_name: String,
     /// Good side.
     pub comparison: Comparison,
-    /// Target in seconds, ratio or calls per second; 0 for `external`.
+    /// Target in seconds, ratio or calls per second; 0 for an `external` one that is a text.
     pub target: f64,
     /// The target as written, for pages (`< 500ms`).
     pub target_text: String,
@@ -339,7 +340,7 @@ mod tests {
     fn an_external_objective_takes_any_text_and_a_query() {
         let pods = ObjectiveConfig { query: Some("avg(up)".into()), ..config("external", "> 99 %") };
         let objective = pods.validate(0).unwrap();
-        assert_eq!((objective.sli, objective.target, objective.target_text.as_str()), (Sli::External, 0.0, "> 99 %"));
+        assert_eq!((objective.sli, objective.target, objective.target_text.as_str()), (Sli::External, 0.99, "> 99 %"));
         assert_eq!(objective.comparison, Comparison::Above);
         assert_eq!(only_problem(&config("external", " ")).code, "objective-target");
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::burn::{self, BurnRate};
-use super::measure::{Measure, Requests, keeps, messaging_lag};
+use super::measure::{Ends, Measure, Requests, keeps, messaging_lag};
 use super::names::{fits, nearest};
 use super::units::{clip, say_seconds, tidy};
-use super::{Objective, Sli};
-use crate::topology::{Edge, EdgeKind, Node, NodeId, Operation, Snapshot, SnapshotKind};
+use super::{Comparison, Objective, Sli, target};
+use crate::spans::Weight;
+use crate::topology::{Edge, EdgeKind, Node, NodeId, NodeKind, Operation, Snapshot, SnapshotKind, Stats};
 
 /// What an objective's state can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -110,6 +111,10 @@ impl<'a> Context<'a> {
     fn statuses(&self, objective: &Objective) -> Vec<ObjectiveStatus> {
         let wildcard = objective.service.contains('*');
         let nodes = if wildcard { self.fitting(objective) } else { self.named(&objective.service) };
+        if nodes.is_empty() && objective.sli == Sli::External && !wildcard {
+            // Traces need not know who is measured elsewhere.
+            return vec![self.status(objective, objective.id.clone(), &elsewhere(&objective.service))];
+        }
         if nodes.is_empty() {
             let reason = if wildcard {
                 format!("no service in the snapshot fits `{}`", clip(&objective.service))
@@ -186,7 +191,7 @@ impl<'a> Context<'a> {
             return lag.map(|m| (m, Vec::new())).map_err(said);
         }
         if objective.sli == Sli::External {
-            return Err(external_reason(objective));
+            return self.external(objective).map(|measure| (measure, Vec::new()));
         }
         let mut requests = Requests::default();
         match &objective.operation {
@@ -212,9 +217,30 @@ impl<'a> Context<'a> {
         Ok((measure, burn))
     }
 
+    /// What a Prometheus said of the objective's query when the snapshot was made. Of several series the worst counts; the
+    /// interval is that of all values, so a value is certain when each of them lies on its side of the target.
+    fn external(&self, objective: &Objective) -> Result<Measure, String> {
+        let Some(query) = &objective.query else {
+            return Err("traces cannot answer this; give the objective a Prometheus `query`".to_owned());
+        };
+        let all = &self.snapshot.external;
+        let Some(answer) = all.binary_search_by(|answer| answer.query.cmp(query)).ok().and_then(|at| all.get(at))
+        else {
+            return Err(format!("traces cannot answer this; Prometheus query: {query}"));
+        };
+        if target::external(&objective.target_text).is_none() {
+            return Err(format!(
+                "the target `{}` is no number; Prometheus query: {query}",
+                clip(&objective.target_text)
+            ));
+        }
+        let upper = matches!(objective.comparison, Comparison::Below | Comparison::AtMost);
+        let value = if upper { answer.high } else { answer.low };
+        let interval = (answer.min, answer.max);
+        Ok(Measure { value, interval, ends: Ends::BOTH, n: answer.n, budget_remaining: None })
+    }
+
     fn no_data(&self, objective: &Objective, id: String, service: NodeId, reason: String) -> ObjectiveStatus {
-        // Traces cannot answer an external objective, whether or not they know the service.
-        let reason = if objective.sli == Sli::External { external_reason(objective) } else { reason };
         ObjectiveStatus {
             id,
             objective: objective.clone(),
@@ -271,10 +297,18 @@ impl<'a> Context<'a> {
     }
 }
 
-fn external_reason(objective: &Objective) -> String {
-    match &objective.query {
-        Some(query) => format!("traces cannot answer this; Prometheus query: {query}"),
-        None => "traces cannot answer this; give the objective a Prometheus `query`".to_owned(),
+/// A service that is not in the snapshot.
+fn elsewhere(id: &str) -> Node {
+    Node {
+        id: NodeId(id.to_owned()),
+        kind: NodeKind::Service,
+        namespace: String::new(),
+        name: id.to_owned(),
+        system: String::new(),
+        instrumented: true,
+        attributes: BTreeMap::new(),
+        handled: Stats::default(),
+        entry_traces: Weight::ZERO,
     }
 }
 
@@ -283,7 +317,7 @@ mod tests {
     use super::super::Comparison;
     use super::*;
     use crate::diff::testing::{Weight, edge, millis, node, operation, series, snapshot, stats, window};
-    use crate::topology::Sketch;
+    use crate::topology::{External, Sketch};
 
     fn objective(service: &str, sli: Sli, comparison: Comparison, target: f64) -> Objective {
         Objective {
@@ -431,6 +465,38 @@ mod tests {
         assert!(one(&external).reason.ends_with("avg(kube_pod_status_ready)"));
         let elsewhere = Objective { service: "cert-manager".into(), ..external };
         assert!(one(&elsewhere).reason.contains("cannot answer"));
+    }
+
+    #[test]
+    fn what_a_prometheus_answered_is_held_against_the_target_by_the_worst_series() {
+        let mut answered = shop();
+        let answer = |query: &str, low: f64, high: f64| External {
+            query: query.into(),
+            n: 240,
+            min: low - 0.5,
+            low,
+            high,
+            max: high + 0.5,
+        };
+        answered.external = vec![answer("lag", 4.0, 9.0), answer("ready", 0.9, 1.0)];
+        let state = |service: &str, query: &str, comparison, text: &str| {
+            let target = target::external(text).unwrap_or(0.0);
+            let objective = Objective {
+                query: Some(query.into()),
+                target_text: text.into(),
+                ..objective(service, Sli::External, comparison, target)
+            };
+            let found = evaluate(&[objective], &answered);
+            (found[0].state, found[0].value, found[0].certain)
+        };
+        use ObjectiveState::{Breached, Met, NoData};
+        assert_eq!(state("api", "lag", Comparison::Below, "< 30s"), (Met, Some(9.0), true));
+        assert_eq!(state("api", "lag", Comparison::Below, "< 9.2 s"), (Met, Some(9.0), false));
+        assert_eq!(state("nobody-traces-this", "lag", Comparison::Below, "< 5s"), (Breached, Some(9.0), false));
+        assert_eq!(state("api", "ready", Comparison::Above, "> 99 %"), (Breached, Some(0.9), false));
+        assert_eq!(state("api", "lag", Comparison::AtLeast, "3"), (Met, Some(4.0), true));
+        assert_eq!(state("api", "lag", Comparison::Below, "< quickly").0, NoData);
+        assert_eq!(state("api", "other", Comparison::Below, "< 5s").0, NoData);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    const BOTH: Self = Self { low: true, high: true };
+    pub(super) const BOTH: Self = Self { low: true, high: true };
 }
 
 /// The requests an objective is about, summed.

@@ -2,14 +2,14 @@
 
 use super::cfg::{Comparison, Sli};
 use super::names::nearest;
-use super::units::{Decimal, clip, nanos, per_second, ratio};
+use super::units::{Decimal, Ratio, clip, nanos, per_second, ratio};
 
 /// A target, read.
 #[derive(Debug)]
 pub(super) struct Goal {
     /// Good side.
     pub(super) comparison: Comparison,
-    /// Seconds, ratio, or calls per second; 0 for `external`.
+    /// Seconds, ratio, or calls per second; 0 for an `external` one that is a text.
     pub(super) value: f64,
     /// As written, trimmed.
     pub(super) text: String,
@@ -60,7 +60,7 @@ pub(super) fn parse_target(sli: Sli, written: &str) -> Result<Goal, (String, Str
         Sli::Latency { .. } | Sli::LatencyMean | Sli::MessagingLag { .. } => "`< 500ms`, `<= 2s`",
         Sli::ErrorRate => "`< 0.5 %`, `<= 0.005`",
         Sli::Throughput => "`> 10/s`, `>= 5/min`",
-        Sli::External => "any text a person understands, e.g. `> 99 %`",
+        Sli::External => "a number `> 99 %`, `< 30s`, `>= 3`, or any text a person understands",
     };
     let wrong = |why: &str| (format!("`{}` {why}", clip(text)), format!("write it like {form}"));
     if text.is_empty() {
@@ -73,7 +73,7 @@ pub(super) fn parse_target(sli: Sli, written: &str) -> Result<Goal, (String, Str
     let upper = operator.unwrap_or(Comparison::AtMost);
     let is_upper = matches!(upper, Comparison::Below | Comparison::AtMost);
     let value = match sli {
-        Sli::External => return Ok(goal(operator.unwrap_or(Comparison::AtLeast), 0.0)),
+        Sli::External => return Ok(goal(operator.unwrap_or(Comparison::AtLeast), plain(number).unwrap_or(0.0))),
         Sli::Throughput => {
             let value = per_second(number).map_err(|why| wrong(&why))?;
             return Ok(goal(operator.unwrap_or(Comparison::AtLeast), value));
@@ -92,6 +92,21 @@ pub(super) fn parse_target(sli: Sli, written: &str) -> Result<Goal, (String, Str
         return Err(wrong("can never be met: nothing is below zero"));
     }
     Ok(goal(upper, value))
+}
+
+/// The number of an external target in the unit its query should have: a ratio of a percentage, seconds of a duration, calls per
+/// second of a rate; `None` where it is a text for people.
+pub(super) fn external(written: &str) -> Option<f64> {
+    plain(split_operator(written.trim()).1)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "exact below 104 days")]
+fn plain(number: &str) -> Option<f64> {
+    Decimal::parse(number)
+        .map(Decimal::as_f64)
+        .or_else(|| ratio(number).ok().map(Ratio::as_f64))
+        .or_else(|| nanos(number).map(|n| n as f64 / 1e9))
+        .or_else(|| per_second(number).ok())
 }
 
 /// The comparison at the front, if there is one, and the rest.

@@ -22,7 +22,7 @@ mod outcome;
 #[cfg(feature = "archive")]
 mod parquet;
 mod peer;
-mod prometheus;
+pub mod prometheus;
 mod proto;
 mod queue;
 mod raw_map;

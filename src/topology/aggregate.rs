@@ -63,6 +63,7 @@ pub fn from_aggregate(aggregate: Aggregate, sources: &[String], cfg: &TopologyCo
         origins: Vec::new(),
         instances: Vec::new(),
         traces: Vec::new(),
+        external: Vec::new(),
         shard: None,
     };
     caps::services(&mut snapshot, cfg.max_services);

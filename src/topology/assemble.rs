@@ -54,6 +54,7 @@ pub(super) fn wide(tally: Tally, identity: &Identity, dicts: &Dicts, intake: Int
         origins: found.origins,
         instances: found.instances,
         traces: found.traces,
+        external: Vec::new(),
         shard: None,
     }
 }

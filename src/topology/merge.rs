@@ -286,6 +286,7 @@ impl Sum {
             origins: self.origins,
             instances: self.instances,
             traces: self.traces,
+            external: Vec::new(),
             shard: None,
         }
     }

@@ -48,6 +48,9 @@ pub struct Snapshot {
     /// Some traces in short. Sorted by (service, class, rank).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<TraceSummary>,
+    /// What a Prometheus answered to the queries of external objectives over the window. Sorted by query.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<External>,
     /// Set while shards of the run are missing: lists are then longer than published ones, and nothing but merging is
     /// meant to read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,24 @@ pub enum SnapshotKind {
     Spans,
     /// Built from a backend's aggregates: exemplars and critical paths are unknown.
     Aggregate,
+}
+
+/// The values of a query at steps across the window, in whatever unit it has. Of several series the least and the greatest
+/// at each step count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct External {
+    /// The query as configured.
+    pub query: String,
+    /// Steps with a value.
+    pub n: u64,
+    /// Least value of all.
+    pub min: f64,
+    /// Mean over the steps of the least value.
+    pub low: f64,
+    /// Mean over the steps of the greatest value.
+    pub high: f64,
+    /// Greatest value of all.
+    pub max: f64,
 }
 
 /// Where a snapshot comes from, without secrets and without what differs between equal runs.

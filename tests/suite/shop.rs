@@ -97,6 +97,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
         origins: Vec::new(),
         instances: Vec::new(),
         traces: Vec::new(),
+        external: Vec::new(),
         shard: None,
     }
 }

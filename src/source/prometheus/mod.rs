@@ -10,6 +10,7 @@
 mod answer;
 mod api;
 mod endpoint;
+mod external;
 mod fold;
 mod gather;
 mod graph;
@@ -30,11 +31,14 @@ use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::aggregate::{Aggregate, AggregateService};
 
+pub use self::external::{Answer, answers};
+
 /// Longest step, in milliseconds, at which calls can still be told apart by 5 minutes.
 const TIMELY: u64 = 300_000;
 
 /// Whether this names a Prometheus.
-pub(super) fn claims(from: &str) -> bool {
+#[must_use]
+pub fn claims(from: &str) -> bool {
     endpoint::claims(from)
 }
 
@@ -80,6 +84,18 @@ fn outside_quotes(text: &str) -> String {
     out
 }
 
+/// What asks at an endpoint; nothing is sent yet.
+async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<Api, Diagnostic> {
+    let at = endpoint.shown.as_str();
+    let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
+    let client = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
+    let (client, base) = client.map_err(|failed| match failed {
+        Unconnected::Setup(diagnostic) => diagnostic,
+        Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(at),
+    })?;
+    Ok(Api { client, base, at: at.into(), largest: options.max_record_bytes })
+}
+
 struct Prometheus {
     endpoint: Endpoint,
     matchers: String,
@@ -100,14 +116,7 @@ impl Prometheus {
     async fn pull(&self, progress: &dyn Progress) -> Result<(Aggregate, SourceReport), Diagnostic> {
         let at = self.endpoint.shown.as_str();
         let (start, end) = run::window(&self.options, at)?;
-        let headers = transport::headers(&self.options.transport, self.endpoint.basic.as_ref(), "x-scope-orgid")?;
-        let client =
-            transport::http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout).await;
-        let (client, base) = client.map_err(|failed| match failed {
-            Unconnected::Setup(diagnostic) => diagnostic,
-            Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(at),
-        })?;
-        let api = Api { client, base, at: at.into(), largest: self.options.max_record_bytes };
+        let api = connect(&self.endpoint, &self.options).await?;
         let window = (start.0 / 1_000_000, end.0 / 1_000_000);
         progress.note("looking for metrics made from spans");
         let comma = if self.matchers.is_empty() { "" } else { "," };

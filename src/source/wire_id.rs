@@ -54,6 +54,11 @@ pub(super) fn span_id_bytes(bytes: &[u8]) -> Result<SpanId, IdError> {
     }
 }
 
+/// Bytes from base64 of either alphabet, padded or not.
+pub(super) fn bytes(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text).or_else(|_| BASE64_URL.decode(text)).ok()
+}
+
 fn nonzero(number: u128) -> Result<u128, IdError> {
     if number == 0 { Err(IdError::Empty) } else { Ok(number) }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the peers that benches compare with: an OpenTelemetry Collector with the servicegraph connector, assembled by the
-# Collector's own builder from Go packages, and the loader that feeds it.
+# Builds an OpenTelemetry Collector, assembled by the Collector's own builder from Go packages, which tests send through and benches
+# compare with, and the loader that feeds it in benches.
 #
 #   tests/peers/build.sh            prints the directory of the programs on standard output
 #

@@ -1,28 +1,26 @@
 //! The Jaeger source against a real Jaeger with two of its storages: in memory, which keeps OTLP, and Badger, which keeps
 //! Jaeger's older model of spans, as Elasticsearch and Cassandra do.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use crate::otlp::{path, send_json, send_protobuf};
+use crate::otlp::{path, send_by_sdk, send_json, send_protobuf};
 use crate::process::{Peer, free_ports, program};
 use crate::snapshot::{capture, edges, facts, of_file};
 
-const BOUTIQUE: &str = "examples/onlineboutique/before.otlp.jsonl.zst";
+pub(crate) const BOUTIQUE: &str = "examples/onlineboutique/before.otlp.jsonl.zst";
 const DAY: [&str; 4] = ["--start", "2022-08-23T00:00:00Z", "--end", "2022-08-24T00:00:00Z"];
 
 const MEMORY: &str = "memory: { max_traces: 100000 }";
 const BADGER: &str = "badger: { directories: { keys: keys, values: values }, ephemeral: false }";
 
-struct Jaeger {
+pub(crate) struct Jaeger {
     peer: Peer,
     /// gRPC and HTTP of the query service, gRPC and HTTP of OTLP.
-    ports: [u16; 4],
+    pub(crate) ports: [u16; 4],
 }
 
 impl Jaeger {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(MEMORY, "")
     }
 
@@ -58,7 +56,7 @@ exporters:
         Self { peer, ports }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("jaeger://127.0.0.1:{}", self.ports[0])
     }
 
@@ -71,12 +69,12 @@ exporters:
 }
 
 /// The whole window of a file's snapshot, as arguments; its last trace starts before its end.
-fn window(snapshot: &Value) -> [&str; 4] {
+pub(crate) fn window(snapshot: &Value) -> [&str; 4] {
     let at = |key: &str| snapshot["window"][key].as_str().unwrap();
     ["--start", at("start"), "--end", at("end")]
 }
 
-fn pull(from: &str, window: [&str; 4]) -> Result<Value, String> {
+pub(crate) fn pull(from: &str, window: [&str; 4]) -> Result<Value, String> {
     capture(&[&["--from", from][..], &window].concat())
 }
 
@@ -212,11 +210,7 @@ fn tls_is_spoken_and_certificates_are_checked() {
 #[ignore = "needs the peers: tests/peers/run.sh"]
 fn what_the_opentelemetry_sdk_sends_has_exactly_its_edges() {
     let jaeger = Jaeger::start();
-    let sent = Command::new(program("python"))
-        .args([path("tests/peers/sdk/shop.py"), format!("127.0.0.1:{}", jaeger.ports[2]), "50".to_owned()])
-        .output()
-        .unwrap();
-    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    send_by_sdk(50, jaeger.ports[2]);
     let found = capture(&["--from", &jaeger.url(), "--lookback", "1h"]).unwrap();
     let expected = [
         "entry:user entry shop/web: 50",

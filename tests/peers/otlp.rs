@@ -1,10 +1,14 @@
 //! Sends files of this repository to a peer by OTLP, as they are.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message;
+
+use crate::process::program;
 
 /// A file of the repository, or anywhere by its whole path.
 pub(crate) fn path(name: &str) -> String {
@@ -35,21 +39,41 @@ pub(crate) fn send_protobuf(name: &str, port: u16) {
     });
 }
 
+/// JSON documents, one a line, packed with zstd.
+pub(crate) fn bodies(name: &str) -> Vec<String> {
+    let text = zstd::stream::decode_all(std::fs::File::open(path(name)).unwrap()).unwrap();
+    String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Lets the OpenTelemetry SDK send that many requests of a small shop, over gRPC.
+pub(crate) fn send_by_sdk(requests: u32, port: u16) {
+    let sent = Command::new(program("python"))
+        .args([path("tests/peers/sdk/shop.py"), format!("127.0.0.1:{port}"), requests.to_string()])
+        .output()
+        .unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+}
+
 /// Sends JSON documents, one a line, packed with zstd, over HTTP.
 pub(crate) fn send_json(name: &str, port: u16) {
-    let text = zstd::stream::decode_all(std::fs::File::open(path(name)).unwrap()).unwrap();
+    send_bodies(&bodies(name), port, Duration::ZERO);
+}
+
+/// Sends JSON documents over HTTP, one after the other, with a pause after each.
+pub(crate) fn send_bodies(bodies: &[String], port: u16, pause: Duration) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     run(async {
         let client = reqwest::Client::new();
-        for line in String::from_utf8(text).unwrap().lines() {
+        for body in bodies {
             let answer = client
                 .post(format!("http://127.0.0.1:{port}/v1/traces"))
                 .header("content-type", "application/json")
-                .body(line.to_owned())
+                .body(body.clone())
                 .send()
                 .await
                 .unwrap();
             assert_eq!(answer.status().as_u16(), 200);
+            tokio::time::sleep(pause).await;
         }
     });
 }

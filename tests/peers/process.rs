@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,12 +33,18 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a program in a new directory that holds `files`, and waits until every port takes connections.
     pub(crate) fn start(name: &str, arguments: &[&str], files: &[(&str, &str)], ports: &[u16]) -> Self {
+        Self::of(&program(name), arguments, files, ports)
+    }
+
+    /// The same with a program that lies anywhere.
+    pub(crate) fn of(program: &Path, arguments: &[&str], files: &[(&str, &str)], ports: &[u16]) -> Self {
+        let name = program.display();
         let dir = tempfile::tempdir().unwrap();
         for (file, text) in files {
             std::fs::write(dir.path().join(file), text).unwrap();
         }
         let log = File::create(dir.path().join("log")).unwrap();
-        let child = Command::new(program(name))
+        let child = Command::new(program)
             .args(arguments)
             .current_dir(dir.path())
             .stdin(Stdio::null())
@@ -58,6 +64,14 @@ impl Peer {
             }
         }
         peer
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> String {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        let code = self.child.wait().unwrap();
+        assert!(code.success(), "{code}: {}", self.log());
+        self.log()
     }
 
     /// What it has written.

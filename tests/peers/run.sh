@@ -4,7 +4,8 @@
 #
 #   tests/peers/run.sh [arguments for cargo test, e.g. --no-default-features]
 #
-# Needs Go 1.25 or newer and Python 3 with venv; fetches packages with the ordinary clients of Go and PyPI.
+# Needs Go 1.25 or newer and Python 3 with venv; fetches packages with the ordinary clients of Go and PyPI. Where
+# TRACEBOOK_TEMPO_BIN names a Tempo, it takes part in the joint test.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,6 +16,7 @@ go env GOVERSION | awk -F'[go.]+' '{ exit !($2 > 1 || $2 == 1 && $3 >= 25) }' ||
   { echo "run.sh: $(go env GOVERSION) is too old: install Go 1.25 or newer" >&2; exit 2; }
 
 jaeger=$("$here/jaeger/build.sh")
+collector=$("$here/build.sh")
 
 sdk=$cache/sdk-$(sha256sum "$here/sdk/requirements.txt" | cut -c1-12)
 if [[ ! -e $sdk/complete ]]; then
@@ -27,6 +29,7 @@ fi
 bin=$cache/bin
 mkdir -p "$bin"
 ln -sfn "$jaeger/jaeger" "$bin/jaeger"
+ln -sfn "$collector/collector" "$bin/collector"
 printf '#!/bin/sh\nexec "%s/bin/python" "$@"\n' "$sdk" > "$bin/python.new"
 chmod +x "$bin/python.new"
 mv "$bin/python.new" "$bin/python"

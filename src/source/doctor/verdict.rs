@@ -167,7 +167,8 @@ fn of_kind(door: &Door) -> Option<Said> {
         return Some((
             "doctor-ingest",
             "this port takes spans in; no questions can be asked there",
-            "find where the spans go from here: a Tempo (9095, 3200), a Jaeger (16685) or a file",
+            "find where the spans go from here: a Tempo (9095, 3200), a Jaeger (16685) or a file; to take them in yourself: \
+             tracebook capture --from otlp://HOST:PORT",
         ));
     }
     if has(door, Service::JaegerHttp) {

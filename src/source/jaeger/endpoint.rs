@@ -57,7 +57,10 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
             format!("port {port} takes spans in; no questions can be asked there, so nothing was tried"),
         )
         .at(Location::file(shown))
-        .help(format!("ask Jaeger at the gRPC port of its query service: jaeger://{host}:{GRPC_PORT}")));
+        .help(format!(
+            "ask Jaeger at the gRPC port of its query service: jaeger://{host}:{GRPC_PORT}; to take spans in yourself: \
+             tracebook capture --from otlp://HOST:PORT"
+        )));
     }
     let mut depth = DEPTH;
     for (key, value) in url.query_pairs() {

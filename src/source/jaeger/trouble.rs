@@ -108,8 +108,8 @@ const TENANT: &str =
     "give the tenant with --tenant (sent as x-tenant), or in the header your Jaeger expects: --header NAME=VALUE";
 const CREDENTIALS: &str =
     "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
-const NOT_JAEGER: &str = "give the gRPC port of Jaeger's query service, 16685 by default; 14250 and 4317 take spans in, 16686 is the page for \
-     people, 9095 is Tempo";
+const NOT_JAEGER: &str = "give the gRPC port of Jaeger's query service, 16685 by default; 14250 and 4317 take spans in (otlp:// would listen there), 16686 is \
+     the page for people, 9095 is Tempo";
 const NOT_GRPC: &str = "give the gRPC port of Jaeger's query service, 16685 by default (16686 is the page for people), or use jaeger+https:// \
      if the port speaks TLS";
 const OVERLOAD: &str = "try again later, or with a shorter window";

@@ -10,6 +10,7 @@ mod envelope;
 mod fast;
 mod foreign;
 mod jaeger;
+mod request;
 mod shape;
 mod span;
 mod zipkin;
@@ -23,6 +24,7 @@ use super::view::Rows;
 pub(super) use envelope::Kinds;
 use envelope::{Envelope, Target};
 use fast::Halt;
+pub(super) use request::convert;
 use shape::{Found, Hoping};
 
 /// Why a document could not be read.
@@ -78,28 +80,38 @@ pub(super) fn documents_by_reference(bytes: &[u8], rows: &mut dyn Rows) -> Resul
 
 /// The reference: slower, and complete.
 fn by_reference(mut text: Cow<'_, str>, mut target: Target<'_>) -> Result<Vec<Kinds>, JsonError> {
-    let (mut surrogates, mut numbers) = (true, true);
+    let mut mender = Mender::default();
     loop {
         let error = match attempt(&text, &mut target) {
             Err(error) if error.trouble == Trouble::Stopped => return Err(error),
             Err(error) => error,
             Ok(kinds) => return foreigners(&text, kinds, target.rows),
         };
-        // Mend the text, once each way, and go on where it broke. Neither moves anything to another place.
-        let broken = error.message.contains("surrogate") || error.message.contains("hex escape");
-        let mended = if broken && std::mem::take(&mut surrogates) {
-            // Half a surrogate pair, as JavaScript writes it, is no character.
-            mend_surrogates(&text)
-        } else if error.trouble == Trouble::Syntax && std::mem::take(&mut numbers) {
-            match mend_numbers(&text) {
-                Some(mended) => mended,
-                None => return Err(error),
-            }
-        } else {
-            return Err(error);
-        };
+        let Some(mended) = mender.mend(&text, &error) else { return Err(error) };
         text = mended.into();
         target.skip = std::mem::take(&mut target.seen);
+    }
+}
+
+/// Mends a text, once each way, so that reading can go on where it broke. Neither moves anything to another place.
+#[derive(Default)]
+struct Mender {
+    surrogates: bool,
+    numbers: bool,
+}
+
+impl Mender {
+    /// The text set right; `None` where nothing helps.
+    fn mend(&mut self, text: &str, error: &JsonError) -> Option<String> {
+        let broken = error.message.contains("surrogate") || error.message.contains("hex escape");
+        if broken && !std::mem::replace(&mut self.surrogates, true) {
+            // Half a surrogate pair, as JavaScript writes it, is no character.
+            Some(mend_surrogates(text))
+        } else if error.trouble == Trouble::Syntax && !std::mem::replace(&mut self.numbers, true) {
+            mend_numbers(text)
+        } else {
+            None
+        }
     }
 }
 

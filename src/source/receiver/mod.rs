@@ -2,11 +2,15 @@
 //!
 //! Purpose: take OTLP over gRPC and HTTP (one port for both) and keep it; what the log holds is read afterwards as any other OTLP file.
 //! Input: an address, limits, and a [`Log`]. Output: a log of length-delimited `ExportTraceServiceRequest`s.
-//! Must not: acknowledge what is not in the log, keep more in memory than its limits, or look into spans.
+//! Must not: acknowledge what is not in the log, keep more in memory than its limits, or build what it takes in.
 
 mod address;
+mod body;
+mod budget;
+mod check;
 mod door;
 mod export;
+mod grpc;
 mod http;
 mod retry;
 mod writer;
@@ -16,12 +20,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::TraceServiceServer;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
 
+use self::budget::Budget;
 use self::door::Door;
 use self::export::Exporter;
 use self::writer::Order;
@@ -55,6 +58,7 @@ pub trait Log: Send + 'static {
 pub struct Receiver<L> {
     runtime: tokio::runtime::Runtime,
     orders: mpsc::Sender<Order>,
+    exporter: Exporter,
     ending: watch::Receiver<bool>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     writer: JoinHandle<writer::Kept<L>>,
@@ -111,11 +115,8 @@ impl<L: Log> Receiver<L> {
         });
         let (orders, queue) = mpsc::channel(IN_FLIGHT);
         let writer = runtime.spawn_blocking(move || writer::run(queue, log));
-        let exporter = Exporter::new(orders.clone(), options.max_record_bytes);
-        let grpc = TraceServiceServer::new(exporter.clone())
-            .accept_compressed(CompressionEncoding::Gzip)
-            .max_decoding_message_size(options.max_record_bytes);
-        let door = Door::new(grpc, exporter, Arc::new(Semaphore::new(IN_FLIGHT)));
+        let exporter = Exporter::new(orders.clone(), Budget::new(options.max_record_bytes));
+        let door = Door::new(exporter.clone(), Arc::new(Semaphore::new(IN_FLIGHT)));
         let mut stop = ending.clone();
         let server = runtime.spawn(async move {
             let stopped = async move {
@@ -126,7 +127,7 @@ impl<L: Log> Receiver<L> {
                 .serve_with_incoming_shutdown(door, TcpIncoming::from(listener), stopped)
                 .await
         });
-        Ok(Self { runtime, orders, ending, server, writer, address })
+        Ok(Self { runtime, orders, exporter, ending, server, writer, address })
     }
 
     /// Where it listens, the port chosen by the system if 0 was asked for.
@@ -149,6 +150,8 @@ impl<L: Log> Receiver<L> {
     /// # Errors
     /// As the log says.
     pub fn rotate(&self) -> Result<Vec<PathBuf>, Diagnostic> {
+        // What is built from the files needs memory, too.
+        self.exporter.budget().trim();
         self.runtime.block_on(async {
             let (done, files) = oneshot::channel();
             self.orders.send(Order::Rotate(done)).await.map_err(|_| gone())?;
@@ -161,7 +164,7 @@ impl<L: Log> Receiver<L> {
     /// # Errors
     /// `internal` when the log is lost.
     pub fn finish(self) -> Result<Received<L>, Diagnostic> {
-        let Self { runtime, orders, server, writer, .. } = self;
+        let Self { runtime, orders, exporter, server, writer, .. } = self;
         let kept = runtime.block_on(async {
             // Who is not done by then gets no acknowledgement, and sends the same again elsewhere.
             let _ = tokio::time::timeout(DRAIN, server).await;
@@ -169,7 +172,11 @@ impl<L: Log> Receiver<L> {
             writer.await.map_err(|_| gone())
         });
         runtime.shutdown_background();
-        let kept = kept?;
+        let mut kept = kept?;
+        for (code, n) in exporter.refused() {
+            let text = format!("{n} span(s) were refused when they came, and their senders were told");
+            kept.diagnostics.push(Diagnostic::warning(code, text));
+        }
         Ok(Received { log: kept.log, requests: kept.requests, diagnostics: kept.diagnostics })
     }
 }

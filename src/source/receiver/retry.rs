@@ -6,6 +6,9 @@ use tonic::{Code, Status};
 /// After how many seconds to come again: several times what a full queue takes to be written.
 pub(super) const AFTER_SECONDS: i64 = 1;
 
+/// What the details are.
+const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
 /// `google.rpc.Status`, from googleapis' `google/rpc/status.proto`.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
@@ -44,7 +47,7 @@ struct Seconds {
 pub(super) fn later(why: &str) -> Status {
     let info = RetryInfo { retry_delay: Some(Seconds { seconds: AFTER_SECONDS }) };
     let details =
-        vec![Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value: info.encode_to_vec() }];
+        vec![Any { type_url: RETRY_INFO.to_owned(), value: info.encode_to_vec() }];
     let status = RpcStatus { code: Code::ResourceExhausted as i32, message: why.to_owned(), details };
     Status::with_details(Code::ResourceExhausted, why, status.encode_to_vec().into())
 }
@@ -56,6 +59,18 @@ pub(super) fn message(status: &Status) -> Vec<u8> {
     }
     let (code, message) = (status.code() as i32, status.message().to_owned());
     RpcStatus { code, message, details: Vec::new() }.encode_to_vec()
+}
+
+/// The same in JSON.
+pub(super) fn json(status: &Status) -> String {
+    let (code, message) = (status.code() as i32, status.message());
+    let mut all = serde_json::json!({ "code": code, "message": message });
+    if !status.details().is_empty() {
+        // The only details there are.
+        let delay = format!("{AFTER_SECONDS}s");
+        all["details"] = serde_json::json!([{ "@type": RETRY_INFO, "retryDelay": delay }]);
+    }
+    all.to_string()
 }
 
 #[cfg(test)]

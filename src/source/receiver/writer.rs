@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Log;
+use super::budget::Buffer;
 use crate::diag::Diagnostic;
 
 /// So many bytes are written at once, about; a request that is larger goes alone.
@@ -15,7 +16,7 @@ const MOST_AT_ONCE: usize = 8 << 20;
 #[derive(Debug)]
 pub(super) enum Order {
     /// Keep this message, which begins with its length; answers whether it is kept.
-    Append(Vec<u8>, oneshot::Sender<bool>),
+    Append(Buffer, oneshot::Sender<bool>),
     /// End the open file and give all there are.
     Rotate(oneshot::Sender<Result<Vec<PathBuf>, Diagnostic>>),
     /// Keep what waits already and stop.
@@ -28,22 +29,25 @@ pub(super) struct Kept<L> {
     pub(super) log: L,
     pub(super) requests: u64,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Where messages that are written together are put together.
+    together: Vec<u8>,
 }
 
 /// Writes until told to end, or until nobody can order any more.
 pub(super) fn run<L: Log>(mut queue: mpsc::Receiver<Order>, log: L) -> Kept<L> {
-    let mut kept = Kept { log, requests: 0, diagnostics: Vec::new() };
+    let mut kept = Kept { log, requests: 0, diagnostics: Vec::new(), together: Vec::new() };
     let mut next = queue.blocking_recv();
     while let Some(order) = next.take() {
         match order {
-            Order::Append(mut messages, done) => {
-                let mut waiting = vec![done];
+            Order::Append(message, done) => {
+                let mut size = message.bytes().len();
+                let mut waiting = vec![(message, done)];
                 // Everything that waits goes into the same write, up to the first order of another kind.
-                while messages.len() < MOST_AT_ONCE {
+                while size < MOST_AT_ONCE {
                     match queue.try_recv() {
-                        Ok(Order::Append(message, done)) => {
-                            messages.extend_from_slice(&message);
-                            waiting.push(done);
+                        Ok(Order::Append(message, done)) if size + message.bytes().len() <= MOST_AT_ONCE => {
+                            size += message.bytes().len();
+                            waiting.push((message, done));
                         }
                         Ok(other) => {
                             next = Some(other);
@@ -52,7 +56,7 @@ pub(super) fn run<L: Log>(mut queue: mpsc::Receiver<Order>, log: L) -> Kept<L> {
                         Err(_) => break,
                     }
                 }
-                kept.write(&messages, waiting);
+                kept.write(waiting);
             }
             Order::Rotate(done) => {
                 let _ = done.send(kept.log.rotate());
@@ -68,8 +72,16 @@ pub(super) fn run<L: Log>(mut queue: mpsc::Receiver<Order>, log: L) -> Kept<L> {
 }
 
 impl<L: Log> Kept<L> {
-    fn write(&mut self, messages: &[u8], waiting: Vec<oneshot::Sender<bool>>) {
-        let result = self.log.append(messages);
+    /// Writes messages together, and gives their bytes back.
+    fn write(&mut self, waiting: Vec<(Buffer, oneshot::Sender<bool>)>) {
+        let result = match &waiting[..] {
+            [(message, _)] => self.log.append(message.bytes()),
+            several => {
+                self.together.clear();
+                several.iter().for_each(|(message, _)| self.together.extend_from_slice(message.bytes()));
+                self.log.append(&self.together)
+            }
+        };
         let good = result.is_ok();
         if good {
             self.requests = self.requests.saturating_add(waiting.len() as u64);
@@ -80,7 +92,9 @@ impl<L: Log> Kept<L> {
         {
             self.diagnostics.push(failure);
         }
-        for done in waiting {
+        for (message, done) in waiting {
+            // Who is told that there was no room must find it once others are told that they are done.
+            drop(message);
             let _ = done.send(good);
         }
     }

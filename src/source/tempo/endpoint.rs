@@ -140,7 +140,8 @@ fn ingest(shown: &str, host: &str) -> Diagnostic {
     )
     .at(Location::file(shown))
     .help(format!(
-        "ask Tempo at its query port: tempo://{host}:9095 (gRPC) or tempo+http://{host}:3200 (one port for both)"
+        "ask Tempo at its query port: tempo://{host}:9095 (gRPC) or tempo+http://{host}:3200 (one port for both); to take spans in \
+         yourself: tracebook capture --from otlp://HOST:PORT"
     ))
 }
 

@@ -188,7 +188,7 @@ const STORES: &str = "wait until the Tempo is ready (GET /ready), or look at its
 const CREDENTIALS: &str =
     "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
 const NOT_TEMPO: &str = "give the query port of a Tempo 2.2 or later: 9095 of the single binary or the query-frontend, or 3200 with \
-     stream_over_http_enabled; 4317 takes spans in, 16685 is Jaeger";
+     stream_over_http_enabled; 4317 takes spans in (otlp:// would listen there), 16685 is Jaeger";
 const NOT_GRPC: &str = "give port 9095, set stream_over_http_enabled: true in Tempo for 3200, or use tempo+https:// if the port speaks TLS";
 const OVERLOAD: &str = "try again later, with a shorter window, or raise Tempo's query limits";
 const DOWN: &str = "look whether the Tempo is running and ready (GET /ready), then run this again";

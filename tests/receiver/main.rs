@@ -9,6 +9,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod http;
+mod pressure;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -32,7 +35,7 @@ struct Running {
     child: Child,
     address: String,
     /// What it says after the line with its address.
-    said: std::thread::JoinHandle<String>,
+    said: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Running {
@@ -60,7 +63,7 @@ impl Running {
             err.read_to_string(&mut all).unwrap();
             all
         });
-        Self { child, address, said }
+        Self { child, address, said: Some(said) }
     }
 
     fn signal(&self, name: &str) {
@@ -70,11 +73,18 @@ impl Running {
     /// Waits for its end: exit code and what it said.
     fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
-        (code, self.said.join().unwrap())
+        (code, self.said.take().unwrap().join().unwrap())
     }
 
     async fn client(&self) -> TraceServiceClient<Channel> {
         TraceServiceClient::connect(format!("http://{}", self.address)).await.unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -164,57 +174,6 @@ async fn what_is_sent_makes_the_snapshot_that_a_file_of_it_makes() {
     assert!(!dir.path().join("live.snapshot.json.wal").exists(), "the log is gone once the snapshot is there");
 }
 
-/// Sends a body over HTTP/1.1: the status line and the rest of the answer.
-fn post(address: &str, headers: &str, body: &[u8]) -> (String, String) {
-    use std::io::Write as _;
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // A server that knows enough answers before all of a body is sent, and closes.
-    let _ = stream.write_all(body);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (status, rest) = answer.split_once("\r\n").unwrap();
-    (status.to_owned(), rest.to_owned())
-}
-
-#[test]
-fn the_same_port_takes_http() {
-    use std::io::Write as _;
-    const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
-    let dir = tempfile::tempdir().unwrap();
-    let running = Running::start(dir.path(), &[]);
-    let gzip = |bytes: &[u8]| {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packer.write_all(bytes).unwrap();
-        packer.finish().unwrap()
-    };
-    let packed = format!("{PROTOBUF}Content-Encoding: gzip\r\n");
-    let bomb = gzip(&vec![0; 65 << 20]);
-    for (headers, body, want) in [
-        (PROTOBUF, request(1, 3).encode_to_vec(), "200"),
-        (packed.as_str(), gzip(&request(2, 4).encode_to_vec()), "200"),
-        (PROTOBUF, Vec::new(), "200"),
-        (PROTOBUF, b"nonsense".to_vec(), "400"),
-        (packed.as_str(), request(3, 1).encode_to_vec(), "400"),
-        (packed.as_str(), bomb, "413"),
-        ("Content-Type: application/json\r\n", b"{}".to_vec(), "415"),
-    ] {
-        let (status, rest) = post(&running.address, headers, &body);
-        assert!(status.contains(want), "{status}, not {want}: {rest}");
-        assert!(rest.to_ascii_lowercase().contains("content-type: application/x-protobuf"), "{rest}");
-        assert_eq!(want == "415", rest.contains("http/protobuf"), "{rest}");
-    }
-    running.signal("-TERM");
-    let (code, said) = running.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(spans_of(&snapshot(&dir.path().join("live.snapshot.json"))), 7);
-}
-
 #[tokio::test]
 async fn what_cannot_be_taken_is_refused_for_good() {
     let dir = tempfile::tempdir().unwrap();
@@ -298,26 +257,29 @@ fn flags_that_mean_nothing_and_addresses_that_cannot_be_are_refused() {
     }
 }
 
-/// Span ids of all whole messages in the log.
-fn logged(dir: &Path) -> BTreeSet<Vec<u8>> {
-    let mut ids = BTreeSet::new();
+/// All whole messages in the log, in their order.
+fn messages(dir: &Path) -> Vec<Vec<u8>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|e| e == "binpb"));
+    files.sort();
+    let mut messages = Vec::new();
     for file in files {
         let bytes = std::fs::read(file).unwrap();
         let mut rest = &bytes[..];
         while let Some((length, tail)) = rest.split_first_chunk::<4>() {
             let Some((message, tail)) = tail.split_at_checked(u32::from_be_bytes(*length) as usize) else { break };
-            let request = ExportTraceServiceRequest::decode(message).unwrap();
-            for resource in request.resource_spans {
-                for scope in resource.scope_spans {
-                    ids.extend(scope.spans.into_iter().map(|span| span.span_id));
-                }
-            }
+            messages.push(message.to_vec());
             rest = tail;
         }
     }
-    ids
+    messages
+}
+
+/// Span ids of all of them.
+fn logged(dir: &Path) -> BTreeSet<Vec<u8>> {
+    let requests = messages(dir).into_iter().map(|m| ExportTraceServiceRequest::decode(&m[..]).unwrap());
+    let spans = requests.flat_map(|r| r.resource_spans).flat_map(|r| r.scope_spans).flat_map(|s| s.spans);
+    spans.map(|span| span.span_id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::jaeger::{BOUTIQUE, Jaeger, pull, window};
 use crate::otlp::{bodies, send_bodies};
-use crate::process::{Peer, free_ports};
+use crate::process::{Peer, free_ports, program};
 use crate::receiver::Receiver;
 use crate::snapshot::{capture, facts};
 
@@ -63,6 +63,22 @@ usage_report: {{reporting_enabled: false}}
     }
 }
 
+/// When the newest span of a file starts, in nanoseconds.
+fn newest(file: &str) -> i64 {
+    fn starts(value: &Value) -> i64 {
+        match value {
+            Value::Object(fields) => {
+                let start =
+                    fields.get("startTimeUnixNano").and_then(Value::as_str).and_then(|start| start.parse().ok());
+                fields.values().map(starts).chain(start).max().unwrap_or(0)
+            }
+            Value::Array(values) => values.iter().map(starts).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    bodies(file).iter().map(|body| starts(&serde_json::from_str(body).unwrap())).max().unwrap()
+}
+
 /// A document with every time moved by so many nanoseconds.
 fn shift(value: &mut Value, by: i64) {
     match value {
@@ -84,11 +100,12 @@ fn shift(value: &mut Value, by: i64) {
 #[test]
 #[ignore = "needs the peers: tests/peers/run.sh"]
 fn the_same_traces_are_the_same_snapshot_wherever_they_are_kept() {
-    // Real traces of OnlineBoutique, and those of a shop that has every oddity. A Tempo wants spans of the present, so all get
-    // them moved by the same time, a whole number of buckets of statistics.
-    for (file, newest) in [(BOUTIQUE, 1_661_265_020), ("examples/aisoc/traces.otlp.jsonl.zst", 1_793_630_070)] {
+    // Real traces of OnlineBoutique, and two made ones: `shop` has links, skewed clocks, orphans, lost roots, duplicates.
+    // A Tempo wants spans of the present, so all get them moved by the same time.
+    let shop = program("shop.jsonl.zst").display().to_string();
+    for file in [BOUTIQUE, "examples/aisoc/traces.otlp.jsonl.zst", &shop] {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let by = (i64::try_from(now).unwrap() - 300 - newest).div_euclid(3_600) * 3_600 * 1_000_000_000;
+        let by = (i64::try_from(now).unwrap() - 300) * 1_000_000_000 - newest(file);
         let moved: Vec<String> = bodies(file)
             .iter()
             .map(|body| {
@@ -120,7 +137,13 @@ fn the_same_traces_are_the_same_snapshot_wherever_they_are_kept() {
         std::thread::sleep(Duration::from_secs(15));
         let found = pull(&tempo.url(), window(&expected));
         let found = found.unwrap_or_else(|said| panic!("{file}: {said}{}", tempo.peer.log()));
-        assert_eq!(facts(&found), facts(&expected), "{file} by Tempo");
+        // It may have put copies of a span together, or not yet.
+        let [found, expected] = [found, expected].map(|snapshot| {
+            let mut facts = facts(&snapshot);
+            facts["coverage"].as_object_mut().unwrap().remove("duplicates").unwrap();
+            facts
+        });
+        assert_eq!(found, expected, "{file} by Tempo");
         println!("{file}: file, receiver, Jaeger and Tempo agree");
     }
 }

@@ -84,7 +84,10 @@ fn the_same_port_takes_http() {
         let answer = post(&running.address, headers, body);
         assert_eq!(answer.status, want, "{}", answer.head);
         let said = answer.json();
-        assert!(said == json!({}) || want > 200 && said["code"].as_i64() > Some(0) && said["message"].is_string(), "{said}");
+        assert!(
+            said == json!({}) || want > 200 && said["code"].as_i64() > Some(0) && said["message"].is_string(),
+            "{said}"
+        );
     }
     let said = post(&running.address, JSON, b"{\"resourceSpans\":\n{}}").json();
     assert_eq!(said["code"], 3);
@@ -99,7 +102,8 @@ fn the_same_port_takes_http() {
 fn spans_that_will_not_count_are_told_to_who_sent_them() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path(), &[]);
-    let span = |fields: &str| format!(r#"{{"traceId":"0a6f8898263eec68fafd01cee4d45f03",{fields},"startTimeUnixNano":"5"}}"#);
+    let span =
+        |fields: &str| format!(r#"{{"traceId":"0a6f8898263eec68fafd01cee4d45f03",{fields},"startTimeUnixNano":"5"}}"#);
     let all = [
         span(r#""spanId":"0000000000000001""#),
         span(r#""spanId":"0000000000000002","name":7"#),

@@ -28,22 +28,29 @@ fn filler(bytes: usize) -> Vec<u8> {
 
 /// A disk that writes only while the gate is open.
 #[derive(Clone, Default)]
-struct Gated(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+struct Gated(Arc<Gate>);
+
+#[derive(Default)]
+struct Gate {
+    /// Whether it is open, and what was written.
+    inside: Mutex<(bool, Vec<u8>)>,
+    opened: Condvar,
+}
 
 impl Gated {
     fn open(&self) {
-        self.0.0.lock().unwrap().0 = true;
-        self.0.1.notify_all();
+        self.0.inside.lock().unwrap().0 = true;
+        self.0.opened.notify_all();
     }
 
     fn written(&self) -> usize {
-        self.0.0.lock().unwrap().1.len()
+        self.0.inside.lock().unwrap().1.len()
     }
 }
 
 impl Log for Gated {
     fn append(&mut self, messages: &[u8]) -> Result<(), Diagnostic> {
-        let (inside, opened) = &*self.0;
+        let Gate { inside, opened } = &*self.0;
         let mut inside = opened.wait_while(inside.lock().unwrap(), |(open, _)| !*open).unwrap();
         inside.1.extend_from_slice(messages);
         Ok(())
@@ -101,7 +108,8 @@ fn bytes_under_way_are_counted_not_only_requests() {
     assert!(details.windows(9).any(|part| part == b"RetryInfo"), "{refused:?}");
     let answer = post(&address, PROTOBUF, &sized(6, MOST - 1_000).encode_to_vec());
     assert!(answer.head.contains("retry-after: 1\r\n"), "{}", answer.head);
-    let body = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","spanId":"1","startTimeUnixNano":"1"}]}]}]}"#;
+    let body =
+        br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1","spanId":"1","startTimeUnixNano":"1"}]}]}]}"#;
     let mut padded = body.to_vec();
     padded.resize(MOST - 1, b' ');
     let answer = post(&address, "Content-Type: application/json\r\n", &padded);
@@ -124,7 +132,7 @@ fn bytes_under_way_are_counted_not_only_requests() {
     assert_eq!(post(&address, "Content-Type: application/json\r\n", &padded).status, 200);
     let received = receiver.finish().unwrap();
     assert!(received.diagnostics.is_empty(), "{:?}", received.diagnostics);
-    let kept = received.log.0.0.lock().unwrap().1.len();
+    let kept = received.log.written();
     assert!(kept > 5 * (MOST - 1_000), "{kept}");
 }
 

@@ -65,9 +65,8 @@ pub(super) fn unpack(packed: &[u8], buffer: &mut Buffer) -> Result<(), Status> {
     let mut reader = flate2::read::MultiGzDecoder::new(packed);
     let mut chunk = vec![0; 32 << 10];
     loop {
-        let n = reader
-            .read(&mut chunk)
-            .map_err(|_| Status::invalid_argument("the body is not gzip, or not all of it"))?;
+        let n =
+            reader.read(&mut chunk).map_err(|_| Status::invalid_argument("the body is not gzip, or not all of it"))?;
         if n == 0 {
             return Ok(());
         }

@@ -87,7 +87,11 @@ impl Budget {
     /// Of what size a room for so many bytes is.
     fn room(&self, bytes: usize) -> usize {
         let most = self.most.saturating_add(PREFIX);
-        if bytes > most { bytes } else { bytes.max(LEAST).checked_next_power_of_two().map_or(most, |room| room.min(most)) }
+        if bytes > most {
+            bytes
+        } else {
+            bytes.max(LEAST).checked_next_power_of_two().map_or(most, |room| room.min(most))
+        }
     }
 }
 

@@ -182,7 +182,8 @@ fn success(form: Form, response: &ExportTraceServiceResponse) -> Response<Body> 
                 }
                 said
             });
-            partial.map_or_else(|| "{}".to_owned(), |partial| serde_json::json!({ "partialSuccess": partial }).to_string())
+            partial
+                .map_or_else(|| "{}".to_owned(), |partial| serde_json::json!({ "partialSuccess": partial }).to_string())
         }
     };
     typed(form, body)

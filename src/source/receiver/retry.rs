@@ -46,8 +46,7 @@ struct Seconds {
 /// The answer to a request that finds no room now.
 pub(super) fn later(why: &str) -> Status {
     let info = RetryInfo { retry_delay: Some(Seconds { seconds: AFTER_SECONDS }) };
-    let details =
-        vec![Any { type_url: RETRY_INFO.to_owned(), value: info.encode_to_vec() }];
+    let details = vec![Any { type_url: RETRY_INFO.to_owned(), value: info.encode_to_vec() }];
     let status = RpcStatus { code: Code::ResourceExhausted as i32, message: why.to_owned(), details };
     Status::with_details(Code::ResourceExhausted, why, status.encode_to_vec().into())
 }

@@ -237,9 +237,7 @@ fn single(out: &mut Vec<u8>, number: u32, kind: &Kind, always: bool, scalar: &Sc
         }),
         (Kind::Fixed32, scalar) => small(scalar).map(|n| wire::fixed32(out, number, n)),
         (Kind::Uint32, scalar) => small(scalar).map(|n| wire::varint(out, number, n.into())),
-        (Kind::Enum(prefix, names), scalar) => {
-            span::number(scalar, prefix, names).map(|n| enumeration(out, number, n))
-        }
+        (Kind::Enum(prefix, names), scalar) => span::number(scalar, prefix, names).map(|n| enumeration(out, number, n)),
         (Kind::Bool | Kind::Int | Kind::Double, scalar) => value(out, kind, scalar),
         _ => None,
     };
@@ -267,7 +265,11 @@ fn enumeration(out: &mut Vec<u8>, number: u32, n: i32) {
 
 /// Writes a number or a boolean of an `AnyValue`. Bare or quoted, and what it is decides: `{"intValue": 1.5}` is no whole
 /// number.
-#[allow(clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "two's complement; doubles are what is asked for")]
+#[allow(
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "two's complement; doubles are what is asked for"
+)]
 fn value(out: &mut Vec<u8>, kind: &Kind, scalar: &Scalar<'_>) -> Option<()> {
     let double = |out: &mut Vec<u8>, x: f64| wire::fixed64(out, 4, x.to_bits());
     let quoted;

@@ -181,10 +181,7 @@ static LINK: Schema = Schema {
 
 static STATUS: Schema = Schema {
     nature: Nature::Status,
-    fields: &[
-        one("message", "message", 2, Kind::Text),
-        one("code", "code", 3, Kind::Enum("STATUS_CODE_", &STATUSES)),
-    ],
+    fields: &[one("message", "message", 2, Kind::Text), one("code", "code", 3, Kind::Enum("STATUS_CODE_", &STATUSES))],
 };
 
 static KEY_VALUE: Schema = Schema {

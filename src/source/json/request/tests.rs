@@ -83,7 +83,8 @@ fn every_field_there_is_arrives() {
     };
     let id = |n: u64| (0xeee1_9b7e_c3c1_b100 + n).to_be_bytes().to_vec();
     let strings = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
-    let values = vec![AnyValue { value: Some(Value::StringValue("x".into())) }, AnyValue { value: Some(Value::IntValue(0)) }];
+    let values =
+        vec![AnyValue { value: Some(Value::StringValue("x".into())) }, AnyValue { value: Some(Value::IntValue(0)) }];
     let span = Span {
         trace_id: trace(3),
         span_id: id(0x74),
@@ -105,7 +106,10 @@ fn every_field_there_is_arrives() {
             KeyValue { key: "empty".into(), value: Some(AnyValue::default()), ..KeyValue::default() },
             KeyValue { key: "none".into(), ..KeyValue::default() },
             pair("array", Value::ArrayValue(ArrayValue { values })),
-            pair("list", Value::KvlistValue(KeyValueList { values: vec![pair("in", Value::ArrayValue(ArrayValue::default()))] })),
+            pair(
+                "list",
+                Value::KvlistValue(KeyValueList { values: vec![pair("in", Value::ArrayValue(ArrayValue::default()))] }),
+            ),
         ],
         dropped_attributes_count: 4,
         events: vec![Event {
@@ -210,7 +214,9 @@ fn odd_spellings_are_read_as_files_are() {
     }
     assert_eq!(span(r#""status":2"#).status.unwrap().code, 2);
     assert_eq!(span(r#""status":{"code":"STATUS_CODE_ERROR"}"#).status.unwrap().code, 2);
-    let bare = span(r#""attributes":[{"value":"x","key":"a"},{"key":"b","value":1},{"key":"c","value":1.5},{"key":"d","value":true},7]"#);
+    let bare = span(
+        r#""attributes":[{"value":"x","key":"a"},{"key":"b","value":1},{"key":"c","value":1.5},{"key":"d","value":true},7]"#,
+    );
     let want = [
         pair("a", Value::StringValue("x".into())),
         pair("b", Value::IntValue(1)),
@@ -222,7 +228,8 @@ fn odd_spellings_are_read_as_files_are() {
     // Half a pair of surrogates, as JavaScript cuts texts, and what Python takes for numbers.
     assert_eq!(span(r#""name":"a\ud83d""#).name, "a\u{fffd}");
     assert_eq!(span(r#""name":"b\udc00","attributes":[{"key":"x","value":{"doubleValue":NaN}}]"#).attributes.len(), 1);
-    let scopes = r#"{"resourceSpans":[{"instrumentationLibrarySpans":[{"instrumentationLibrary":{"name":"n"},"spans":[{}]}]}]}"#;
+    let scopes =
+        r#"{"resourceSpans":[{"instrumentationLibrarySpans":[{"instrumentationLibrary":{"name":"n"},"spans":[{}]}]}]}"#;
     let (request, _) = message(scopes);
     assert_eq!(request.resource_spans[0].scope_spans[0].scope.as_ref().unwrap().name, "n");
 }
@@ -266,11 +273,9 @@ fn what_is_no_request_is_told() {
     ] {
         assert_eq!(try_convert(text).map_err(|e| e.trouble).unwrap_err(), trouble, "{text}");
     }
-    for (text, spans, others) in [
-        ("{}", false, false),
-        (r#"{"resourceSpans":null}"#, true, false),
-        (r#"{"resourceLogs":[]}"#, false, true),
-    ] {
+    for (text, spans, others) in
+        [("{}", false, false), (r#"{"resourceSpans":null}"#, true, false), (r#"{"resourceLogs":[]}"#, false, true)]
+    {
         let (bytes, converted) = try_convert(text).unwrap();
         assert_eq!((bytes.len(), converted.spans, converted.others), (0, spans, others), "{text}");
     }

@@ -127,7 +127,7 @@ pub(super) fn run(
     if files.is_empty() {
         received.log.0.remove()?;
         return Err(Diagnostic::error("no-spans", "not a single span was received")
-            .help("point exporters to this address (OTEL_EXPORTER_OTLP_ENDPOINT, protocol grpc), or receive longer")
+            .help("point exporters to this address (OTEL_EXPORTER_OTLP_ENDPOINT), or receive longer")
             .into());
     }
     io.say(&format!("{} request(s) received", received.requests));

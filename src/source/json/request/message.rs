@@ -99,7 +99,8 @@ impl<'de> Shape<'de> for Message<'_, '_> {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Found<()>, A::Error> {
         let Self { state, schema, place } = self;
         let Schema { nature, fields } = schema;
-        if *nature == Nature::Value {
+        let value = matches!(nature, Nature::Value | Nature::Element);
+        if value {
             if state.depth >= MAX_DEPTH {
                 return drain(object);
             }
@@ -113,8 +114,7 @@ impl<'de> Shape<'de> for Message<'_, '_> {
                 continue;
             };
             state.converted.spans |= *nature == Nature::Request;
-            let always = *nature == Nature::Value;
-            let found = object.next_value_seed(Hoping(Entry { state: &mut *state, field, always }))?;
+            let found = object.next_value_seed(Hoping(Entry { state: &mut *state, field, always: value }))?;
             if let Found::Wrong = found {
                 match (nature, &field.kind) {
                     (Nature::Span, Kind::Fixed64) => state.bad = state.bad.or(Some("span-time-invalid")),
@@ -128,7 +128,7 @@ impl<'de> Shape<'de> for Message<'_, '_> {
                 }
             }
         }
-        if *nature == Nature::Value {
+        if value {
             state.depth = state.depth.saturating_sub(1);
         }
         if let Some(begun) = begun {

@@ -48,6 +48,8 @@ pub(super) enum Nature {
     Status,
     /// A choice: written even if it is its field's default. May be a bare scalar.
     Value,
+    /// The same in a list, where a bare scalar would be shorter than what stands for it.
+    Element,
     /// Written even if it is no object: a link that leads nowhere is counted where spans are read.
     Link,
     Plain,
@@ -189,21 +191,22 @@ static KEY_VALUE: Schema = Schema {
     fields: &[one("key", "key", 1, Kind::Text), one("value", "value", 2, Kind::Message(&ANY_VALUE))],
 };
 
-static ANY_VALUE: Schema = Schema {
-    nature: Nature::Value,
-    fields: &[
-        one("stringValue", "string_value", 1, Kind::Text),
-        one("boolValue", "bool_value", 2, Kind::Bool),
-        one("intValue", "int_value", 3, Kind::Int),
-        one("doubleValue", "double_value", 4, Kind::Double),
-        one("arrayValue", "array_value", 5, Kind::Message(&ARRAY)),
-        one("kvlistValue", "kvlist_value", 6, Kind::Message(&LIST)),
-        one("bytesValue", "bytes_value", 7, Kind::Bytes),
-    ],
-};
+static ANY_VALUE: Schema = Schema { nature: Nature::Value, fields: &CHOICES };
+
+static ELEMENT: Schema = Schema { nature: Nature::Element, fields: &CHOICES };
+
+static CHOICES: [Field; 7] = [
+    one("stringValue", "string_value", 1, Kind::Text),
+    one("boolValue", "bool_value", 2, Kind::Bool),
+    one("intValue", "int_value", 3, Kind::Int),
+    one("doubleValue", "double_value", 4, Kind::Double),
+    one("arrayValue", "array_value", 5, Kind::Message(&ARRAY)),
+    one("kvlistValue", "kvlist_value", 6, Kind::Message(&LIST)),
+    one("bytesValue", "bytes_value", 7, Kind::Bytes),
+];
 
 static ARRAY: Schema =
-    Schema { nature: Nature::Plain, fields: &[list("values", "values", 1, Kind::Message(&ANY_VALUE))] };
+    Schema { nature: Nature::Plain, fields: &[list("values", "values", 1, Kind::Message(&ELEMENT))] };
 
 static LIST: Schema =
     Schema { nature: Nature::Plain, fields: &[list("values", "values", 1, Kind::Message(&KEY_VALUE))] };

@@ -279,6 +279,10 @@ fn what_is_no_request_is_told() {
         let (bytes, converted) = try_convert(text).unwrap();
         assert_eq!((bytes.len(), converted.spans, converted.others), (0, spans, others), "{text}");
     }
+    // However many bare scalars there are in a list: they are nothing to anybody.
+    let bare =
+        format!(r#"{{"attributes":[{{"key":"k","value":{{"arrayValue":{{"values":[{}1]}}}}}}]}}"#, "1e9,".repeat(99));
+    assert!(try_convert(&around(&bare)).unwrap().0.len() < 40);
     // However deep it nests.
     let deep = format!("{}1{}", r#"{"arrayValue":{"values":["#.repeat(60), "]}}".repeat(60));
     let _ = try_convert(&around(&format!(r#"{{"attributes":[{{"key":"k","value":{deep}}}]}}"#)));

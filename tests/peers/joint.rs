@@ -24,7 +24,7 @@ struct Tempo {
 impl Tempo {
     /// Where `TRACEBOOK_TEMPO_BIN` names one.
     fn start() -> Option<Self> {
-        let binary = PathBuf::from(std::env::var_os("TRACEBOOK_TEMPO_BIN")?);
+        let binary = PathBuf::from(std::env::var_os("TRACEBOOK_TEMPO_BIN").filter(|binary| !binary.is_empty())?);
         let [http, grpc, otlp, gossip] = free_ports();
         let configuration = format!(
             "server: {{http_listen_address: 127.0.0.1, http_listen_port: {http}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}, log_level: error}}

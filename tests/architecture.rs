@@ -49,6 +49,7 @@ const ONLY: &[(&str, &str, &[&str])] = &[
 const FENCES: &[(&str, &[&str])] = &[
     ("tonic", &["source"]),
     ("tonic_prost", &["source"]),
+    ("http_body", &["source"]),
     ("prost", &["source"]),
     ("opentelemetry_proto", &["source"]),
     ("reqwest", &["source"]),

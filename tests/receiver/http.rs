@@ -119,17 +119,17 @@ fn spans_that_will_not_count_are_told_to_who_sent_them() {
     assert!(other["partialSuccess"]["errorMessage"].as_str().unwrap().contains("resourceSpans"), "{other}");
     assert_eq!(other["partialSuccess"].get("rejectedSpans"), None);
     // The same by protobuf.
-    let mut bad = request(1, 2);
-    bad.resource_spans[0].scope_spans[0].spans[1].span_id = vec![1; 3];
+    let mut bad = request(1, 301);
+    bad.resource_spans[0].scope_spans[0].spans[1..].iter_mut().for_each(|span| span.span_id = vec![1; 3]);
     let answer = post(&running.address, PROTOBUF, &bad.encode_to_vec());
     let said = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse::decode(&answer.body[..]);
-    assert_eq!((answer.status, said.unwrap().partial_success.unwrap().rejected_spans), (200, 1));
+    assert_eq!((answer.status, said.unwrap().partial_success.unwrap().rejected_spans), (200, 300));
     running.signal("-TERM");
     let (code, said) = running.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("warning[span-malformed]: 1 span(s) were refused when they came"), "{said}");
     let coverage = &snapshot(&dir.path().join("live.snapshot.json"))["coverage"];
-    assert_eq!((coverage["spans"].clone(), coverage["rejected"].clone()), (json!(2), json!({"span-id-invalid": 2})));
+    assert_eq!((coverage["spans"].clone(), coverage["rejected"].clone()), (json!(2), json!({"span-id-invalid": 301})));
 }
 
 /// Bodies that real exporters wrote.

@@ -1,12 +1,14 @@
-//! Bodies of requests: taken in as they come, and unpacked.
+//! Bodies: those of requests taken in as they come, and unpacked; those of answers.
 
 use std::future::poll_fn;
 use std::io::Read as _;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::Body as _;
+use tonic::codegen::Bytes;
 
 use super::budget::Buffer;
 
@@ -71,6 +73,31 @@ pub(super) fn unpack(packed: &[u8], buffer: &mut Buffer) -> Result<(), Status> {
             return Ok(());
         }
         buffer.push(chunk.get(..n).unwrap_or_default())?;
+    }
+}
+
+/// A body that is there already.
+pub(super) fn whole(bytes: Vec<u8>) -> Body {
+    Body::new(Whole(Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty())))
+}
+
+/// All of it, in one frame.
+struct Whole(Option<Bytes>);
+
+impl http_body::Body for Whole {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 

@@ -9,7 +9,7 @@ use tonic::codegen::http::{
 };
 use tonic::{Code, Status};
 
-use super::body::{collect, discard, unpack, work};
+use super::body::{self, collect, discard, unpack, work};
 use super::budget::{Buffer, PREFIX};
 use super::export::{Exporter, Refused};
 use super::retry;
@@ -172,9 +172,9 @@ fn code(status: &Status) -> StatusCode {
 fn success(form: Form, response: &ExportTraceServiceResponse) -> Response<Body> {
     let partial = response.partial_success.as_ref();
     let body = match form {
-        Form::Protobuf => text(response.encode_to_vec()),
+        Form::Protobuf => response.encode_to_vec(),
         Form::Json => {
-            let partial = partial.map(|partial| {
+            let said = partial.map(|partial| {
                 let mut said = serde_json::json!({ "errorMessage": partial.error_message });
                 // 64 bits are a string in OTLP/JSON, and nothing is left out.
                 if partial.rejected_spans > 0 {
@@ -182,8 +182,9 @@ fn success(form: Form, response: &ExportTraceServiceResponse) -> Response<Body> 
                 }
                 said
             });
-            partial
-                .map_or_else(|| "{}".to_owned(), |partial| serde_json::json!({ "partialSuccess": partial }).to_string())
+            said.map_or_else(|| serde_json::json!({}), |said| serde_json::json!({ "partialSuccess": said }))
+                .to_string()
+                .into_bytes()
         }
     };
     typed(form, body)
@@ -192,8 +193,8 @@ fn success(form: Form, response: &ExportTraceServiceResponse) -> Response<Body> 
 /// The answer to what is not taken: its body is a `google.rpc.Status`, as the specification has it.
 pub(super) fn refusal(form: Form, code: StatusCode, status: &Status) -> Response<Body> {
     let body = match form {
-        Form::Protobuf => text(retry::message(status)),
-        Form::Json => retry::json(status),
+        Form::Protobuf => retry::message(status),
+        Form::Json => retry::json(status).into_bytes(),
     };
     let mut response = typed(form, body);
     *response.status_mut() = code;
@@ -203,13 +204,8 @@ pub(super) fn refusal(form: Form, code: StatusCode, status: &Status) -> Response
     response
 }
 
-/// Short ASCII words, codes and lengths below 128: as a message these are ASCII too, and a string is a body without a further crate.
-fn text(message: Vec<u8>) -> String {
-    String::from_utf8(message).unwrap_or_default()
-}
-
-fn typed(form: Form, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+fn typed(form: Form, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(body::whole(body));
     response.headers_mut().insert(header::CONTENT_TYPE, form.name());
     response
 }

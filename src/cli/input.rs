@@ -425,7 +425,7 @@ fn sample(connection: &ConnectionArgs) -> Option<Sample> {
         Which::Hash => Keep::Hash,
         Which::MostRecent => Keep::MostRecent,
     };
-    connection.max_traces.map(|most| Sample { most, keep })
+    connection.max_traces.filter(|most| *most > 0).map(|most| Sample { most, keep })
 }
 
 /// The window asked for. Files are read whole unless a window was typed: what is in them need not be recent.

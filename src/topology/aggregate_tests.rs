@@ -166,8 +166,11 @@ fn examples_bring_traces_to_look_at_and_change_no_number() {
     };
     examples.traces = vec![trace("unheard-of"), trace("web")];
     let got = super::super::with_examples(counted.clone(), examples.clone());
-    assert_eq!(got.operations[0].stats.exemplars.slow, std::slice::from_ref(&exemplar));
-    assert_eq!(got.edges[0].exemplars.failed, std::slice::from_ref(&exemplar));
+    let only = std::slice::from_ref(&exemplar);
+    assert_eq!(
+        (got.operations[0].stats.exemplars.slow.as_slice(), got.edges[0].exemplars.failed.as_slice()),
+        (only, only)
+    );
     assert_eq!(got.traces, [trace("web")]);
     assert_eq!(got.provenance.example_traces, 3);
     assert_eq!(codec::decode(&codec::encode(&got).unwrap()).unwrap(), got);

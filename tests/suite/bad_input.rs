@@ -250,6 +250,18 @@ fn flags_that_could_not_be_obeyed_are_refused() {
         let name = flag.split(' ').next().unwrap();
         fails(traces, &format!("generate --from t.jsonl {flag}"), "flag-without-effect", &[name, "trace files"]);
     }
+    for (flags, says) in [
+        ("--from tempo://127.0.0.1:1 --max-traces 0", "leaves no trace"),
+        ("--aggregate --from tempo://127.0.0.1:1 --max-traces 5 --sample most-recent", "--sample"),
+        ("--aggregate --from tempo://127.0.0.1:1 --shard 1/2", "--shard"),
+        ("--from prometheus://127.0.0.1:1 --max-traces 5", "--max-traces"),
+        ("--aggregate --from tempo://127.0.0.1:1 --from prometheus://127.0.0.1:1 --query {}", "--query"),
+    ] {
+        let command = format!("capture {flags} --output s.json");
+        fails(case(), &command, "flag-without-effect", &[says]);
+    }
+    let both = "capture --aggregate --from tempo://127.0.0.1:1 --from tempo://127.0.0.1:2 --output s.json";
+    fails(case(), both, "from-mixed", &["one Prometheus"]);
 }
 
 #[test]

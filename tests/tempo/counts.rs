@@ -96,7 +96,7 @@ impl StreamingQuerier for Recorded {
     type MetricsQueryInstantStream = Answer<QueryInstantResponse>;
 
     async fn search(&self, _: Request<SearchRequest>) -> Result<Response<Self::SearchStream>, Status> {
-        Err(Status::invalid_argument("nobody searches"))
+        Err(Status::invalid_argument("invalid TraceQL query: nobody searches"))
     }
 
     async fn metrics_query_range(
@@ -161,6 +161,10 @@ fn what_a_real_tempo_counted_of_these_spans_is_what_they_say() {
         open_aggregate(&format!("aggregate+tempo://{at}?http=127.0.0.1:1"), &options(WINDOW)).unwrap().unwrap();
     let (aggregate, report) = source.read(&NoProgress).unwrap();
     let counted = from_aggregate(aggregate, &[source.describe()], &TopologyConfig::default()).unwrap();
+    let builder = Builder::new(TopologyConfig::default());
+    // Nobody searches here: the counts are good, and that there are no examples is an error of its own.
+    assert_eq!(source.examples(None, &Into(&builder), &NoProgress).unwrap_err().code, "tempo-query-refused");
+    assert!(source.examples(Some(0), &Into(&builder), &NoProgress).unwrap().window.is_none());
     runtime.shutdown_background();
     if record.is_some() {
         save(&answers.lock().unwrap());

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use tracebook::diag::Diagnostic;
 use tracebook::source::{NoProgress, SourceOptions, SpanSink, open, open_aggregate};
-use tracebook::spans::{SpanBatch, SpanKind};
+use tracebook::spans::{ErrorClass, SpanBatch, SpanKind, TraceId};
 use tracebook::topology::cfg::TopologyConfig;
 use tracebook::topology::{Builder, Intake, Snapshot, from_aggregate};
 
-use crate::support::{Collected, options, pull};
+use crate::support::{Collected, Sink, options, pull};
 
 struct Peer {
     url: String,
@@ -184,4 +184,28 @@ fn a_filter_of_spans_counts_those_that_match() {
     of_cart.retain(|o| o.service.name == "cart" && o.kind == SpanKind::Server);
     assert_eq!(some.operations, of_cart);
     assert!(described.ends_with(" (filtered spans)"), "{described}");
+}
+
+#[test]
+fn examples_are_a_few_whole_traces_the_same_each_time_with_failed_ones_among_them() {
+    let Some(peer) = peer() else { return };
+    let options = options(peer.window);
+    let (all, _) = pull(&peer.url, &options).unwrap();
+    let some = |most| {
+        let mut source = open_aggregate(&format!("aggregate+{}", peer.url), &options).unwrap().unwrap();
+        source.read(&NoProgress).unwrap();
+        let sink = Sink::default();
+        source.examples(most, &sink, &NoProgress).unwrap();
+        sink.into_inner()
+    };
+    let (few, again) = (some(Some(12)), some(Some(12)));
+    assert_eq!((few.traces().len(), few.traces()), (12, again.traces()));
+    for trace in few.traces() {
+        assert_eq!(few.spans_of(trace), all.spans_of(trace), "{trace}");
+    }
+    let fine = format!("{:?}", Some(ErrorClass::default()));
+    let failed = |trace: &TraceId| few.spans_of(*trace).iter().any(|span| !span.contains(&fine));
+    assert!(few.traces().iter().any(failed));
+    assert_eq!(some(None).traces().len(), 24);
+    assert_eq!(some(Some(0)).spans(), 0);
 }

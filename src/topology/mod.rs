@@ -21,6 +21,7 @@ mod dicts;
 mod dimensions;
 mod evidence;
 mod examples;
+mod external;
 #[cfg(test)]
 mod fixture;
 mod glob;
@@ -73,14 +74,15 @@ pub use evidence::{
     SummaryClass, SummarySpan, TraceSummary, band,
 };
 pub use examples::with_examples;
+pub use external::External;
 pub use merge::{Merger, merge};
 pub use quantile_error::QuantileError;
 pub use shard::{Parts, Shard};
 pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
-    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, External, KnownBy, Node, NodeId,
-    NodeKind, Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
+    Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
 pub use spread::Spread;
 pub use time_sum::TimeSum;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dimensions::EdgeDimension;
 use super::evidence::{Flow, Instance, Origin, Requests, TraceSummary};
+use super::external::External;
 use super::kind_name;
 use super::quantile_error::QuantileError;
 use super::shard::Parts;
@@ -93,24 +94,6 @@ pub enum SnapshotKind {
     Spans,
     /// Built from a backend's aggregates: exemplars and critical paths are unknown.
     Aggregate,
-}
-
-/// The values of a query at steps across the window, in whatever unit it has. Of several series the least and the greatest
-/// at each step count.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct External {
-    /// The query as configured.
-    pub query: String,
-    /// Steps with a value.
-    pub n: u64,
-    /// Least value of all.
-    pub min: f64,
-    /// Mean over the steps of the least value.
-    pub low: f64,
-    /// Mean over the steps of the greatest value.
-    pub high: f64,
-    /// Greatest value of all.
-    pub max: f64,
 }
 
 /// Where a snapshot comes from, without secrets and without what differs between equal runs.

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::trouble::Trouble;
 use crate::diag::Diagnostic;
@@ -17,9 +16,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// However short the waits, nothing is tried more often than this.
 const MAX_ATTEMPTS: u32 = 30;
-/// So many times the patience for one job, a server may run into deadlines without one answer in between. Every job that
-/// is halved gets new patience, so a server that only stalls would otherwise be asked about every second of a window.
-const FRUITLESS: u32 = 3;
+/// So many requests in a row, for each that may be under way, a server may let run into their deadlines. Every job that is
+/// halved gets new patience, so a server that only stalls would otherwise be asked about every second of a window.
+const FRUITLESS: usize = 6;
 
 /// What becomes of a job.
 pub(in crate::source) enum Step<J> {
@@ -84,7 +83,7 @@ impl Pool {
         // A stack, so that the halves of a window come before new windows.
         let mut open: Vec<Task<J>> = jobs.into_iter().rev().map(fresh).collect();
         let mut running = JoinSet::new();
-        let mut answered = Instant::now();
+        let mut fruitless = 0usize;
         loop {
             while running.len() < self.width {
                 let Some(task) = open.pop() else { break };
@@ -104,17 +103,21 @@ impl Pool {
             })?;
             let (slow, step) = match answer {
                 Ok(value) => {
-                    answered = Instant::now();
+                    fruitless = 0;
                     self.went_well();
                     (false, settle(task.job.clone(), Ok(value))?)
                 }
                 Err(Trouble::Busy(diagnostic)) => (false, Step::Wait(diagnostic)),
                 Err(Trouble::Fatal(diagnostic)) => return Err(diagnostic),
-                Err(Trouble::Slow(why)) if answered.elapsed() > self.patience.saturating_mul(FRUITLESS) => {
-                    let message = format!("{} (for {} s, no answer came)", why.message, answered.elapsed().as_secs());
+                Err(Trouble::Slow(why)) if fruitless >= FRUITLESS.saturating_mul(self.widest) => {
+                    let message = format!("{} ({fruitless} requests in a row, no answer came)", why.message);
                     return Err(Diagnostic { message, ..why });
                 }
-                Err(trouble) => (matches!(trouble, Trouble::Slow(_)), settle(task.job.clone(), Err(trouble))?),
+                Err(trouble) => {
+                    let slow = matches!(trouble, Trouble::Slow(_));
+                    fruitless = if slow { fruitless.saturating_add(1) } else { 0 };
+                    (slow, settle(task.job.clone(), Err(trouble))?)
+                }
             };
             match step {
                 Step::Done => {}

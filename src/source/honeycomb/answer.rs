@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::trouble::line;
+use crate::source::backend::trouble::{Trouble, line};
 
 /// The most dependencies one request gives.
 pub(super) const MOST: usize = 64_000;
@@ -51,23 +51,6 @@ pub(super) struct Dependency {
 #[derive(Debug, Deserialize)]
 pub(super) struct Node {
     pub(super) name: String,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Wait and repeat.
-    Busy(Diagnostic),
-    /// Repeating is useless.
-    Fatal(Diagnostic),
-}
-
-impl Trouble {
-    pub(super) fn diagnostic(self) -> Diagnostic {
-        match self {
-            Self::Busy(d) | Self::Fatal(d) => d,
-        }
-    }
 }
 
 /// `{"error": "…"}`, or problem details with a title and a detail.

@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use url::Url;
 
-use super::answer::{self, Dependency, MOST, Map, State, Trouble};
+use super::answer::{self, Dependency, MOST, Map, State};
 use crate::diag::{Diagnostic, Location};
 use crate::source::Progress;
-use crate::source::backend::trouble::{Fault, chain, fault};
+use crate::source::backend::http;
+use crate::source::backend::trouble::{Fault, Trouble, chain, fault};
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 5;
@@ -56,7 +57,8 @@ impl Api {
     ) -> Result<Vec<Dependency>, Diagnostic> {
         let first = self.url(&["1", "maps", "dependencies", "requests", id]).map_err(Trouble::diagnostic)?;
         let first = format!("{first}?page%5Bsize%5D={PAGE}");
-        let begin = tokio::time::Instant::now();
+        let patience = timeout.saturating_mul(PATIENCE).as_millis() / LOOK.as_millis();
+        let mut looks = 0;
         let mut page: Map = loop {
             let map: Map = self.ask(|| self.client.get(&first)).await?;
             match map.status {
@@ -66,13 +68,14 @@ impl Api {
                         .say("honeycomb-refused", "Honeycomb could not make the service map")
                         .help("shorten the window, or try again later"));
                 }
-                State::Pending if begin.elapsed() > timeout.saturating_mul(PATIENCE) => {
+                State::Pending if looks >= patience => {
                     return Err(self
                         .say("honeycomb-deadline", "the service map was not ready in time")
                         .help("raise --timeout (ten times as long is waited), or shorten the window"));
                 }
                 State::Pending => tokio::time::sleep(LOOK).await,
             }
+            looks += 1;
         };
         let mut all = Vec::new();
         // More pages than a map can have would be a circle.
@@ -115,15 +118,7 @@ impl Api {
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<T, Diagnostic> {
-        let mut pause = PAUSE;
-        for _ in 1..ATTEMPTS {
-            match self.once(request()).await {
-                Err(Trouble::Busy(_)) => tokio::time::sleep(pause).await,
-                other => return other.map_err(Trouble::diagnostic),
-            }
-            pause = pause.saturating_mul(2);
-        }
-        self.once(request()).await.map_err(Trouble::diagnostic)
+        http::patiently(ATTEMPTS, PAUSE, || self.once(request())).await
     }
 
     async fn once<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Trouble> {
@@ -142,16 +137,12 @@ impl Api {
                     .help("check the address, and whether a proxy is needed to reach it"),
             )
         };
-        let mut response = request.send().await.map_err(|e| failed(&e))?;
+        let response = request.send().await.map_err(|e| failed(&e))?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
-            if body.len().saturating_add(chunk.len()) > self.largest {
-                let what = format!("an answer is larger than {} bytes", self.largest);
-                return Err(Trouble::Fatal(self.say("honeycomb-too-much", &what).help("shorten the window")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Some(body) = http::body(response, self.largest).await.map_err(|e| failed(&e))? else {
+            let what = format!("an answer is larger than {} bytes", self.largest);
+            return Err(Trouble::Fatal(self.say("honeycomb-too-much", &what).help("shorten the window")));
+        };
         answer::read(status, &body, &self.at)
     }
 }

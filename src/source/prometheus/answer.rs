@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::trouble::line;
+use crate::source::backend::trouble::{Trouble, line};
 
 /// `{"status":"success","data":…}` or `{"status":"error","errorType":…,"error":…}`.
 #[derive(Deserialize)]
@@ -49,23 +49,6 @@ pub(super) struct Native {
     pub(super) count: String,
     pub(super) sum: String,
     pub(super) buckets: Vec<(u8, String, String, String)>,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// Wait and repeat.
-    Busy(Diagnostic),
-    /// Repeating is useless.
-    Fatal(Diagnostic),
-}
-
-impl Trouble {
-    pub(super) fn diagnostic(self) -> Diagnostic {
-        match self {
-            Self::Busy(d) | Self::Fatal(d) => d,
-        }
-    }
 }
 
 /// Reads an answer. `at` is the endpoint as shown to people.
@@ -176,7 +159,7 @@ mod tests {
     fn code(status: u16, body: &str) -> (&'static str, bool) {
         match read::<Found>(status, body.as_bytes(), "prometheus://p:9090").unwrap_err() {
             Trouble::Busy(d) => (d.code, true),
-            Trouble::Fatal(d) => (d.code, false),
+            other => (other.diagnostic().code, false),
         }
     }
 

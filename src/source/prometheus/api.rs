@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::answer::{self, Found, Series, Trouble};
+use super::answer::{self, Found, Series};
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::trouble::chain;
+use crate::source::backend::http;
+use crate::source::backend::trouble::{Trouble, chain};
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 4;
@@ -57,15 +58,7 @@ impl Api {
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, form: &[(&str, String)], post: bool) -> Result<T, Diagnostic> {
-        let mut pause = PAUSE;
-        for _ in 1..ATTEMPTS {
-            match self.once(path, form, post).await {
-                Err(Trouble::Busy(_)) => tokio::time::sleep(pause).await,
-                other => return other.map_err(Trouble::diagnostic),
-            }
-            pause = pause.saturating_mul(2);
-        }
-        self.once(path, form, post).await.map_err(Trouble::diagnostic)
+        http::patiently(ATTEMPTS, PAUSE, || self.once(path, form, post)).await
     }
 
     async fn once<T: DeserializeOwned>(&self, path: &str, form: &[(&str, String)], post: bool) -> Result<T, Trouble> {
@@ -77,20 +70,16 @@ impl Api {
             self.client.get(format!("{url}?{encoded}"))
         };
         let failed = |e: &reqwest::Error| answer::unreachable(&chain(Some(e)), &self.at);
-        let mut response = request.send().await.map_err(|e| failed(&e))?;
+        let response = request.send().await.map_err(|e| failed(&e))?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
-            if body.len().saturating_add(chunk.len()) > self.largest {
-                let message = format!("an answer is larger than {} bytes", self.largest);
-                return Err(Trouble::Fatal(
-                    Diagnostic::error("prometheus-too-much", message)
-                        .at(Location::file(&*self.at))
-                        .help("shorten the window, or narrow it down with --query"),
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Some(body) = http::body(response, self.largest).await.map_err(|e| failed(&e))? else {
+            let message = format!("an answer is larger than {} bytes", self.largest);
+            return Err(Trouble::Fatal(
+                Diagnostic::error("prometheus-too-much", message)
+                    .at(Location::file(&*self.at))
+                    .help("shorten the window, or narrow it down with --query"),
+            ));
+        };
         answer::read(status, &body, &self.at)
     }
 }

@@ -11,6 +11,7 @@ use url::Url;
 use super::trouble::{Trouble, chain, http_unreachable, line, of_http, of_transport};
 use super::whole::Whole;
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::http;
 use crate::spans::TraceId;
 
 /// The HTTP side of a Tempo. Clones share connections.
@@ -70,20 +71,16 @@ impl Http {
     async fn get(&self, path: &str, id: TraceId) -> Result<(u16, Vec<u8>), Trouble> {
         let url = format!("{}/{path}/{id}", self.base.as_str().trim_end_matches('/'));
         let request = self.client.get(url).header(ACCEPT, "application/protobuf");
-        let mut response = request.send().await.map_err(|e| self.failed(&e))?;
+        let response = request.send().await.map_err(|e| self.failed(&e))?;
         self.answered.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(&e))? {
-            if body.len().saturating_add(chunk.len()) > self.largest {
-                return Err(Trouble::Fatal(
-                    Diagnostic::error("record-too-large", format!("trace {id} is larger than {} bytes", self.largest))
-                        .at(Location::file(&*self.at))
-                        .help("leave it out with a TraceQL filter (--query), or ask for another window"),
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let Some(body) = http::body(response, self.largest).await.map_err(|e| self.failed(&e))? else {
+            return Err(Trouble::Fatal(
+                Diagnostic::error("record-too-large", format!("trace {id} is larger than {} bytes", self.largest))
+                    .at(Location::file(&*self.at))
+                    .help("leave it out with a TraceQL filter (--query), or ask for another window"),
+            ));
+        };
         Ok((status, body))
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::context::{Context, Target};
 use super::quote::{fits, matches};
-use crate::topology::{Node, NodeKind};
+use crate::topology::{Node, NodeKind, SnapshotKind};
 
 const EQ: &str = " = ";
 
@@ -214,9 +214,46 @@ pub(super) fn alert(expression: &str, comparison: &str, limit: f64) -> String {
     format!("{} {comparison} {}", one_line.join(" "), threshold(limit))
 }
 
-/// Our own comparison of now with the committed snapshot.
-pub(super) const WHAT_CHANGED: &str = "tracebook capture --lookback 1h --output \"${TMPDIR:-/tmp}/now.snapshot.json\"\n\
-                                       tracebook diff topology.snapshot.json \"${TMPDIR:-/tmp}/now.snapshot.json\"";
+/// Our own comparison of now with the committed snapshot, which must be of the same kind.
+pub(super) fn what_changed(context: &Context<'_>) -> String {
+    format!(
+        "tracebook capture --lookback 1h{} --output \"${{TMPDIR:-/tmp}}/now.snapshot.json\"\n\
+         tracebook diff topology.snapshot.json \"${{TMPDIR:-/tmp}}/now.snapshot.json\"",
+        counted(context)
+    )
+}
+
+/// The flag with which a Tempo counts, where it did.
+fn counted(context: &Context<'_>) -> &'static str {
+    let provenance = &context.snapshot.provenance;
+    let tempo = provenance.sources.iter().any(|source| source.starts_with("tempo"));
+    if provenance.kind == SnapshotKind::Aggregate && tempo { " --aggregate" } else { "" }
+}
 
 /// Our own evaluation of the objectives over the last hour.
-pub(super) const SLO_NOW: &str = "tracebook slo --lookback 1h";
+pub(super) fn slo_now(context: &Context<'_>) -> String {
+    format!("tracebook slo --lookback 1h{}", counted(context))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cfg::Settings;
+    use super::super::testing::shop;
+    use super::*;
+
+    #[test]
+    fn what_a_tempo_counted_is_compared_with_what_it_counts_now() {
+        let settings = Settings::default();
+        let mut snapshot = shop();
+        let said = |snapshot: &crate::topology::Snapshot| {
+            let context = Context::new(snapshot, &[], &[], &settings);
+            (what_changed(&context).contains(" --aggregate "), slo_now(&context).ends_with(" --aggregate"))
+        };
+        snapshot.provenance.sources = vec!["tempo://tempo:9095".to_owned()];
+        assert_eq!(said(&snapshot), (false, false));
+        snapshot.provenance.kind = SnapshotKind::Aggregate;
+        assert_eq!(said(&snapshot), (true, true));
+        snapshot.provenance.sources = vec!["prometheus://p:9090".to_owned()];
+        assert_eq!(said(&snapshot), (false, false));
+    }
+}

@@ -41,13 +41,13 @@ pub(super) fn promql(title: Text, query: String) -> Step {
 }
 
 /// Compare with the committed topology.
-pub(super) fn what_changed(target: &Target<'_>) -> Step {
+pub(super) fn what_changed(context: &Context<'_>, target: &Target<'_>) -> Step {
     Step {
         title: Text::words("See what changed in the topology since this page was written"),
         detail: Text::words(
             "Run it in the directory of the runbooks, with the address of the trace backend in OTEL_ENDPOINT.",
         ),
-        command: queries::WHAT_CHANGED.into(),
+        command: queries::what_changed(context),
         language: "bash".into(),
         expect: Text::words("No change that names ").code(target.label()).and(" or what it calls."),
         otherwise: Text::words(
@@ -222,10 +222,10 @@ pub(super) fn gap_share(edge: &Edge) -> Option<f64> {
 }
 
 /// Ask the objectives again over the last hour.
-pub(super) fn slo_now(expect: Text) -> Step {
+pub(super) fn slo_now(context: &Context<'_>, expect: Text) -> Step {
     Step {
         title: Text::words("Evaluate the objectives on the traces of the last hour"),
-        command: queries::SLO_NOW.into(),
+        command: queries::slo_now(context),
         language: "bash".into(),
         expect,
         otherwise: Text::words(

@@ -37,7 +37,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     }
     diagnosis.push(latency(target));
     diagnosis.extend(own_pages(context, target));
-    diagnosis.push(steps::what_changed(target));
+    diagnosis.push(steps::what_changed(context, target));
     diagnosis.extend(packs.changed);
     diagnosis.extend(how);
     diagnosis.extend(packs.look);
@@ -70,7 +70,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         });
     }
     verification.extend(callers.first().map(|edge| canary(context, target, edge)));
-    verification.push(steps::slo_now(Text::words("No objective of its callers is missed.")));
+    verification.push(steps::slo_now(context, Text::words("No objective of its callers is missed.")));
     Body {
         title: title(target),
         state,

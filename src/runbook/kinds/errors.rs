@@ -59,7 +59,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
         Some(step) => Some(step),
         None => apart::spread(context, target, "rate()"),
     };
-    diagnosis.extend([confirm(context, item, breached), metrics(item), steps::what_changed(target)]);
+    diagnosis.extend([confirm(context, item, breached), metrics(item), steps::what_changed(context, target)]);
     diagnosis.extend(packs.changed);
     // Where it is known where failures begin, how they look further up is good to know but no more.
     let mut looks = [how, operations(context, target)];
@@ -416,5 +416,5 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
     let mut canary = steps::traceql(context, Text::words("New requests succeed"), query);
     canary.expect = Text::words("No trace that started after the fix, while requests arrive as before.");
     canary.otherwise = Text::words("Open the newest: if it fails in another place than before, there are two causes.");
-    vec![same, canary, steps::slo_now(Text::words("No objective of ").code(target.label()).and(" is missed."))]
+    vec![same, canary, steps::slo_now(context, Text::words("No objective of ").code(target.label()).and(" is missed."))]
 }

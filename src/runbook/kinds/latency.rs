@@ -55,7 +55,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     if let Some(main) = main_objective(&item.statuses) {
         diagnosis.push(metrics(target, main));
     }
-    diagnosis.push(steps::what_changed(target));
+    diagnosis.push(steps::what_changed(context, target));
     diagnosis.extend(packs.changed);
     let mut operations = operations(context, target);
     diagnosis.extend(operations.take_if(|_| known_first.is_none()));
@@ -350,6 +350,7 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
         out.push(canary);
     }
     out.push(steps::slo_now(
+        context,
         Text::default().piece(Piece::Words("No objective of ".into())).code(target.label()).and(" is missed."),
     ));
     out

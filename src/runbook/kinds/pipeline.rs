@@ -38,7 +38,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     }
     unknowns.extend(packs.unknowns);
     let mut diagnosis = diagnosis(context, target, &flow, &item.statuses);
-    diagnosis.push(steps::what_changed(target));
+    diagnosis.push(steps::what_changed(context, target));
     diagnosis.extend(packs.changed);
     diagnosis.extend(packs.look);
     Body {
@@ -304,7 +304,7 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
     canary.expect = Text::words("No trace that started after the fix.");
     canary.otherwise =
         Text::words("Messages fail one after the other: see whether they go to a dead-letter topic, and why.");
-    vec![same, canary, steps::slo_now(Text::words("No message-lag objective is missed."))]
+    vec![same, canary, steps::slo_now(context, Text::words("No message-lag objective is missed."))]
 }
 
 fn traces(context: &Context<'_>, target: &Target<'_>, flow: &Flow<'_>) -> Vec<crate::runbook::document::TraceRef> {

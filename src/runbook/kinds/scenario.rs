@@ -370,6 +370,6 @@ fn verification(context: &Context<'_>, nodes: &[Target<'_>], query: Option<&str>
             step
         }));
     }
-    out.push(steps::slo_now(Text::words("No objective of the services named here is missed.")));
+    out.push(steps::slo_now(context, Text::words("No objective of the services named here is missed.")));
     out
 }

@@ -5,7 +5,7 @@
 use super::context::{Context, Target};
 use super::document::{Piece, RunbookState, Text};
 use super::quote::label;
-use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli};
+use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli, Unit};
 use crate::spans::ErrorClass;
 use crate::topology::Sketch;
 
@@ -38,13 +38,13 @@ pub(super) fn sli(objective: &Objective) -> String {
     }
 }
 
-/// A value in the unit of an SLI.
-pub(super) fn value(sli: Sli, value: f64) -> Piece {
-    match sli {
-        Sli::Latency { .. } | Sli::LatencyMean | Sli::MessagingLag { .. } => Piece::Duration(value),
-        Sli::ErrorRate => Piece::Ratio(value),
-        Sli::Throughput => Piece::Rate(value),
-        Sli::External => Piece::Count(value),
+/// A value in the unit of an objective.
+pub(super) fn value(objective: &Objective, value: f64) -> Piece {
+    match objective.unit() {
+        Unit::Seconds => Piece::Duration(value),
+        Unit::Ratio => Piece::Ratio(value),
+        Unit::PerSecond => Piece::Rate(value),
+        Unit::Number => Piece::Count(value),
     }
 }
 
@@ -65,15 +65,23 @@ pub(super) const FEW: u64 = 20;
 /// without data.
 pub(super) fn observed(status: &ObjectiveStatus) -> Text {
     let Some(v) = status.value else { return Text::default() };
-    let sli = status.objective.sli;
+    let objective = &status.objective;
+    if objective.sli == Sli::External {
+        let text =
+            Text::default().piece(value(objective, v)).and(" (").piece(count(status.n)).and(" values in the window");
+        let Some((low, high)) = status.interval else { return text.and(")") };
+        return text.and(", from ").piece(value(objective, low)).and(" to ").piece(value(objective, high)).and(")");
+    }
     if status.n > 0 && status.n < FEW {
-        let what = if matches!(sli, Sli::MessagingLag { .. }) { "messages" } else { "requests" };
-        let text = Text::default().piece(value(sli, v)).and(format!(" (only few {what} were seen, n "));
+        let what = if matches!(objective.sli, Sli::MessagingLag { .. }) { "messages" } else { "requests" };
+        let text = Text::default().piece(value(objective, v)).and(format!(" (only few {what} were seen, n "));
         return text.piece(count(status.n)).and(")");
     }
-    let text = Text::default().piece(value(sli, v)).and(" (n ").piece(count(status.n));
+    let text = Text::default().piece(value(objective, v)).and(" (n ").piece(count(status.n));
     let text = match status.interval {
-        Some((low, high)) => text.and(", 95 % interval ").piece(value(sli, low)).and(" to ").piece(value(sli, high)),
+        Some((low, high)) => {
+            text.and(", 95 % interval ").piece(value(objective, low)).and(" to ").piece(value(objective, high))
+        }
         None => text,
     };
     text.and(")")

@@ -105,6 +105,39 @@ pub struct Objective {
     pub description: String,
 }
 
+/// What a value or target is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// 0..=1, shown as a percentage.
+    Ratio,
+    /// Calls, or other things, per second.
+    PerSecond,
+    /// A number of whatever a query counts.
+    Number,
+}
+
+impl Objective {
+    /// Its target as a number; `None` for a text for people.
+    #[must_use]
+    pub fn target_number(&self) -> Option<f64> {
+        let text = self.sli == Sli::External && super::target::external(&self.target_text).is_none();
+        (!text).then_some(self.target)
+    }
+
+    /// The unit of its target and of every value held against it.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        match self.sli {
+            Sli::Latency { .. } | Sli::LatencyMean | Sli::MessagingLag { .. } => Unit::Seconds,
+            Sli::ErrorRate => Unit::Ratio,
+            Sli::Throughput => Unit::PerSecond,
+            Sli::External => super::target::external(&self.target_text).map_or(Unit::Number, |(_, unit)| unit),
+        }
+    }
+}
+
 impl ObjectiveConfig {
     /// Checks everything and converts once. `index` is the position in the list, for key paths `objectives[index].…`.
     ///

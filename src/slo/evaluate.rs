@@ -8,7 +8,7 @@ use super::burn::{self, BurnRate};
 use super::measure::{Ends, Measure, Requests, keeps, messaging_lag};
 use super::names::{fits, nearest};
 use super::units::{clip, say_seconds, tidy};
-use super::{Comparison, Objective, Sli, target};
+use super::{Comparison, Objective, Sli};
 use crate::spans::Weight;
 use crate::topology::{Edge, EdgeKind, Node, NodeId, NodeKind, Operation, Snapshot, SnapshotKind, Stats};
 
@@ -228,7 +228,7 @@ impl<'a> Context<'a> {
         else {
             return Err(format!("traces cannot answer this; Prometheus query: {query}"));
         };
-        if target::external(&objective.target_text).is_none() {
+        if objective.target_number().is_none() {
             return Err(format!(
                 "the target `{}` is no number; Prometheus query: {query}",
                 clip(&objective.target_text)
@@ -314,7 +314,7 @@ fn elsewhere(id: &str) -> Node {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Comparison;
+    use super::super::target;
     use super::*;
     use crate::diff::testing::{Weight, edge, millis, node, operation, series, snapshot, stats, window};
     use crate::topology::{External, Sketch};
@@ -480,7 +480,7 @@ mod tests {
         };
         answered.external = vec![answer("lag", 4.0, 9.0), answer("ready", 0.9, 1.0)];
         let state = |service: &str, query: &str, comparison, text: &str| {
-            let target = target::external(text).unwrap_or(0.0);
+            let target = target::external(text).map_or(0.0, |(value, _)| value);
             let objective = Objective {
                 query: Some(query.into()),
                 target_text: text.into(),

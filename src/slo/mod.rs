@@ -14,6 +14,6 @@ mod target;
 mod units;
 
 pub use burn::BurnRate;
-pub use cfg::{Comparison, Objective, Sli, validate_all};
+pub use cfg::{Comparison, Objective, Sli, Unit, validate_all};
 pub use evaluate::{ObjectiveState, ObjectiveStatus, evaluate};
 pub use units::Ratio;

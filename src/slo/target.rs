@@ -1,8 +1,8 @@
 //! SLI names and targets: text → what is measured, which side is good, and the number in the SLI's unit.
 
-use super::cfg::{Comparison, Sli};
+use super::cfg::{Comparison, Sli, Unit};
 use super::names::nearest;
-use super::units::{Decimal, Ratio, clip, nanos, per_second, ratio};
+use super::units::{Decimal, clip, nanos, per_second, ratio};
 
 /// A target, read.
 #[derive(Debug)]
@@ -73,7 +73,9 @@ pub(super) fn parse_target(sli: Sli, written: &str) -> Result<Goal, (String, Str
     let upper = operator.unwrap_or(Comparison::AtMost);
     let is_upper = matches!(upper, Comparison::Below | Comparison::AtMost);
     let value = match sli {
-        Sli::External => return Ok(goal(operator.unwrap_or(Comparison::AtLeast), plain(number).unwrap_or(0.0))),
+        Sli::External => {
+            return Ok(goal(operator.unwrap_or(Comparison::AtLeast), plain(number).map_or(0.0, |(value, _)| value)));
+        }
         Sli::Throughput => {
             let value = per_second(number).map_err(|why| wrong(&why))?;
             return Ok(goal(operator.unwrap_or(Comparison::AtLeast), value));
@@ -94,19 +96,18 @@ pub(super) fn parse_target(sli: Sli, written: &str) -> Result<Goal, (String, Str
     Ok(goal(upper, value))
 }
 
-/// The number of an external target in the unit its query should have: a ratio of a percentage, seconds of a duration, calls per
-/// second of a rate; `None` where it is a text for people.
-pub(super) fn external(written: &str) -> Option<f64> {
+/// The number of an external target and the unit its query should have: a ratio of a percentage, seconds of a duration, things
+/// per second of a rate; `None` where it is a text for people.
+pub(super) fn external(written: &str) -> Option<(f64, Unit)> {
     plain(split_operator(written.trim()).1)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "exact below 104 days")]
-fn plain(number: &str) -> Option<f64> {
-    Decimal::parse(number)
-        .map(Decimal::as_f64)
-        .or_else(|| ratio(number).ok().map(Ratio::as_f64))
-        .or_else(|| nanos(number).map(|n| n as f64 / 1e9))
-        .or_else(|| per_second(number).ok())
+fn plain(number: &str) -> Option<(f64, Unit)> {
+    let bare = Decimal::parse(number).map(|n| (n.as_f64(), Unit::Number));
+    bare.or_else(|| ratio(number).ok().map(|n| (n.as_f64(), Unit::Ratio)))
+        .or_else(|| nanos(number).map(|n| (n as f64 / 1e9, Unit::Seconds)))
+        .or_else(|| per_second(number).ok().map(|n| (n, Unit::PerSecond)))
 }
 
 /// The comparison at the front, if there is one, and the rest.

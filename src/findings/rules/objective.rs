@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Severity;
 use crate::findings::{Finding, limits, words};
-use crate::slo::{ObjectiveStatus, Sli};
+use crate::slo::{ObjectiveStatus, Sli, Unit};
 use crate::topology::{Exemplar, Snapshot};
 
 /// How sure the sentence may sound.
@@ -20,10 +20,11 @@ pub(super) fn finding(
     snapshot: &Snapshot,
     certainty: Certainty,
 ) -> Finding {
-    let say = |value: f64| match status.objective.sli {
-        Sli::ErrorRate => words::percent(value),
-        Sli::Throughput => format!("{value:.2}/s"),
-        _ => words::seconds(value),
+    let say = |value: f64| match status.objective.unit() {
+        Unit::Ratio => words::percent(value),
+        Unit::PerSecond => format!("{value:.2}/s"),
+        Unit::Seconds => words::seconds(value),
+        Unit::Number => value.to_string(),
     };
     let value = status.value.unwrap_or_default();
     let (low, high) = status.interval.unwrap_or((value, value));

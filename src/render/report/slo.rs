@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::table::{Cell, Table, Tone};
 use crate::render::{format, json};
-use crate::slo::{BurnRate, ObjectiveState, ObjectiveStatus, Sli};
+use crate::slo::{BurnRate, Objective, ObjectiveState, ObjectiveStatus, Unit};
 
 /// Aligned columns, sorted by id.
 #[must_use]
@@ -66,15 +66,14 @@ struct ObjectiveJson<'a> {
 impl<'a> ObjectiveJson<'a> {
     fn new(status: &'a ObjectiveStatus) -> Self {
         let objective = &status.objective;
-        let external = objective.sli == Sli::External;
         Self {
             id: &status.id,
             service: &status.service.0,
             operation: status.operation.as_deref(),
             sli: &objective.sli_name,
-            unit: unit(objective.sli),
+            unit: unit(objective),
             target: &objective.target_text,
-            target_value: if external { Value::Null } else { json::float(objective.target) },
+            target_value: objective.target_number().map_or(Value::Null, json::float),
             severity: &objective.severity,
             window_seconds: objective.window_seconds,
             window: window(status),
@@ -91,12 +90,12 @@ impl<'a> ObjectiveJson<'a> {
     }
 }
 
-fn unit(sli: Sli) -> &'static str {
-    match sli {
-        Sli::Latency { .. } | Sli::LatencyMean | Sli::MessagingLag { .. } => "seconds",
-        Sli::ErrorRate => "ratio",
-        Sli::Throughput => "calls_per_second",
-        Sli::External => "none",
+fn unit(objective: &Objective) -> &'static str {
+    match objective.unit() {
+        Unit::Seconds => "seconds",
+        Unit::Ratio => "ratio",
+        Unit::PerSecond => "calls_per_second",
+        Unit::Number => "none",
     }
 }
 
@@ -105,12 +104,12 @@ fn window(status: &ObjectiveStatus) -> String {
     status.objective.window_seconds.map_or_else(|| "snapshot".to_owned(), |s| format::duration(s as f64))
 }
 
-fn shown(sli: Sli, value: f64) -> String {
-    match sli {
-        Sli::Latency { .. } | Sli::LatencyMean | Sli::MessagingLag { .. } => format::duration(value),
-        Sli::ErrorRate => format::ratio(value),
-        Sli::Throughput => format::rate(value),
-        Sli::External => format::count(value),
+fn shown(objective: &Objective, value: f64) -> String {
+    match objective.unit() {
+        Unit::Seconds => format::duration(value),
+        Unit::Ratio => format::ratio(value),
+        Unit::PerSecond => format::rate(value),
+        Unit::Number => format::count(value),
     }
 }
 
@@ -128,13 +127,14 @@ fn table(objectives: &[ObjectiveStatus]) -> Table {
         "Budget left",
     ]);
     for status in objectives {
-        let sli = status.objective.sli;
+        let objective = &status.objective;
         let (state, tone) = match status.state {
             ObjectiveState::Met => ("met", Tone::Good),
             ObjectiveState::Breached => ("breached", Tone::Bad),
             ObjectiveState::NoData => ("no data", Tone::Doubtful),
         };
-        let interval = status.interval.map(|(low, high)| format!("{}–{}", shown(sli, low), shown(sli, high)));
+        let interval =
+            status.interval.map(|(low, high)| format!("{}–{}", shown(objective, low), shown(objective, high)));
         table.row(vec![
             Cell::new(state).tone(tone),
             Cell::name(status.id.clone()),
@@ -142,7 +142,7 @@ fn table(objectives: &[ObjectiveStatus]) -> Table {
             Cell::name(status.operation.clone().unwrap_or_default()),
             Cell::new(status.objective.sli_name.clone()),
             Cell::new(status.objective.target_text.clone()),
-            Cell::new(status.value.map_or_else(|| status.reason.clone(), |v| shown(sli, v))),
+            Cell::new(status.value.map_or_else(|| status.reason.clone(), |v| shown(objective, v))),
             Cell::new(interval.unwrap_or_default()),
             Cell::new(format::integer(status.n)),
             Cell::new(status.budget_remaining.map(format::ratio).unwrap_or_default()),

@@ -227,7 +227,7 @@ fn metrics(item: &Item<'_>) -> Step {
         Some(s) => Text::words(if throughput { "Not " } else { "Never " })
             .and(bad_side(s.objective.comparison).1)
             .and(" ")
-            .piece(value(s.objective.sli, s.objective.target))
+            .piece(value(&s.objective, s.objective.target))
             .and("."),
         None => Text::words("A flat line near zero."),
     };
@@ -405,7 +405,7 @@ fn verification(context: &Context<'_>, item: &Item<'_>) -> Vec<Step> {
         Some(s) => Text::words("Not ")
             .and(bad_side(s.objective.comparison).1)
             .and(" ")
-            .piece(value(s.objective.sli, s.objective.target))
+            .piece(value(&s.objective, s.objective.target))
             .and(format!(" for {HOLD}.")),
         None => Text::words(format!("Back at the figures of this page for {HOLD}.")),
     };

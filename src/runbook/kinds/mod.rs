@@ -129,5 +129,5 @@ fn trigger(item: &Item<'_>, otherwise: Text) -> Text {
     use super::phrase::{bad_side, main_objective, subject, value};
     let Some(main) = main_objective(&item.statuses) else { return otherwise };
     let (_, words) = bad_side(main.objective.comparison);
-    subject(main, &item.target).and(format!(" {words} ")).piece(value(main.objective.sli, main.objective.target))
+    subject(main, &item.target).and(format!(" {words} ")).piece(value(&main.objective, main.objective.target))
 }

@@ -57,8 +57,8 @@ pub(super) fn measure(
     let mut told = Vec::new();
     for (query, answer) in queries.into_iter().zip(answers) {
         match answer {
-            Ok(source::prometheus::Answer { n, min, low, high, max }) => {
-                snapshot.external.push(External { query, n, min, low, high, max });
+            Ok(source::prometheus::Answer { steps, n, min, low, high, max }) => {
+                snapshot.external.push(External { query, steps, n, min, low, high, max });
             }
             Err(why) => {
                 let ids: Vec<&str> = request

@@ -234,10 +234,16 @@ impl<'a> Context<'a> {
                 clip(&objective.target_text)
             ));
         }
+        if answer.n.saturating_mul(2) < answer.steps {
+            let (n, steps) = (answer.n, answer.steps);
+            return Err(format!("only {n} of {steps} steps of the window have a value; Prometheus query: {query}"));
+        }
+        // Where a value is missing it may have been anything.
+        let ends = if answer.n < answer.steps { Ends::NONE } else { Ends::BOTH };
         let upper = matches!(objective.comparison, Comparison::Below | Comparison::AtMost);
         let value = if upper { answer.high } else { answer.low };
         let interval = (answer.min, answer.max);
-        Ok(Measure { value, interval, ends: Ends::BOTH, n: answer.n, budget_remaining: None })
+        Ok(Measure { value, interval, ends, n: answer.n, budget_remaining: None })
     }
 
     fn no_data(&self, objective: &Objective, id: String, service: NodeId, reason: String) -> ObjectiveStatus {
@@ -472,13 +478,25 @@ mod tests {
         let mut answered = shop();
         let answer = |query: &str, low: f64, high: f64| External {
             query: query.into(),
-            n: 240,
+            steps: 240,
+            n: if query == "gone" {
+                100
+            } else if query == "gaps" {
+                200
+            } else {
+                240
+            },
             min: low - 0.5,
             low,
             high,
             max: high + 0.5,
         };
-        answered.external = vec![answer("lag", 4.0, 9.0), answer("ready", 0.9, 1.0)];
+        answered.external = vec![
+            answer("gaps", 4.0, 9.0),
+            answer("gone", 4.0, 9.0),
+            answer("lag", 4.0, 9.0),
+            answer("ready", 0.9, 1.0),
+        ];
         let state = |service: &str, query: &str, comparison, text: &str| {
             let target = target::external(text).map_or(0.0, |(value, _)| value);
             let objective = Objective {
@@ -491,6 +509,9 @@ mod tests {
         };
         use ObjectiveState::{Breached, Met, NoData};
         assert_eq!(state("api", "lag", Comparison::Below, "< 30s"), (Met, Some(9.0), true));
+        // Where values are missing nothing is certain, and of too few nothing is said.
+        assert_eq!(state("api", "gaps", Comparison::Below, "< 30s"), (Met, Some(9.0), false));
+        assert_eq!(state("api", "gone", Comparison::Below, "< 30s").0, NoData);
         assert_eq!(state("api", "lag", Comparison::Below, "< 9.2 s"), (Met, Some(9.0), false));
         assert_eq!(state("nobody-traces-this", "lag", Comparison::Below, "< 5s"), (Breached, Some(9.0), false));
         assert_eq!(state("api", "ready", Comparison::Above, "> 99 %"), (Breached, Some(0.9), false));

@@ -26,7 +26,7 @@ impl Measure {
     /// Whether the whole interval lies on one side of the target. Beyond an end that is not proven lies everything.
     pub(super) fn certain(&self, objective: &Objective) -> bool {
         let good = keeps(objective, self.value);
-        let low = if self.ends.low { self.interval.0 } else { 0.0 };
+        let low = if self.ends.low { self.interval.0 } else { f64::NEG_INFINITY };
         let high = if self.ends.high { self.interval.1 } else { f64::INFINITY };
         keeps(objective, low) == good && keeps(objective, high) == good
     }
@@ -40,6 +40,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    pub(super) const NONE: Self = Self { low: false, high: false };
     pub(super) const BOTH: Self = Self { low: true, high: true };
 }
 

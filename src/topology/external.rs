@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct External {
     /// The query as configured.
     pub query: String,
-    /// Steps with a value.
+    /// Steps that were asked for.
+    pub steps: u64,
+    /// Steps with a value; those with an infinite one are none.
     pub n: u64,
     /// Least value of all.
     pub min: f64,

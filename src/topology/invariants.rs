@@ -2,6 +2,7 @@
 
 use super::dimensions;
 use super::evidence::{instances, origins, requests, summaries};
+use super::external::External;
 use super::shard::{Parts, Shard};
 use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
@@ -32,6 +33,14 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     operations.clone().try_for_each(|(at, o)| operation(o, snapshot).map_err(|e| format!("operations[{at}]: {e}")))?;
     let edges = snapshot.edges.iter().enumerate();
     edges.clone().try_for_each(|(at, e)| edge(e, snapshot).map_err(|e| format!("edges[{at}]: {e}")))?;
+    ascending("external", &snapshot.external, |a, b| a.query < b.query)?;
+    let odd = |e: &External| {
+        let rising = [e.min, e.low, e.high, e.max].windows(2).all(|pair| matches!(pair, [a, b] if a <= b));
+        e.n == 0 || e.n > e.steps || !rising
+    };
+    if let Some(at) = snapshot.external.iter().position(odd) {
+        return Err(format!("external[{at}]: its numbers contradict each other"));
+    }
     requests::check(&snapshot.requests)?;
     origins::check(&snapshot.origins)?;
     instances::check(&snapshot.instances)?;

@@ -337,12 +337,14 @@ objectives:
   - { id: certificate, service: ingress, sli: external, target: '> 21d', query: 'cert_expiry_seconds - time()' }
   - { id: nothing, service: ingress, sli: external, target: '> 1', query: no_such_metric }
   - { id: broken, service: ingress, sli: external, target: '> 1', query: 'sum(' }
+  - { id: infinite, service: orders-db, sli: external, target: '< 10s', query: '1 / (replica_lag_seconds < bool 50)' }
 ";
     std::fs::write(dir.path().join("tracebook.yaml"), config).unwrap();
     let (from, since, until) = (format!("prometheus://127.0.0.1:{}", server.port), rfc3339(start), rfc3339(end));
     let capture = ["capture", "--from", &from, "--start", &since, "--end", &until, "--output", "all.snapshot.json"];
     let said = expect(&tracebook(dir.path(), &capture), 0);
     assert!(said.contains("external-unanswered") && said.contains("nothing") && said.contains("broken"), "{said}");
+    assert!(said.contains("infinite values"), "{said}");
     fits_the_schema(&dir.path().join("all.snapshot.json"));
     let states = |more: &[&str]| -> BTreeMap<String, (String, Option<f64>)> {
         let line = ["slo", "--from", "all.snapshot.json", "--format", "json"];
@@ -361,7 +363,9 @@ objectives:
     assert_eq!(found["certificate"].0, "met");
     let days = found["certificate"].1.unwrap() / 86_400.0;
     assert!((30.0..30.1).contains(&days), "{days}");
-    assert_eq!((found["nothing"].0.as_str(), found["broken"].0.as_str()), ("no_data", "no_data"));
+    for unanswered in ["nothing", "broken", "infinite"] {
+        assert_eq!(found[unanswered].0, "no_data", "{unanswered}");
+    }
     // Asked again for the same window the answers are the same.
     assert_eq!(states(&["--prometheus", &from]), found);
 }

@@ -54,7 +54,7 @@ pub(super) struct CaptureArgs {
 }
 
 /// Flags that say what is read, when it is spans.
-const READING: [&str; 19] = [
+const READING: [&str; 20] = [
     "from",
     "aggregate",
     "during",
@@ -67,6 +67,7 @@ const READING: [&str; 19] = [
     "start",
     "end",
     "query",
+    "prometheus",
     "tenant",
     "header",
     "ca_file",

@@ -90,6 +90,8 @@ pub(super) fn run(
     // The rest weighs or partitions spans, whenever they come.
     let mut flags = input::window_flags(request);
     flags.retain(|flag| !["--rate-attribute", "--shard"].contains(flag));
+    // Nobody is asked while spans come in; the snapshot can be asked for afterwards.
+    flags.extend(request.connection.prometheus.is_some().then_some("--prometheus"));
     if !flags.is_empty() {
         return Err(idle(&flags).into());
     }

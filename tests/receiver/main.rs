@@ -238,6 +238,10 @@ fn flags_that_mean_nothing_and_addresses_that_cannot_be_are_refused() {
         (&["--from", "a.json", "--wal", "log"], "flag-without-effect"),
         (&["--from", "otlp://127.0.0.1:0"], "receiver-no-output"),
         (&["--from", "otlp://127.0.0.1:0", "--lookback", "1h", "--output", "o.json"], "flag-without-effect"),
+        (
+            &["--from", "otlp://127.0.0.1:0", "--prometheus", "prometheus://127.0.0.1:1", "--output", "o.json"],
+            "flag-without-effect",
+        ),
         (&["--from", "otlp://127.0.0.1:0", "--from", "a.json", "--output", "o.json"], "from-mixed"),
         (&["--from", "otlp://127.0.0.1:0/v1", "--output", "o.json"], "source-url"),
         // An address of nobody's (RFC 5737).

@@ -93,6 +93,10 @@ fn part_of_a_run_is_taken_for_the_whole_by_no_command() {
         .run("capture --merge p.snapshot.json p.snapshot.json")
         .expect_exit(2)
         .expect_stderr("merge-repeated")
+        // Which window would be asked for? The sum is asked for once it is there.
+        .run("capture --merge p.snapshot.json --prometheus prometheus://127.0.0.1:1")
+        .expect_exit(2)
+        .expect_stderr("--prometheus")
         .run("capture --from p.snapshot.json --shard 1/2")
         .expect_exit(2)
         .expect_stderr("--shard");

@@ -80,7 +80,14 @@ impl Api {
         let mut all = Vec::new();
         // More pages than a map can have would be a circle.
         for _ in 0..=MOST / PAGE {
-            all.extend(page.dependencies.take().unwrap_or_default());
+            // Only a page that is not ready has no list. Taken for an empty one it would end the map early, unnoticed.
+            let listed = page.dependencies.take().filter(|_| page.status == State::Ready);
+            let Some(listed) = listed else {
+                return Err(self
+                    .say("honeycomb-answer-malformed", "a page of the service map holds no list of dependencies")
+                    .help("run this again; if it stays so, please report it"));
+            };
+            all.extend(listed);
             let next = page.links.take().and_then(|links| links.next).filter(|next| !next.is_empty());
             let Some(next) = next else { return Ok(all) };
             progress.note(&format!("{} dependencies", all.len()));

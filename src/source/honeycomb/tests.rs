@@ -92,6 +92,26 @@ fn pages_are_followed_by_their_cursor_alone() {
 }
 
 #[test]
+fn a_page_without_a_list_does_not_end_the_map() {
+    let next = READY.replace("null}", "\"/1/maps/dependencies/requests/abc123?page[after]=ey\"}");
+    for broken in [
+        r#"{"request_id":"abc123","status":"error","dependencies":null}"#,
+        r#"{"request_id":"abc123","status":"pending","dependencies":[]}"#,
+        r#"{"request_id":"abc123","status":"ready","dependencies":null}"#,
+        r#"{"request_id":"abc123","status":"ready"}"#,
+    ] {
+        let (outcome, heard) = read(&[CREATED, (200, &next), (200, broken)]);
+        assert_eq!((outcome.unwrap_err().code, heard.len()), ("honeycomb-answer-malformed", 3), "{broken}");
+    }
+    assert_eq!(
+        read(&[CREATED, (200, r#"{"request_id":"abc123","status":"ready","dependencies":null}"#)]).0.unwrap_err().code,
+        "honeycomb-answer-malformed"
+    );
+    let empty = r#"{"request_id":"abc123","status":"ready","dependencies":[]}"#;
+    assert!(read(&[CREATED, (200, empty)]).0.unwrap().0.edges.is_empty(), "nobody called anybody: that is an answer");
+}
+
+#[test]
 fn what_honeycomb_refuses_is_told_without_the_key_and_what_passes_is_asked_again() {
     for (answers, code) in [
         (vec![(401, r#"{"error":"unknown API key - check your credentials"}"#)], "honeycomb-unauthenticated"),

@@ -18,7 +18,7 @@ use self::api::Api;
 use self::endpoint::Endpoint;
 use super::aggregate::AggregateSource;
 use super::backend::run;
-use super::backend::transport::{self, Unconnected};
+use super::backend::transport;
 use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, AggregateService, Party, Totals};
@@ -83,12 +83,9 @@ impl Honeycomb {
         let seconds = (start.0 / SECOND, end.0.div_ceil(SECOND));
         let window = (UnixNanos(seconds.0.saturating_mul(SECOND)), UnixNanos(seconds.1.saturating_mul(SECOND)));
         let headers = transport::headers(&self.options.transport, None, "x-scope-orgid")?;
-        let client =
-            transport::http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout).await;
-        let (client, base) = client.map_err(|failed| match failed {
-            Unconnected::Setup(diagnostic) => diagnostic,
-            Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(at),
-        })?;
+        let (client, base) =
+            transport::plain_http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout, at)
+                .await?;
         let api = Api { client, base, at: at.into(), largest: self.options.max_record_bytes };
         progress.note("waiting for the service map");
         let id = api.request(seconds).await?;

@@ -26,7 +26,7 @@ use self::metrics::Present;
 use self::reader::{Metric, Reader};
 use super::aggregate::AggregateSource;
 use super::backend::run;
-use super::backend::transport::{self, Unconnected};
+use super::backend::transport;
 use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::aggregate::{Aggregate, AggregateService};
@@ -88,11 +88,8 @@ fn outside_quotes(text: &str) -> String {
 async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<Api, Diagnostic> {
     let at = endpoint.shown.as_str();
     let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
-    let client = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
-    let (client, base) = client.map_err(|failed| match failed {
-        Unconnected::Setup(diagnostic) => diagnostic,
-        Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(at),
-    })?;
+    let (client, base) =
+        transport::plain_http(&endpoint.http, &options.transport, &headers, options.timeout, at).await?;
     Ok(Api { client, base, at: at.into(), largest: options.max_record_bytes })
 }
 

@@ -309,19 +309,13 @@ impl Pull<'_> {
     /// Learns how this Tempo tells parents.
     async fn parents(&mut self) -> Result<(), Diagnostic> {
         let window = self.ask.seconds.for_search().first().copied().unwrap_or(self.ask.seconds);
-        let mut refused = false;
-        let settle = |(), answer: Result<(), Trouble>| {
-            refused = matches!(answer, Err(Trouble::Refused(_)));
-            Ok(Step::Done)
+        let known = |ask: Requests| async move {
+            match ask.client.probe(ask.queries.parents(), window).await {
+                Err(Trouble::Refused(_)) => Ok(false),
+                other => other.map(|()| true),
+            }
         };
-        let probe = |()| {
-            let ask = self.ask.clone();
-            async move { ask.client.probe(ask.queries.parents(), window).await }
-        };
-        let mut pool = Pool::new(1, self.timeout);
-        pool.run(vec![()], probe, settle).await?;
-        self.tally.troubled |= pool.troubled();
-        if refused {
+        if self.patiently(known).await? == Some(false) {
             self.ask.queries.number();
         }
         Ok(())

@@ -139,21 +139,14 @@ pub(in crate::source) fn tls_setup(at: &str) -> Diagnostic {
         .help("check that the files hold PEM certificates and the key that belongs to them")
 }
 
-/// [`http`] for a source whose failures of TLS need no words of its own.
-///
-/// # Errors
-/// `tls-file`.
-pub(in crate::source) async fn plain_http(
-    base: &Url,
-    transport: &Transport,
-    headers: &HeaderMap,
-    timeout: Duration,
-    at: &str,
-) -> Result<(reqwest::Client, Url), Diagnostic> {
-    http(base, transport, headers, timeout).await.map_err(|failed| match failed {
-        Unconnected::Setup(diagnostic) => diagnostic,
-        Unconnected::Tls(_) | Unconnected::Failed(_) => tls_setup(at),
-    })
+impl Unconnected {
+    /// What to say where failures of TLS need no words of their own.
+    pub(in crate::source) fn plainly(self, at: &str) -> Diagnostic {
+        match self {
+            Self::Setup(diagnostic) => diagnostic,
+            Self::Tls(_) | Self::Failed(_) => tls_setup(at),
+        }
+    }
 }
 
 /// An HTTP client with the same transport, and the base URL to use with it (its host is the expected server name).

@@ -210,7 +210,7 @@ async fn at_port(
     }
     if door.state != DoorState::Http2 {
         let client = transport::http(&endpoint.http, &options.transport, &headers, patience).await;
-        let (client, base) = client.map_err(|failed| unusable_tls(failed, &endpoint))?;
+        let (client, base) = client.map_err(|failed| failed.plainly(&endpoint.shown))?;
         door.answers.extend(http::ask(&client, &base).await);
     }
     let mut found = None;
@@ -235,7 +235,7 @@ async fn handshake(
     state: DoorState,
 ) -> Result<bool, Diagnostic> {
     let client = transport::http(&endpoint.http, &options.transport, headers, patience).await;
-    let (client, base) = client.map_err(|failed| unusable_tls(failed, endpoint))?;
+    let (client, base) = client.map_err(|failed| failed.plainly(&endpoint.shown))?;
     let Err(error) = client.get(base).send().await else { return Ok(true) };
     match knock::tls_trouble(&chain(Some(&error))) {
         Some(trouble) if trouble.certain || state == DoorState::Tls => Err(tls(&trouble, endpoint)),
@@ -249,12 +249,4 @@ fn tls(trouble: &knock::TlsTrouble, endpoint: &Endpoint) -> Diagnostic {
     Diagnostic::error("doctor-tls", format!("TLS is spoken here, but {}", trouble.what))
         .at(Location::file(endpoint.shown.as_str()))
         .help(trouble.help)
-}
-
-/// What was given for TLS cannot be used at all.
-fn unusable_tls(failed: Unconnected, endpoint: &Endpoint) -> Diagnostic {
-    match failed {
-        Unconnected::Setup(diagnostic) => diagnostic,
-        Unconnected::Tls(_) | Unconnected::Failed(_) => transport::tls_setup(&endpoint.shown),
-    }
 }

@@ -84,8 +84,9 @@ impl Honeycomb {
         let window = (UnixNanos(seconds.0.saturating_mul(SECOND)), UnixNanos(seconds.1.saturating_mul(SECOND)));
         let headers = transport::headers(&self.options.transport, None, "x-scope-orgid")?;
         let (client, base) =
-            transport::plain_http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout, at)
-                .await?;
+            transport::http(&self.endpoint.http, &self.options.transport, &headers, self.options.timeout)
+                .await
+                .map_err(|failed| failed.plainly(at))?;
         let api = Api { client, base, at: at.into(), largest: self.options.max_record_bytes };
         progress.note("waiting for the service map");
         let id = api.request(seconds).await?;

@@ -88,8 +88,9 @@ fn outside_quotes(text: &str) -> String {
 async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<Api, Diagnostic> {
     let at = endpoint.shown.as_str();
     let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
-    let (client, base) =
-        transport::plain_http(&endpoint.http, &options.transport, &headers, options.timeout, at).await?;
+    let (client, base) = transport::http(&endpoint.http, &options.transport, &headers, options.timeout)
+        .await
+        .map_err(|failed| failed.plainly(at))?;
     Ok(Api { client, base, at: at.into(), largest: options.max_record_bytes })
 }
 

@@ -8,11 +8,12 @@ use super::failure;
 use super::population::{Meaning, Population};
 use super::question::Of;
 use super::series::SECONDS;
+use super::sums::Sums;
 use crate::source::tempo::window::Window;
 use crate::source::tempo::wire::any_value::Value as Any;
 use crate::source::tempo::wire::{InstantSeries, KeyValue, TimeSeries};
-use crate::spans::aggregate::{AggregateService, DurationBucket, Durations, Totals};
-use crate::spans::{ErrorClass, Weight};
+use crate::spans::ErrorClass;
+use crate::spans::aggregate::AggregateService;
 
 /// Where Tempo puts a duration: above half of this bound, up to it, in seconds.
 const BUCKET: &str = "__bucket";
@@ -20,18 +21,6 @@ const BUCKET: &str = "__bucket";
 /// What is counted so far: by population and values of its keys.
 #[derive(Debug, Default)]
 pub(super) struct Counted(pub(super) BTreeMap<(usize, Vec<String>), Sums>);
-
-#[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Sums {
-    pub(super) calls: u64,
-    pub(super) errors: u64,
-    /// By upper bound in nanoseconds.
-    buckets: BTreeMap<u64, u64>,
-    /// Calls and errors by bucket of 5 minutes.
-    series: BTreeMap<u64, (u64, u64)>,
-    /// How they failed, as far as that was asked for.
-    classes: BTreeMap<ErrorClass, u64>,
-}
 
 impl Counted {
     /// Adds an answer to [`Population::count`], or to [`Population::count_if`] of those that failed silently.
@@ -152,9 +141,9 @@ impl Counted {
     /// service handled is the sum of its operations, so one of them leaves nothing of the others; of edges nothing at all.
     pub(super) fn settle(&mut self, populations: &[Population]) -> Option<String> {
         let is = |at: &usize, meaning: Meaning| populations.get(*at).is_some_and(|p| p.meaning == meaning);
-        let counts = |at: &usize| populations.get(*at).is_some_and(|p| p.meaning.lasts());
+        let in_time = |at: &usize, values: &[String]| populations.get(*at).is_some_and(|p| p.is_in_time(values));
         let (mut services, mut edges) = (BTreeSet::new(), false);
-        for ((at, values), _) in self.0.iter().filter(|((at, _), sums)| counts(at) && !sums.add_up()) {
+        for ((at, values), _) in self.0.iter().filter(|((at, values), sums)| in_time(at, values) && !sums.add_up()) {
             if is(at, Meaning::Operation) {
                 services.insert(service(values));
             } else {
@@ -180,6 +169,16 @@ impl Counted {
         self.0.entry((at, values)).or_default()
     }
 
+    /// Adds calls that failed for the caller to those of the population before, of which there is how long both took.
+    pub(super) fn put_together(&mut self, populations: &[Population]) {
+        let all = std::mem::take(&mut self.0);
+        for ((at, values), sums) in all {
+            let failed = populations.get(at).is_some_and(|p| p.failed);
+            let into = self.0.entry((at.saturating_sub(usize::from(failed)), values)).or_default();
+            into.add(sums);
+        }
+    }
+
     /// Services that call something, sorted: whose calls are still to be asked for.
     pub(super) fn callers(&self, populations: &[Population]) -> Vec<AggregateService> {
         let mut callers: Vec<AggregateService> = self
@@ -203,56 +202,6 @@ impl Counted {
         };
         let all = sum(Meaning::Operation);
         (all, all.saturating_sub(sum(Meaning::Connected)))
-    }
-}
-
-impl Sums {
-    /// Whether what was counted by time is what was counted at once.
-    fn add_up(&self) -> bool {
-        let sum = self
-            .series
-            .values()
-            .fold((0u64, 0u64), |(calls, errors), (c, e)| (calls.saturating_add(*c), errors.saturating_add(*e)));
-        sum == (self.calls, self.errors)
-    }
-
-    pub(super) fn totals(&self) -> Totals {
-        let weights = |(calls, errors): &(u64, u64)| (Weight::whole(*calls), Weight::whole(*errors));
-        Totals {
-            calls: Weight::whole(self.calls),
-            errors: Weight::whole(self.errors),
-            series: self.series.iter().map(|(at, figures)| (*at, weights(figures))).collect(),
-            classes: self.classes().map(|(class, n)| (class.clone(), Weight::whole(*n))).collect(),
-        }
-    }
-
-    /// How they failed, where anything says so; nothing where that is more than failed, as when spans came late while they
-    /// were counted.
-    fn classes(&self) -> impl Iterator<Item = (&ErrorClass, &u64)> {
-        let known = self.classes.values().fold(0u64, |sum, n| sum.saturating_add(*n));
-        self.classes.iter().filter(move |(class, _)| known <= self.errors && **class != ErrorClass::default())
-    }
-
-    /// A duration in nanoseconds that at least `least` calls and as few as possible lie above, and how many do; `None`
-    /// where no duration is known.
-    pub(super) fn slowest(&self, least: u64) -> Option<(u64, u64)> {
-        let mut above = 0u64;
-        for (upper, n) in self.buckets.iter().rev() {
-            above = above.saturating_add(*n);
-            if above >= least {
-                return Some((upper / 2, above));
-            }
-        }
-        (above > 0).then_some((0, above))
-    }
-
-    pub(super) fn durations(&self) -> Option<Durations> {
-        let buckets = self.buckets.iter().map(|(upper, n)| DurationBucket {
-            lower: upper / 2,
-            upper: Some(*upper),
-            calls: Weight::whole(*n),
-        });
-        (!self.buckets.is_empty()).then(|| Durations { buckets: buckets.collect(), sum_micro: None })
     }
 }
 
@@ -348,6 +297,19 @@ mod tests {
         assert_eq!(counted.settle(&operations()), None);
         assert_eq!(series(&counted, "a", "get"), [(0, 1, 0), (1, 3, 1), (2, 1, 1)]);
         assert_eq!(series(&counted, "a", "put"), [(0, 1, 0)]);
+    }
+
+    #[test]
+    fn calls_that_failed_for_their_caller_join_the_others() {
+        let caller = AggregateService { namespace: String::new(), name: "web".to_owned() };
+        let all = super::super::population::calls(&caller);
+        let (ok, failed) = (["a", "get", "server", "unset"], ["a", "get", "server", "error"]);
+        let mut counted = Counted::default();
+        counted.count(0, &all[0], Of::All, &[instant(ok, 3.0), instant(failed, 1.0)]);
+        counted.count(1, &all[1], Of::All, &[instant(ok, 2.0)]);
+        counted.put_together(&all);
+        let got: Vec<_> = counted.0.iter().map(|((at, _), sums)| (*at, sums.calls, sums.errors)).collect();
+        assert_eq!(got, [(0, 6, 3)]);
     }
 
     #[test]

@@ -28,9 +28,13 @@ pub(in crate::source) const DEFAULT: u64 = 24;
 const MOST: u64 = 200;
 /// Spans of a trace: a longer one is nobody's example.
 const MOST_SPANS: u32 = 500;
-/// Traces one search gives, and how many a short window is meant to hold.
+/// Up to so many matches are searched for at once, in all of the time; where there are more, in short windows.
 const FEW: u32 = 12;
-const EXPECTED: u64 = 4;
+/// How many a short window is meant to hold: so many that it hardly ever holds none.
+const EXPECTED: u32 = 4;
+/// The most that a search of a short window gives: one, and another should that be too long or found already. Its answer is
+/// then as long where even the shortest window holds hundreds.
+const GIVEN: u32 = 2;
 const AT_ONCE: usize = 4;
 
 /// What is known of a window before it is searched.
@@ -59,7 +63,7 @@ impl Hints {
                 }
                 Some(Meaning::Entry) => {
                     hints.requests = hints.requests.saturating_add(sums.calls);
-                    entries.extend(sums.slowest(EXPECTED).map(|slowest| (Reverse(sums.calls), values, slowest)));
+                    entries.extend(sums.slowest(EXPECTED.into()).map(|slowest| (Reverse(sums.calls), values, slowest)));
                 }
                 _ => {}
             }
@@ -107,7 +111,7 @@ fn windows(matching: u64, seconds: Window, wanted: u64) -> Vec<Window> {
         return seconds.for_search();
     }
     let apart = seconds.seconds() / wanted;
-    let width = u64::from(seconds.seconds()).saturating_mul(EXPECTED) / matching;
+    let width = u64::from(seconds.seconds()).saturating_mul(EXPECTED.into()) / matching;
     let width = u32::try_from(width).unwrap_or(u32::MAX).clamp(1, apart.max(1));
     let at = |i: u32| {
         let start =
@@ -179,7 +183,8 @@ impl Reading<'_> {
         };
         let search = |(_, (query, window)): (usize, (String, Window))| {
             let client = self.client.clone();
-            async move { client.some(query, window, FEW).await }
+            let limit = if window.seconds() == seconds.seconds() { FEW } else { GIVEN };
+            async move { client.some(query, window, limit).await }
         };
         Pool::new(AT_ONCE, self.timeout).run(searches, search, settle).await?;
         let chosen = choose(found.into_values().collect(), most, seconds);

@@ -61,6 +61,7 @@ pub(super) fn kinds() -> [Population; 2] {
         keys: KEYS.to_vec(),
         meaning: Meaning::Failure,
         failed: false,
+        together: None,
     })
 }
 

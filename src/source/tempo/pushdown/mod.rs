@@ -16,6 +16,7 @@ mod population;
 mod question;
 mod reading;
 mod series;
+mod sums;
 
 use self::counted::Counted;
 use self::examples::{Hints, Reading};
@@ -189,6 +190,7 @@ async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Re
     }
     let mut aggregate = Aggregate { window: seconds.nanos(), ..Aggregate::default() };
     let hints = Hints::of(&counted, &populations);
+    counted.put_together(&populations);
     counted.aggregate(&populations, &mut aggregate);
     Ok(Outcome { aggregate, diagnostics, hints })
 }

@@ -40,8 +40,14 @@ pub(super) fn silently(populations: &[Population], silent: &str, seconds: Window
 
 /// How long those took that are there.
 pub(super) fn further(populations: &[Population], counted: &Counted, seconds: Window) -> Vec<Question> {
-    let of = |(at, p): (usize, &Population)| daily(at, What::Durations, p.durations(), seconds);
-    seen(populations, counted).flat_map(of).collect()
+    let there = |at: usize, p: &Population| {
+        p.meaning.lasts() && (counted.holds(at) || p.together.is_some() && counted.holds(at.saturating_add(1)))
+    };
+    let of = |(at, p): (usize, &Population)| {
+        let query = p.durations().filter(|_| there(at, p));
+        query.into_iter().flat_map(|query| daily(at, What::Durations, query, seconds)).collect::<Vec<_>>()
+    };
+    populations.iter().enumerate().flat_map(of).collect()
 }
 
 /// When there were how many, and how many of them failed.
@@ -53,7 +59,8 @@ pub(super) fn over_time(
 ) -> Vec<Question> {
     let split = series::Split::of(seconds);
     let mut questions = Vec::new();
-    for (population, p) in seen(populations, counted) {
+    let in_time = seen(populations, counted).filter_map(|(at, p)| Some((at, p.in_time()?)));
+    for (population, p) in in_time {
         let failed_silently = silent.filter(|_| !p.failed).map(|silent| p.count_if(&format!("({silent})"), None));
         let queries = [Some((Of::All, p.count())), failed_silently.map(|query| (Of::Silent, query))];
         for (of, query) in queries.into_iter().flatten() {

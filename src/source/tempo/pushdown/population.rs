@@ -6,6 +6,8 @@ use crate::spans::aggregate::AggregateService;
 const NAMESPACE: &str = "resource.service.namespace";
 const SERVICE: &str = "resource.service.name";
 const NAME: &str = "name";
+/// Spans that handle what others ask for.
+const HANDLED: &str = "(kind = server || kind = consumer)";
 
 /// What spans of a population are counted as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +47,13 @@ pub(super) struct Population {
     pub(super) meaning: Meaning,
     /// Whether all of them count as failed, whatever their own status: their callers saw a failure.
     pub(super) failed: bool,
+    /// TraceQL for them and those that belong to another population together: one question for how long both took.
+    pub(super) together: Option<String>,
 }
 
 impl Population {
     fn new(selector: impl Into<String>, keys: &[&'static str], meaning: Meaning) -> Self {
-        Self { selector: selector.into(), keys: keys.to_vec(), meaning, failed: false }
+        Self { selector: selector.into(), keys: keys.to_vec(), meaning, failed: false, together: None }
     }
 
     /// How many there are, and how many of them failed.
@@ -57,30 +61,50 @@ impl Population {
         format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
     }
 
+    /// Those of which it is to be known when there were how many: what services and what has no spans of its own handled,
+    /// and messages sent and taken. What services call of each other is handled in time by the one that is called.
+    pub(super) fn in_time(&self) -> Option<Self> {
+        match self.meaning {
+            Meaning::Operation => Some(self.clone().only(Some(HANDLED))),
+            Meaning::Leaf | Meaning::Publish | Meaning::Consume => Some(self.clone()),
+            Meaning::Connected | Meaning::Entry | Meaning::Call(_) | Meaning::Failure => None,
+        }
+    }
+
+    /// The same of what was counted with these values of its keys.
+    pub(super) fn is_in_time(&self, values: &[String]) -> bool {
+        match self.meaning {
+            Meaning::Operation => values.get(3).is_some_and(|kind| kind == "server" || kind == "consumer"),
+            _ => self.in_time().is_some(),
+        }
+    }
+
     /// How many of them a further condition holds for, by keys.
     pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
         let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
         let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
-        format!("{} | count_over_time(){by}", self.selector_if(condition))
+        format!("{} | count_over_time(){by}", selector_if(&self.selector, condition))
     }
 
     /// Only those for which a further condition holds.
     pub(super) fn only(self, condition: Option<&str>) -> Self {
-        let selector = condition.map_or_else(|| self.selector.clone(), |condition| self.selector_if(condition));
-        Self { selector, ..self }
+        let Some(condition) = condition else { return self };
+        let together = self.together.as_deref().map(|selector| selector_if(selector, condition));
+        Self { selector: selector_if(&self.selector, condition), together, ..self }
     }
 
-    /// The last braces hold the spans that are counted.
-    fn selector_if(&self, condition: &str) -> String {
-        let selector = self.selector.trim_end().trim_end_matches('}').trim_end();
-        let and = if selector.ends_with('{') { "" } else { " &&" };
-        format!("{selector}{and} {condition} }}")
+    /// How long they took, in buckets whose bounds are powers of two. `None` where another population's question says it.
+    pub(super) fn durations(&self) -> Option<String> {
+        let selector = if self.failed { None } else { self.together.as_ref().or(Some(&self.selector)) };
+        selector.map(|selector| format!("{selector} | histogram_over_time(duration) by ({})", self.keys.join(", ")))
     }
+}
 
-    /// How long they took, in buckets whose bounds are powers of two.
-    pub(super) fn durations(&self) -> String {
-        format!("{} | histogram_over_time(duration) by ({})", self.selector, self.keys.join(", "))
-    }
+/// The last braces hold the spans that are counted.
+fn selector_if(selector: &str, condition: &str) -> String {
+    let selector = selector.trim_end().trim_end_matches('}').trim_end();
+    let and = if selector.ends_with('{') { "" } else { " &&" };
+    format!("{selector}{and} {condition} }}")
 }
 
 /// What can be asked for without knowing anything. Operations come first.
@@ -131,15 +155,17 @@ pub(super) fn known() -> Vec<Population> {
     all
 }
 
-/// What the CLIENT spans of a service reach: those that failed themselves, and the others. Tempo counts the called spans,
-/// so the caller's side has to be asked for by its status.
+/// What the CLIENT spans of a service reach: those that did not fail themselves, and behind them those that did. Tempo counts
+/// the called spans, so the caller's side has to be asked for by its status.
 pub(super) fn calls(source: &AggregateService) -> [Population; 2] {
     let caller = format!("{SERVICE} = {} && {NAMESPACE} {}", quoted(&source.name), equals(&source.namespace));
-    let of = |condition: &str, failed| {
-        let selector = format!("{{ {caller} && kind = client && status {condition} error }} > {{ kind = server }}");
-        Population { failed, ..Population::new(selector, &[NAMESPACE, SERVICE, NAME], Meaning::Call(source.clone())) }
+    let called = |condition: &str| format!("{{ {caller} && kind = client{condition} }} > {{ kind = server }}");
+    let of = |condition: &str, failed| Population {
+        failed,
+        together: Some(called("")),
+        ..Population::new(called(condition), &[NAMESPACE, SERVICE, NAME], Meaning::Call(source.clone()))
     };
-    [of("!=", false), of("=", true)]
+    [of(" && status != error", false), of(" && status = error", true)]
 }
 
 /// A comparison with a text, or with nothing where it is empty.
@@ -168,6 +194,24 @@ mod tests {
             let and = if population.selector == "{ }" { "{" } else { "&&" };
             assert!(some.contains(&format!("{and} span.x = 1 }} | count_over_time() by (")), "{some}");
         }
+    }
+
+    #[test]
+    fn calls_that_failed_and_those_that_did_not_share_one_question_for_durations() {
+        let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() });
+        let [ok, failed] = [ok, failed].map(|population| population.only(Some("span.x = 1")));
+        let durations = ok.durations().unwrap();
+        assert!(durations.contains(" kind = client } > { kind = server && span.x = 1 } | histogram"), "{durations}");
+        assert!(ok.count().contains("status != error } > { kind = server && span.x = 1 } |"), "{}", ok.count());
+        assert!(failed.durations().is_none() && failed.in_time().is_none());
+    }
+
+    #[test]
+    fn of_operations_those_that_handle_something_are_told_in_time() {
+        let operations = known().remove(0);
+        assert!(operations.in_time().unwrap().selector.contains("kind = server || kind = consumer"));
+        let of = |kind: &str| operations.is_in_time(&["", "a", "get", kind].map(str::to_owned));
+        assert_eq!(["server", "consumer", "client", "internal"].map(of), [true, true, false, false]);
     }
 
     #[test]

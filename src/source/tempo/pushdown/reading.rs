@@ -1,7 +1,8 @@
 //! From what was counted to operations and edges.
 
-use super::counted::{Counted, Sums, service};
+use super::counted::{Counted, service};
 use super::population::{Meaning, Population};
+use super::sums::Sums;
 use crate::source::peer;
 use crate::source::view::{Known, Value};
 use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, AggregateOperation, AggregateService, Party};
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn population(keys: &[&'static str], meaning: Meaning) -> Population {
-        Population { selector: String::new(), keys: keys.to_vec(), meaning, failed: false }
+        Population { selector: String::new(), keys: keys.to_vec(), meaning, failed: false, together: None }
     }
 
     const NAMESPACE: &str = "resource.service.namespace";

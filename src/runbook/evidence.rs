@@ -139,7 +139,14 @@ pub(super) fn dependencies(context: &Context<'_>, target: &Target<'_>) -> Option
         "p99 between",
     ];
     let mut table = table("Dependencies", &columns, rows.collect(), edges.len())?;
-    table.note = table.note.and("Latencies are what the caller waits for; \"between\" is what neither side accounts for: network, queues, connection set-up.");
+    // Some backends count what the called side took and nothing else.
+    let waited = edges.iter().any(|e| !e.client.is_empty());
+    let unknown = edges.iter().any(|e| e.client.is_empty() && !e.server.is_empty());
+    table.note = table.note.and(match (waited, unknown) {
+        (_, false) => "Latencies are what the caller waits for; \"between\" is what neither side accounts for: network, queues, connection set-up.",
+        (true, true) => "Latencies are what the caller waits for or, where nobody measured that (no p99 between), how long the called side took; \"between\" is what neither side accounts for: network, queues, connection set-up.",
+        (false, true) => "Latencies are how long the called side took: nobody measured how long the caller waits.",
+    });
     Some(table)
 }
 

@@ -8,6 +8,7 @@ use super::args::{FromArgs, Global, ReadArgs};
 use super::io::{Io, Stop};
 use super::receive::{self, ReceiveArgs};
 use super::record::Recorder;
+use super::resume::Resume;
 use super::{Exit, Surroundings, input, merge};
 use crate::config::{self, Config};
 use crate::diag::Diagnostic;
@@ -21,6 +22,8 @@ Examples:
   tracebook capture --from tempo://tempo:9095 --spans spans/ --output today.snapshot.json   # keep the spans too
   tracebook capture --from spans/                                                           # and read them again
   tracebook capture --from otlp://127.0.0.1:4317 --for 10m --output live.snapshot.json      # receive them
+  tracebook capture --from tempo://tempo:9095 --start 2026-08-01T00:00:00Z --end 2026-08-02T00:00:00Z \
+    --resume pull.part --output first.snapshot.json                                         # goes on after a failure
   tracebook capture --from traces/ --shard 1/4 --output part-1.snapshot.json.zst            # one of four jobs
   tracebook capture --merge part-*.snapshot.json.zst --output today.snapshot.json           # and what they make
   tracebook capture --merge mon.snapshot.json tue.snapshot.json --output both.snapshot.json # successive windows
@@ -38,6 +41,10 @@ pub(super) struct CaptureArgs {
     pub(super) read: ReadArgs,
     #[command(flatten)]
     receive: ReceiveArgs,
+    /// Keep what Tempo or Jaeger answer in this file until the snapshot is written; should the run fail, the same command
+    /// goes on from there. Holds attributes of spans as they came
+    #[arg(long, value_name = "FILE", help_heading = "Connection", requires_all = ["start", "end"])]
+    resume: Option<PathBuf>,
     /// File to write, replaced if it is there (compressed if it ends in .zst) [default: standard output]
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
@@ -54,7 +61,7 @@ pub(super) struct CaptureArgs {
 }
 
 /// Flags that say what is read, when it is spans.
-const READING: [&str; 20] = [
+const READING: [&str; 21] = [
     "from",
     "aggregate",
     "during",
@@ -62,6 +69,7 @@ const READING: [&str; 20] = [
     "wal",
     "spans",
     "shard",
+    "resume",
     "lookback",
     "lookback_hours",
     "start",
@@ -89,23 +97,42 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
             let request =
                 input::Request { shard: args.shard, ..input::Request::new(around, global, &config, &args.read) };
             let [from] = froms.as_slice() else { return Err(receive::mixed().into()) };
-            if args.spans.is_some() {
-                return Err(receive::idle(&["--spans"]).into());
+            let idle = [("--spans", args.spans.is_some()), ("--resume", args.resume.is_some())];
+            if let Some((flag, _)) = idle.iter().find(|(_, given)| *given) {
+                return Err(receive::idle(&[flag]).into());
             }
             return receive::run(from, &args.receive, output.as_deref(), &request, io);
         }
         args.receive.refuse()?;
     }
+    if let Some(path) = args.resume.as_deref().filter(|_| args.merge.is_empty()) {
+        let froms = input::sources(&args.from, &config, around);
+        let request = input::Request::new(around, global, &config, &args.read);
+        let resume = Resume::start(path, &froms, &request, io)?;
+        let done = read(args, &config, global, around, Some(&resume), io)
+            .and_then(|snapshot| put(&snapshot, output.as_deref(), io));
+        if done.is_ok() {
+            resume.done(io)?;
+        } else {
+            resume.failed(io);
+        }
+        return done;
+    }
     let snapshot = if args.merge.is_empty() {
-        read(args, &config, global, around, io)?
+        read(args, &config, global, around, None, io)?
     } else {
         merge::read(&args.merge, &config, around)?
     };
+    put(&snapshot, output.as_deref(), io)
+}
+
+/// Puts a snapshot where it was asked for.
+fn put(snapshot: &Snapshot, output: Option<&Path>, io: &mut Io<'_>) -> Result<Exit, Stop> {
     match output {
         Some(path) => {
-            write(&snapshot, &path, io)?;
+            write(snapshot, path, io)?;
         }
-        None => io.bytes(&codec::encode(&snapshot)?)?,
+        None => io.bytes(&codec::encode(snapshot)?)?,
     }
     Ok(Exit::Nothing)
 }
@@ -115,10 +142,11 @@ fn read(
     config: &Config,
     global: &Global,
     around: &Surroundings,
+    kept: Option<&Resume>,
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
     let froms = input::sources(&args.from, config, around);
-    let request = input::Request { shard: args.shard, ..input::Request::new(around, global, config, &args.read) };
+    let request = input::Request { shard: args.shard, kept, ..input::Request::new(around, global, config, &args.read) };
     let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
     let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
     if let Some(recorder) = recorder {

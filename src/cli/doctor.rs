@@ -42,8 +42,16 @@ pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io:
     let config = config::load(global.config.as_deref(), &around.dir)?;
     let window = WindowArgs::default();
     let connection = &args.connection;
-    let request =
-        input::Request { around, global, config: &config, window: &window, connection, shard: None, split: None };
+    let request = input::Request {
+        around,
+        global,
+        config: &config,
+        window: &window,
+        connection,
+        shard: None,
+        split: None,
+        kept: None,
+    };
     let options = input::unwindowed(&request)?;
     let address = match &args.address {
         Some(address) => address.clone(),

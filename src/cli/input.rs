@@ -14,6 +14,7 @@ use super::io::{Io, Stop};
 use super::piped::{self, Piped};
 use super::progress::Bar;
 use super::record::Recorder;
+use super::resume::Resume;
 use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::source::{self, Keep, Sample, SourceOptions, SpanSink, Transport};
@@ -37,11 +38,22 @@ pub(super) struct Request<'a> {
     pub(super) shard: Option<Shard>,
     /// Which part of the window to ask for, if not all.
     pub(super) split: Option<(UnixNanos, UnixNanos)>,
+    /// Where answers of backends are kept for another run, if asked for.
+    pub(super) kept: Option<&'a Resume>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(around: &'a Surroundings, global: &'a Global, config: &'a Config, args: &'a ReadArgs) -> Self {
-        Self { around, global, config, window: &args.window, connection: &args.connection, shard: None, split: None }
+        Self {
+            around,
+            global,
+            config,
+            window: &args.window,
+            connection: &args.connection,
+            shard: None,
+            split: None,
+            kept: None,
+        }
     }
 }
 
@@ -414,6 +426,7 @@ pub(super) fn unwindowed(request: &Request<'_>) -> Result<SourceOptions, Diagnos
         query: connection.query.clone(),
         sample: sample(connection),
         rate_attribute: connection.rate_attribute.clone(),
+        kept: request.kept.map(Resume::answers),
         transport: transport(request)?,
         ..SourceOptions::default()
     })
@@ -455,7 +468,7 @@ fn window(from: &str, request: &Request<'_>) -> Result<Option<(UnixNanos, UnixNa
 }
 
 /// Credentials from the environment, the rest from flags. No message repeats a value.
-fn transport(request: &Request<'_>) -> Result<Transport, Diagnostic> {
+pub(super) fn transport(request: &Request<'_>) -> Result<Transport, Diagnostic> {
     let env = |name: &str| request.around.env.get(name).filter(|v| !v.is_empty()).cloned();
     let args = request.connection;
     let basic =

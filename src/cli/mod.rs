@@ -26,6 +26,7 @@ mod piped;
 mod progress;
 mod receive;
 mod record;
+mod resume;
 mod slo;
 mod stages;
 mod starter;

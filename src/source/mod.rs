@@ -137,6 +137,15 @@ impl std::fmt::Debug for Transport {
     }
 }
 
+/// Answers of backends that outlive a run. Questions tell backend, kind and request.
+pub trait Answers: std::fmt::Debug + Send + Sync {
+    /// What an earlier run was answered, the first time this is asked: who asks again wants to know whether it still holds.
+    fn get(&self, question: &[u8]) -> Option<Vec<u8>>;
+
+    /// Keeps an answer. A failure must not end the pull.
+    fn put(&self, question: &[u8], answer: &[u8]);
+}
+
 /// How to read, whatever the source.
 #[derive(Debug, Clone)]
 pub struct SourceOptions {
@@ -154,6 +163,8 @@ pub struct SourceOptions {
     pub sample: Option<Sample>,
     /// Resource or span attribute that holds a sampling rate (e.g. `SampleRate`), if the user has one.
     pub rate_attribute: Option<String>,
+    /// Where answers are kept for the next run, if this one should fail.
+    pub kept: Option<Arc<dyn Answers>>,
     /// Credentials and TLS.
     pub transport: Transport,
 }
@@ -168,6 +179,7 @@ impl Default for SourceOptions {
             query: None,
             sample: None,
             rate_attribute: None,
+            kept: None,
             transport: Transport::default(),
         }
     }

@@ -1,7 +1,10 @@
 //! Whole windows from a played Tempo: everything once, or an error, whatever goes wrong.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use tonic::Status;
-use tracebook::source::SourceOptions;
+use tracebook::source::{Answers, SourceOptions};
 
 use crate::play::{Fault, Piece, START, Script, Server, spans, traces};
 use crate::support::{Collected, hasty, pull};
@@ -70,6 +73,58 @@ fn what_fails_in_the_middle_is_repeated_whole() {
     let faults = [(1, cut.clone()), (2, busy), (4, away), (5, cut), (7, Fault::Hang)].into();
     let (_, report) = everything(Script { faults, ..script() });
     assert!(report.diagnostics.is_empty());
+}
+
+/// Answers that the tests can look at.
+#[derive(Debug, Default)]
+struct Kept {
+    earlier: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    now: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl Answers for Kept {
+    fn get(&self, question: &[u8]) -> Option<Vec<u8>> {
+        self.earlier.lock().unwrap().remove(question)
+    }
+
+    fn put(&self, question: &[u8], answer: &[u8]) {
+        self.now.lock().unwrap().insert(question.to_vec(), answer.to_vec());
+    }
+}
+
+#[test]
+fn a_pull_that_failed_goes_on_where_it_was() {
+    let mut traces = traces(400);
+    // Fetched whole, by id.
+    traces.values_mut().take(40).for_each(|pieces| pieces[0].link = true);
+    let script = Script { traces, largest: 100, ..Script::default() };
+    let whole = Server::start(script.clone());
+    pull(&whole.url(), &options()).unwrap();
+    let first = Arc::new(Kept::default());
+    let last = Status::permission_denied("no more");
+    let broken = Script { broken_from: Some((whole.searches() - 3, last)), ..script.clone() };
+    let server = Server::start(broken);
+    let at = server.url();
+    let keeping = |kept: &Arc<Kept>| SourceOptions { kept: Some(kept.clone()), ..options() };
+    pull(&at, &keeping(&first)).unwrap_err();
+    let known = first.now.lock().unwrap().clone();
+    // Questions name the server; another one is at another port.
+    let again = Server::start(script.clone());
+    let renamed = |question: &[u8]| {
+        let text = |at: &Server| at.url().split('?').next().unwrap().to_owned();
+        let (old, new) = (text(&server), text(&again));
+        let begin = question.windows(old.len()).position(|w| w == old.as_bytes()).unwrap();
+        [&question[..begin], new.as_bytes(), &question[begin + old.len()..]].concat()
+    };
+    let earlier = known.iter().map(|(question, answer)| (renamed(question), answer.clone())).collect();
+    let second = Arc::new(Kept { earlier: Mutex::new(earlier), ..Kept::default() });
+    let (got, report) = pull(&again.url(), &keeping(&second)).unwrap();
+    check(&script, &got);
+    assert!(report.diagnostics.is_empty() && report.partial_traces == 0, "{report:?}");
+    assert!(second.earlier.lock().unwrap().is_empty(), "all that was known was used");
+    let kept = known.keys().filter(|question| question.starts_with(b"tempo search")).count();
+    assert!(kept > 15 && again.searches() <= whole.searches() - kept, "{} of {}", again.searches(), whole.searches());
+    assert!(again.fetches() + known.len() - kept <= whole.fetches());
 }
 
 #[test]

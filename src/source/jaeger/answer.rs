@@ -51,6 +51,25 @@ impl Answer {
         Ok(())
     }
 
+    /// What came, to be kept: each part after its length; and the same again.
+    ///
+    /// # Errors
+    /// [`Broken`] when it is none.
+    pub(super) fn of_bytes(bytes: &[u8], service: &str, window: Window) -> Result<Self, Broken> {
+        let (mut answer, mut rest) = (Self::default(), bytes);
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (part, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or(Broken)?;
+            answer.add(part.to_vec(), service, window)?;
+            rest = after;
+        }
+        if rest.is_empty() { Ok(answer) } else { Err(Broken) }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let length = |part: &Vec<u8>| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes();
+        self.parts.iter().flat_map(|part| [&length(part)[..], part].concat()).collect()
+    }
+
     /// Number of traces.
     pub(super) fn len(&self) -> usize {
         self.traces.len()

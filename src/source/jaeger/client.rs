@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -21,6 +22,7 @@ use super::wire::v3::{FindTracesRequest, GetDependenciesRequest, GetServicesRequ
 use super::wire::{v2, v3};
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::call;
+use crate::source::backend::kept::Kept;
 use crate::source::backend::trouble::Trouble;
 use crate::spans::normalize;
 
@@ -41,7 +43,11 @@ pub(super) struct Client {
     timeout: Duration,
     at: Arc<str>,
     depth: Arc<AtomicU32>,
+    kept: Kept,
 }
+
+/// What answers are called among those that are kept.
+const FIND: &str = "jaeger traces";
 
 impl Client {
     pub(super) fn new(
@@ -51,12 +57,13 @@ impl Client {
         at: &str,
         depth: u32,
         largest: usize,
+        kept: Kept,
     ) -> Self {
         let inner = QueryServiceClient::new(channel.clone())
             .max_decoding_message_size(largest)
             .accept_compressed(CompressionEncoding::Gzip);
         let older = OlderClient::new(channel);
-        Self { inner, older, metadata, timeout, at: at.into(), depth: Arc::new(AtomicU32::new(depth)) }
+        Self { inner, older, metadata, timeout, at: at.into(), depth: Arc::new(AtomicU32::new(depth)), kept }
     }
 
     /// Halves the search depth if it still is what was refused; `false` when there is nothing to halve.
@@ -83,7 +90,7 @@ impl Client {
     pub(super) async fn find(&self, service: &str, window: Window) -> Result<Answer, Trouble> {
         let depth = self.depth.load(Ordering::Relaxed);
         let (start, end) = window.bounds();
-        let request = self.request(FindTracesRequest {
+        let request = FindTracesRequest {
             query: Some(TraceQuery {
                 service_name: service.to_owned(),
                 start_time_min: Some(start),
@@ -91,7 +98,13 @@ impl Client {
                 search_depth: i32::try_from(depth).unwrap_or(i32::MAX),
                 raw_traces: true,
             }),
-        });
+        };
+        let asked = request.encode_to_vec();
+        let known = self.kept.get(FIND, &asked).and_then(|bytes| Answer::of_bytes(&bytes, service, window).ok());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let request = self.request(request);
         let most = depth as usize;
         let budget = if window.halves().is_some() { ANSWER_BYTES } else { LAST_ANSWER_BYTES };
         let mut inner = self.inner.clone();
@@ -125,7 +138,9 @@ impl Client {
                 }
             }
         };
-        self.in_time(call).await
+        let answer = self.in_time(call).await?;
+        self.kept.put(FIND, &asked, || answer.to_bytes());
+        Ok(answer)
     }
 
     /// Who calls whom by Jaeger's own account; `None` when it cannot tell.

@@ -17,6 +17,7 @@ mod wire;
 use self::client::Client;
 use self::endpoint::Endpoint;
 use self::pull::{Pull, Seen};
+use super::backend::kept::Kept;
 use super::backend::run;
 use super::backend::transport;
 use super::mapper::Mapper;
@@ -77,7 +78,15 @@ impl JaegerSource {
         let mut mapper = Mapper::new(options.rate_attribute.clone());
         mapper.place = Location::file(at);
         let mut pull = Pull {
-            client: Client::new(channel, metadata, options.timeout, at, endpoint.depth, options.max_record_bytes),
+            client: Client::new(
+                channel,
+                metadata,
+                options.timeout,
+                at,
+                endpoint.depth,
+                options.max_record_bytes,
+                Kept::new(options, at),
+            ),
             window,
             timeout: options.timeout,
             at: at.to_owned(),

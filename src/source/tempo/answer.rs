@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost::Message as _;
+
 use super::select::is_resource_key;
 use super::wire::any_value::Value as Any;
 use super::wire::{SearchResponse, Span, TraceSearchMetadata};
@@ -37,6 +39,16 @@ pub(super) fn merge(found: &mut Found, response: SearchResponse) -> bool {
         }
     }
     true
+}
+
+/// The traces of a search as one message, and back; `None` where it is none.
+pub(super) fn to_bytes(found: &Found) -> Vec<u8> {
+    SearchResponse { traces: found.values().cloned().collect(), ..SearchResponse::default() }.encode_to_vec()
+}
+
+pub(super) fn of_bytes(bytes: &[u8]) -> Option<Found> {
+    let mut found = Found::new();
+    merge(&mut found, SearchResponse::decode(bytes).ok()?).then_some(found)
 }
 
 /// An id as Tempo writes it: hexadecimal, leading zeros left out.

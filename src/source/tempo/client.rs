@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-use super::answer::{Found, merge};
+use super::answer::{Found, merge, of_bytes, to_bytes};
 use super::select;
 use super::trouble::{Trouble, of_status};
 use super::window::{Nanos, Window};
@@ -23,6 +24,7 @@ use super::wire::{
 };
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::call;
+use crate::source::backend::kept::Kept;
 use crate::spans::UnixNanos;
 
 /// Tempo's own limits, lowered when a server says it has smaller ones.
@@ -32,6 +34,8 @@ const MOST_SPANS_PER_SET: u32 = 100;
 const MESSAGE_BYTES: usize = 64 << 20;
 /// Spans of one answer kept in memory before the window is called too big.
 const SPANS_IN_MEMORY: usize = 300_000;
+/// What searches are called among answers that are kept.
+const SEARCH: &str = "tempo search";
 /// Series of one answer to a metrics query.
 const MOST_SERIES: usize = 200_000;
 
@@ -44,6 +48,7 @@ pub(super) struct Client {
     at: Arc<str>,
     limit: Arc<AtomicU32>,
     spans_per_set: Arc<AtomicU32>,
+    kept: Kept,
 }
 
 impl Client {
@@ -53,6 +58,7 @@ impl Client {
         timeout: Duration,
         at: &str,
         limit: Option<u32>,
+        kept: Kept,
     ) -> Self {
         // Tempo answers compressed only when it was asked compressed.
         let inner = StreamingQuerierClient::new(channel)
@@ -66,6 +72,7 @@ impl Client {
             at: at.into(),
             limit: Arc::new(AtomicU32::new(limit.unwrap_or(MOST_TRACES).min(MOST_TRACES))),
             spans_per_set: Arc::new(AtomicU32::new(MOST_SPANS_PER_SET)),
+            kept,
         }
     }
 
@@ -94,7 +101,15 @@ impl Client {
         let limit = self.limit();
         let request =
             SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
-        let found = self.gather(request).await?;
+        let asked = request.encode_to_vec();
+        let found = match self.kept.get(SEARCH, &asked).as_deref().and_then(of_bytes) {
+            Some(found) => found,
+            None => {
+                let found = self.gather(request).await?;
+                self.kept.put(SEARCH, &asked, || to_bytes(&found));
+                found
+            }
+        };
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }
 

@@ -12,6 +12,7 @@ use super::trouble::{Trouble, chain, http_unreachable, line, of_http, of_transpo
 use super::whole::Whole;
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::http;
+use crate::source::backend::kept::Kept;
 use crate::spans::TraceId;
 
 /// The HTTP side of a Tempo. Clones share connections.
@@ -25,33 +26,52 @@ pub(super) struct Http {
     answered: Arc<AtomicBool>,
     /// The server has no `/api/v2/traces`.
     old: Arc<AtomicBool>,
+    kept: Kept,
 }
 
+/// What whole traces are called among answers that are kept: with and without an envelope.
+const TRACE_V2: &str = "tempo trace v2";
+const TRACE_V1: &str = "tempo trace v1";
+
 impl Http {
-    pub(super) fn new(client: reqwest::Client, base: Url, largest: usize) -> Self {
+    pub(super) fn new(client: reqwest::Client, base: Url, largest: usize, kept: Kept) -> Self {
         let port = base.port_or_known_default().unwrap_or(0);
         let at = format!("{}://{}:{port}", base.scheme(), base.host_str().unwrap_or_default());
         let no = || Arc::new(AtomicBool::new(false));
-        Self { client, base, at: at.into(), largest, answered: no(), old: no() }
+        Self { client, base, at: at.into(), largest, answered: no(), old: no(), kept }
     }
 
     /// One trace; empty when Tempo does not know it.
     pub(super) async fn trace(&self, id: TraceId) -> Result<Whole, Trouble> {
+        for (enveloped, kind) in [(true, TRACE_V2), (false, TRACE_V1)] {
+            if let Some(body) = self.kept.get(kind, &id.0.to_be_bytes()) {
+                return self.decode(id, &body, enveloped);
+            }
+        }
         if !self.old.load(Ordering::Relaxed) {
             let (status, body) = self.get("api/v2/traces", id).await?;
             match status {
-                200 => return self.decode(id, &body, true),
+                200 => return self.keep(id, &body, true),
                 404 => self.old.store(true, Ordering::Relaxed),
                 _ => return Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
             }
         }
         let (status, body) = self.get("api/traces", id).await?;
         match status {
-            200 => self.decode(id, &body, false),
+            200 => self.keep(id, &body, false),
             // v1 says 404 for an unknown trace, and so does a server that is no Tempo: then the body is a page.
             404 if body.len() < 200 => Ok(Whole::default()),
             _ => Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
         }
+    }
+
+    /// A trace that Tempo does not have, or has in part, may be there the next time.
+    fn keep(&self, id: TraceId, body: &[u8], enveloped: bool) -> Result<Whole, Trouble> {
+        let whole = self.decode(id, body, enveloped)?;
+        if whole.spans() > 0 && !whole.partial {
+            self.kept.put(if enveloped { TRACE_V2 } else { TRACE_V1 }, &id.0.to_be_bytes(), || body.to_vec());
+        }
+        Ok(whole)
     }
 
     /// Damage within a body need not break its form, but then it rarely leaves all ids as they were.

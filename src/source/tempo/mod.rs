@@ -30,6 +30,7 @@ use self::pull::{Pull, Requests, Tally};
 use self::select::Queries;
 use self::trouble::Trouble;
 use self::window::Window;
+use super::backend::kept::Kept;
 use super::backend::run;
 use super::backend::transport;
 use super::mapper::Mapper;
@@ -81,7 +82,14 @@ async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<(Client
     let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
     let channel = transport::channel(&endpoint.grpc, at, &options.transport, options.timeout).await;
     let channel = channel.map_err(|failed| trouble::of_connect(failed, at).diagnostic())?;
-    let client = Client::new(channel, transport::metadata(&headers), options.timeout, at, endpoint.limit);
+    let client = Client::new(
+        channel,
+        transport::metadata(&headers),
+        options.timeout,
+        at,
+        endpoint.limit,
+        Kept::new(options, at),
+    );
     Ok((client, headers))
 }
 
@@ -90,7 +98,7 @@ async fn both(endpoint: &Endpoint, options: &SourceOptions) -> Result<(Client, H
     let (client, headers) = connect(endpoint, options).await?;
     let http = transport::http(&endpoint.http, &options.transport, &headers, options.timeout).await;
     let (http, base) = http.map_err(|failed| trouble::of_connect(failed, &endpoint.shown).diagnostic())?;
-    Ok((client, Http::new(http, base, options.max_record_bytes)))
+    Ok((client, Http::new(http, base, options.max_record_bytes, Kept::new(options, &endpoint.shown))))
 }
 
 impl TempoSource {

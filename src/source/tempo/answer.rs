@@ -43,7 +43,7 @@ pub(super) fn merge(found: &mut Found, response: SearchResponse) -> bool {
 
 /// The traces of a search as one message, and back; `None` where it is none.
 pub(super) fn to_bytes(found: &Found) -> Vec<u8> {
-    SearchResponse { traces: found.values().cloned().collect(), ..SearchResponse::default() }.encode_to_vec()
+    SearchResponse { traces: found.values().cloned().collect() }.encode_to_vec()
 }
 
 pub(super) fn of_bytes(bytes: &[u8]) -> Option<Found> {

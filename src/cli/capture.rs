@@ -99,7 +99,7 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     let snapshot = if args.merge.is_empty() {
         read(args, &config, global, around, io)?
     } else {
-        merge::read(&args.merge, &config, around)?
+        merge::read(&args.merge, &config, around, io)?
     };
     match output {
         Some(path) => {

@@ -10,6 +10,7 @@ use super::build;
 use super::caps;
 use super::cfg::TopologyConfig;
 use super::evidence::{Instance, Origin, Requests, TraceSummary, instances, origins, requests, summaries};
+use super::external::{self, Asked};
 use super::publish;
 use super::quantile_error::QuantileError;
 use super::shard::Parts;
@@ -53,6 +54,9 @@ struct Sum {
     origins: Vec<Origin>,
     instances: Vec<Instance>,
     traces: Vec<TraceSummary>,
+    asked: Vec<Asked>,
+    /// Whether these are shards of one run, all parts of which may be in.
+    shards: bool,
     parts: Option<Parts>,
 }
 
@@ -70,6 +74,13 @@ impl Merger {
         sum.admit(&snapshot)?;
         sum.add(snapshot);
         Ok(())
+    }
+
+    /// What of the sum is not as sure as what it is the sum of: warnings, `external-merged-in-part` among them.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<Diagnostic> {
+        let doubt = |sum: &Sum| external::in_part(&sum.asked, around(&sum.windows), sum.shards);
+        self.0.as_ref().and_then(doubt).into_iter().collect()
     }
 
     /// The sum.
@@ -137,6 +148,8 @@ impl Sum {
             origins: first.origins,
             instances: first.instances,
             traces: first.traces,
+            asked: vec![Asked { window: first.window, answers: first.external }],
+            shards: first.shard.is_some(),
             parts: first.shard,
         }
     }
@@ -246,6 +259,7 @@ impl Sum {
         origins::unite(&mut self.origins, &other.origins);
         instances::unite(&mut self.instances, &other.instances);
         summaries::unite(&mut self.traces, &other.traces);
+        self.asked.extend(other.asked);
     }
 
     /// Spans in two windows could be the same ones.
@@ -265,6 +279,7 @@ impl Sum {
     }
 
     fn snapshot(self) -> Snapshot {
+        let window = around(&self.windows);
         Snapshot {
             schema: SCHEMA.to_owned(),
             provenance: Provenance {
@@ -277,7 +292,7 @@ impl Sum {
                 calls_only: self.calls_only,
                 example_traces: self.example_traces,
             },
-            window: around(&self.windows),
+            window,
             coverage: self.coverage,
             nodes: self.nodes.into_values().collect(),
             operations: self.operations.into_values().collect(),
@@ -286,7 +301,7 @@ impl Sum {
             origins: self.origins,
             instances: self.instances,
             traces: self.traces,
-            external: Vec::new(),
+            external: external::unite(&self.asked, window, self.shards),
             shard: None,
         }
     }

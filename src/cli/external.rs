@@ -53,7 +53,7 @@ pub(super) fn measure(
         ..options(from, request, 1)?
     };
     let queries: Vec<String> = asked.keys().cloned().collect();
-    let answers = {
+    let source::prometheus::Answers { from, each } = {
         let bar = Bar::new(io.progress);
         bar.note("asking for external objectives");
         source::prometheus::answers(from, &options, &queries)?
@@ -61,7 +61,7 @@ pub(super) fn measure(
     snapshot.external.clear();
     // One pattern asks about many services: what keeps all from an answer is said once.
     let mut failed: BTreeMap<(&str, String, String), (Vec<&str>, Location)> = BTreeMap::new();
-    for ((query, ids), answer) in asked.iter().zip(answers) {
+    for ((query, ids), answer) in asked.iter().zip(each) {
         match answer {
             Ok(source::prometheus::Answer { steps, n, min, low, high, max }) => {
                 snapshot.external.push(External { query: query.clone(), steps, n, min, low, high, max });
@@ -73,6 +73,7 @@ pub(super) fn measure(
             }
         }
     }
+    snapshot.provenance.external = if snapshot.external.is_empty() { Vec::new() } else { vec![from] };
     let told: Vec<Diagnostic> = failed
         .into_iter()
         .map(|((code, message, help), (ids, place))| {

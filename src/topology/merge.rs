@@ -41,6 +41,7 @@ struct Sum {
     tool_version: String,
     rules: String,
     sources: BTreeSet<String>,
+    answering: BTreeSet<String>,
     digest: u128,
     quantile_error: Option<QuantileError>,
     calls_only: bool,
@@ -131,6 +132,7 @@ impl Sum {
             tool_version: first.provenance.tool_version,
             rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
+            answering: first.provenance.external.into_iter().collect(),
             digest,
             quantile_error: first.provenance.quantile_error,
             calls_only: first.provenance.calls_only,
@@ -216,6 +218,7 @@ impl Sum {
     fn add(&mut self, next: Snapshot) {
         let other = Self::new(next);
         self.sources.extend(other.sources);
+        self.answering.extend(other.answering);
         self.digest = self.digest.wrapping_add(other.digest);
         // What one of them does not know, nobody knows of the sum.
         self.calls_only |= other.calls_only;
@@ -291,6 +294,7 @@ impl Sum {
                 quantile_error: self.quantile_error,
                 calls_only: self.calls_only,
                 example_traces: self.example_traces,
+                external: self.answering.into_iter().collect(),
             },
             window,
             coverage: self.coverage,

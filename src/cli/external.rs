@@ -12,6 +12,8 @@ use crate::topology::{External, Snapshot};
 
 /// Queries asked for one snapshot, at most.
 const MOST: usize = 1_000;
+/// A query has no answer, for a reason of its own or that of another code.
+const UNANSWERED: &str = "external-unanswered";
 /// Objectives named in one warning before the rest is only counted.
 const MOST_NAMED: usize = 5;
 
@@ -77,8 +79,9 @@ pub(super) fn measure(
     let told: Vec<Diagnostic> = failed
         .into_iter()
         .map(|((code, message, help), (ids, place))| {
-            let message = format!("no data for {}: {message} ({code})", named(&ids));
-            Diagnostic::warning("external-unanswered", message).at(place).help(help)
+            let message = format!("no data for {}: {message}", named(&ids));
+            let message = if code == UNANSWERED { message } else { format!("{message} ({code})") };
+            Diagnostic::warning(UNANSWERED, message).at(place).help(help)
         })
         .collect();
     io.diagnostics(&told);

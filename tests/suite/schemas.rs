@@ -357,8 +357,7 @@ fn a_configuration_with_every_key_of_the_schema_is_read() {
         }
     );
     assert_eq!(config.settings.runbooks.critical_share, 0.05, "the defaults in the schema");
-    let external =
-        json!({ "objectives": [ { "service": "*", "sli": "external", "target": "up", "query": "up{job='{service}'}" } ] });
+    let external = json!({ "objectives": [ { "service": "*", "sli": "external", "target": "up", "query": "up{job='{service}'}" } ] });
     assert_valid("config", &external);
     read(&external).unwrap();
 }

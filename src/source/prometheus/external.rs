@@ -70,7 +70,7 @@ pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Resul
                 late += usize::from(why.code == "prometheus-deadline");
                 lost = (late >= LATE || of_the_server(why.code)).then(|| why.clone());
             }
-            all.push(answered.and_then(|series| {
+            all.push(answered.map_err(advised).and_then(|series| {
                 summed(&series, steps).map_err(|what| {
                     Diagnostic::error("external-unanswered", what)
                         .at(Location::file(endpoint.shown.as_str()))
@@ -81,6 +81,17 @@ pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Resul
         Ok(all)
     })?;
     Ok(Answers { from: endpoint.shown, each })
+}
+
+/// A refusal of a query of ours would be one of `--query`, of which there is none here.
+fn advised(why: Diagnostic) -> Diagnostic {
+    match why.code {
+        "prometheus-query-refused" => why.help("try the objective's `query` in Prometheus, and correct it in tracebook.yaml"),
+        "prometheus-deadline" | "prometheus-too-much" => {
+            why.help("make the objective's `query` cheaper, shorten the window, raise --timeout, or raise the backend's query limits")
+        }
+        _ => why,
+    }
 }
 
 /// Whether a failure is that of the server, whatever the query: the next one would fail alike, after as long a wait.

@@ -224,7 +224,11 @@ mod tests {
             max: 1.7e308,
         };
         let odd = External { query: "q".into(), steps: 3, n: 1, min: 0.1, low: 0.2, high: 0.3, max: 0.4 };
-        let mut all = vec![asked(0, 0, &[vast]), asked(10, 11, &[odd.clone()]), asked(20, 90, &[odd])];
+        let mut all = vec![
+            asked(0, 0, &[vast]),
+            asked(10, 11, std::slice::from_ref(&odd)),
+            asked(20, 90, std::slice::from_ref(&odd)),
+        ];
         let first = unite(&all, window(0, 90), false);
         all.reverse();
         assert_eq!(unite(&all, window(0, 90), false), first);

@@ -1,6 +1,6 @@
 //! `--prometheus`: asks the queries of external objectives for the window of a snapshot, and keeps the answers in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::input::{Request, options};
 use super::io::Io;
@@ -8,6 +8,7 @@ use super::progress::Bar;
 use crate::diag::{Diagnostic, Location};
 use crate::slo;
 use crate::source::{self, Progress, SourceOptions};
+use crate::spans::UnixNanos;
 use crate::topology::{External, Snapshot};
 
 /// Queries asked for one snapshot, at most.
@@ -17,8 +18,11 @@ const UNANSWERED: &str = "external-unanswered";
 /// Objectives named in one warning before the rest is only counted.
 const MOST_NAMED: usize = 5;
 
+/// Why queries have no answer: whether one is held already, code, message, help.
+type Why = (bool, &'static str, String, String);
+
 /// Fills [`Snapshot::external`] where a Prometheus is given, by the flag or as the only source. A query without an answer is
-/// told, and its objective stays without data.
+/// told; its objective has the answer that the snapshot held before, of the same window, or stays without data.
 ///
 /// # Errors
 /// `flag-without-effect` when no objective has a query, `external-too-many`, and what keeps from asking at all.
@@ -43,6 +47,10 @@ pub(super) fn measure(
             }
         };
     }
+    if snapshot.window.end == UnixNanos(0) {
+        // A shard without spans covers no time to ask about.
+        return Ok(());
+    }
     let asked = slo::queries(objectives, snapshot);
     if asked.len() > MOST {
         let message = format!("objectives come to {} queries; {MOST} are asked at most", asked.len());
@@ -60,26 +68,37 @@ pub(super) fn measure(
         bar.note("asking for external objectives");
         source::prometheus::answers(from, &options, &queries)?
     };
-    snapshot.external.clear();
+    // What was answered before is no less true for a server that does not answer now.
+    let before = std::mem::take(&mut snapshot.external).into_iter().map(|answer| (answer.query.clone(), answer));
+    let mut before: BTreeMap<String, External> = before.collect();
+    let mut sources = BTreeSet::new();
     // One pattern asks about many services: what keeps all from an answer is said once.
-    let mut failed: BTreeMap<(&str, String, String), (Vec<&str>, Location)> = BTreeMap::new();
+    let mut failed: BTreeMap<Why, (Vec<&str>, Location)> = BTreeMap::new();
     for ((query, ids), answer) in asked.iter().zip(each) {
         match answer {
             Ok(source::prometheus::Answer { steps, n, min, low, high, max }) => {
                 snapshot.external.push(External { query: query.clone(), steps, n, min, low, high, max });
+                sources.insert(from.clone());
             }
             Err(why) => {
                 let place = Location { file: why.location.file, ..Location::default() };
-                let (all, _) = failed.entry((why.code, why.message, why.help)).or_insert((Vec::new(), place));
+                let held = before.remove(query);
+                let key = (held.is_some(), why.code, why.message, why.help);
+                let (all, _) = failed.entry(key).or_insert((Vec::new(), place));
                 all.extend(ids.iter().map(String::as_str));
+                if let Some(held) = held {
+                    snapshot.external.push(held);
+                    sources.extend(snapshot.provenance.external.iter().cloned());
+                }
             }
         }
     }
-    snapshot.provenance.external = if snapshot.external.is_empty() { Vec::new() } else { vec![from] };
+    snapshot.provenance.external = sources.into_iter().collect();
     let told: Vec<Diagnostic> = failed
         .into_iter()
-        .map(|((code, message, help), (ids, place))| {
-            let message = format!("no data for {}: {message}", named(&ids));
+        .map(|((held, code, message, help), (ids, place))| {
+            let what = if held { "no new answer, so the snapshot's own is kept," } else { "no data" };
+            let message = format!("{what} for {}: {message}", named(&ids));
             let message = if code == UNANSWERED { message } else { format!("{message} ({code})") };
             Diagnostic::warning(UNANSWERED, message).at(place).help(help)
         })

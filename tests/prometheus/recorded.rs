@@ -185,6 +185,20 @@ fn recorded_answers_of_a_prometheus_reach_the_pages_and_outlive_a_merge() {
         assert!(pages.contains(said), "{said}\n{pages}");
     }
 
+    // A server that is gone takes nothing away.
+    let again = [
+        "capture",
+        "--from",
+        "all.snapshot.json",
+        "--prometheus",
+        "prometheus://127.0.0.1:1",
+        "--output",
+        "again.snapshot.json",
+    ];
+    let said = expect(&tracebook(dir, &again), 0);
+    assert!(said.contains("prometheus-unreachable") && said.contains("the snapshot's own is kept"), "{said}");
+    assert_eq!(std::fs::read_to_string(dir.join("again.snapshot.json")).unwrap(), text);
+
     // The ten minutes after, which nobody asked a Prometheus about.
     let later = traces()
         .replace(&START.to_string(), &END.to_string())

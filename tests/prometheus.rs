@@ -373,6 +373,22 @@ objectives:
     }
     // Asked again for the same window the answers are the same.
     assert_eq!(states(&["--prometheus", &from]), found);
+    // A quarter and the rest, merged, are the whole, but for the step on the border, which both have.
+    let border = rfc3339(start + TICKS / 4 * INTERVAL);
+    for (name, since, until) in [("a.snapshot.json", &since, &border), ("b.snapshot.json", &border, &until)] {
+        let part = ["capture", "--from", &from, "--start", since, "--end", until, "--output", name];
+        expect(&tracebook(dir.path(), &part), 0);
+    }
+    let merge = ["capture", "--merge", "a.snapshot.json", "b.snapshot.json", "--output", "all.snapshot.json"];
+    let said = expect(&tracebook(dir.path(), &merge), 0);
+    // No quarter but the first is free of infinite values.
+    assert!(said.contains("only a part (`1 / (replica_lag_seconds < bool 50)` 25.0 %)"), "{said}");
+    let merged = states(&[]);
+    for (id, (state, value)) in &found {
+        assert_eq!(&merged[id].0, state, "{id}");
+        let (whole, sum) = (value.unwrap_or(1.0), merged[id].1.unwrap_or(1.0));
+        assert!((sum / whole - 1.0).abs() < 0.01, "{id}: {sum} {whole}");
+    }
 }
 
 /// Captures a window (file, start, end, further flags).

@@ -1,9 +1,12 @@
 //! A real Prometheus with known series, written to it by remote write: what is captured must be what was counted.
 //!
-//! Ignored by default, since it needs the program: `tests/peers/prometheus.sh` installs it and runs this.
+//! Ignored by default, since it needs the program: `tests/peers/prometheus.sh` installs it and runs this. Recorded answers are
+//! played back without it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "prometheus/recorded.rs"]
+mod recorded;
 #[path = "prometheus/remote_write.rs"]
 mod remote_write;
 #[path = "prometheus/server.rs"]
@@ -245,7 +248,6 @@ fn fits_the_schema(path: &Path) {
     let problems: Vec<String> =
         validator.iter_errors(&written).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(problems.is_empty(), "{problems:#?}");
-    assert!(written["provenance"]["quantile_error"]["percent"].as_u64() >= Some(100));
 }
 
 #[test]
@@ -263,6 +265,9 @@ fn what_a_real_prometheus_counted_is_captured_exactly() {
     assert!(!said.contains("warning"), "{said}");
 
     fits_the_schema(&dir.path().join("all.snapshot.json"));
+    let written: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("all.snapshot.json")).unwrap()).unwrap();
+    assert!(written["provenance"]["quantile_error"]["percent"].as_u64() >= Some(100));
     let all = snapshot(&dir.path().join("all.snapshot.json"));
     assert_eq!((all.provenance.kind, all.coverage.spans), (SnapshotKind::Aggregate, 0));
     assert_eq!(all.edges.len(), SYSTEM.len());
@@ -368,6 +373,22 @@ objectives:
     }
     // Asked again for the same window the answers are the same.
     assert_eq!(states(&["--prometheus", &from]), found);
+    // A quarter and the rest, merged, are the whole, but for the step on the border, which both have.
+    let border = rfc3339(start + TICKS / 4 * INTERVAL);
+    for (name, since, until) in [("a.snapshot.json", &since, &border), ("b.snapshot.json", &border, &until)] {
+        let part = ["capture", "--from", &from, "--start", since, "--end", until, "--output", name];
+        expect(&tracebook(dir.path(), &part), 0);
+    }
+    let merge = ["capture", "--merge", "a.snapshot.json", "b.snapshot.json", "--output", "all.snapshot.json"];
+    let said = expect(&tracebook(dir.path(), &merge), 0);
+    // No quarter but the first is free of infinite values.
+    assert!(said.contains("only a part (`1 / (replica_lag_seconds < bool 50)` 25.0 %)"), "{said}");
+    let merged = states(&[]);
+    for (id, (state, value)) in &found {
+        assert_eq!(&merged[id].0, state, "{id}");
+        let (whole, sum) = (value.unwrap_or(1.0), merged[id].1.unwrap_or(1.0));
+        assert!((sum / whole - 1.0).abs() < 0.01, "{id}: {sum} {whole}");
+    }
 }
 
 /// Captures a window (file, start, end, further flags).

@@ -163,9 +163,10 @@ pub(super) struct ReadArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct ConnectionArgs {
-    /// TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name = "production" }`, or label matchers for
-    /// Prometheus, e.g. `{cluster="eu"}`
-    #[arg(long, value_name = "TRACEQL")]
+    /// Which part of a source to read: a TraceQL filter for Tempo, e.g. `{ resource.deployment.environment.name =
+    /// "production" }`, or label matchers for `--from prometheus://…`, e.g. `{cluster="eu"}`. Queries that answer objectives
+    /// are in the configuration instead
+    #[arg(long, value_name = "FILTER")]
     pub(super) query: Option<String>,
     /// Read at most so many traces of the window, and say how many were left out; counts are then of those read. With
     /// `--aggregate` so many are read as examples and nothing is counted in them (24 if not given, 0 for none)
@@ -175,8 +176,9 @@ pub(super) struct ConnectionArgs {
     /// `most-recent` the newest
     #[arg(long, value_enum, value_name = "WHICH", requires = "max_traces", default_value_t = Which::Hash)]
     pub(super) sample: Which,
-    /// Prometheus that answers the queries of objectives with `sli: external` for the window of the snapshot, which keeps
-    /// the answers: `prometheus://host:9090`
+    /// Prometheus to ask, beside the source, for objectives with `sli: external`: the `query` of each in the configuration,
+    /// over the window of the snapshot, which keeps the answers: `prometheus://host:9090`. Without it, `--from prometheus://…`
+    /// is asked
     #[arg(long, value_name = "URL")]
     pub(super) prometheus: Option<String>,
     /// Tenant, sent as X-Scope-OrgID [default: TRACEBOOK_TENANT]

@@ -121,7 +121,7 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     let snapshot = if args.merge.is_empty() {
         read(args, &config, global, around, None, io)?
     } else {
-        merge::read(&args.merge, &config, around)?
+        merge::read(&args.merge, &config, around, io)?
     };
     put(&snapshot, output.as_deref(), io)
 }

@@ -1,19 +1,28 @@
 //! `--prometheus`: asks the queries of external objectives for the window of a snapshot, and keeps the answers in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::input::{Request, options};
 use super::io::Io;
 use super::progress::Bar;
 use crate::diag::{Diagnostic, Location};
+use crate::slo;
 use crate::source::{self, Progress, SourceOptions};
+use crate::spans::UnixNanos;
 use crate::topology::{External, Snapshot};
 
 /// Queries asked for one snapshot, at most.
-const MOST: usize = 200;
+const MOST: usize = 1_000;
+/// A query has no answer, for a reason of its own or that of another code.
+const UNANSWERED: &str = "external-unanswered";
+/// Objectives named in one warning before the rest is only counted.
+const MOST_NAMED: usize = 5;
+
+/// Why queries have no answer: whether one is held already, code, message, help.
+type Why = (bool, &'static str, String, String);
 
 /// Fills [`Snapshot::external`] where a Prometheus is given, by the flag or as the only source. A query without an answer is
-/// told, and its objective stays without data.
+/// told; its objective has the answer that the snapshot held before, of the same window, or stays without data.
 ///
 /// # Errors
 /// `flag-without-effect` when no objective has a query, `external-too-many`, and what keeps from asking at all.
@@ -23,13 +32,13 @@ pub(super) fn measure(
     request: &Request<'_>,
     io: &mut Io<'_>,
 ) -> Result<(), Diagnostic> {
-    let queries: BTreeSet<&str> = request.config.objectives.iter().filter_map(|o| o.query.as_deref()).collect();
     let given = request.connection.prometheus.as_deref();
     let Some(from) = given.or_else(|| froms.iter().map(String::as_str).find(|from| source::prometheus::claims(from)))
     else {
         return Ok(());
     };
-    if queries.is_empty() {
+    let objectives = &request.config.objectives;
+    if objectives.iter().all(|objective| objective.query.is_none()) {
         return match given {
             None => Ok(()),
             Some(_) => {
@@ -38,42 +47,70 @@ pub(super) fn measure(
             }
         };
     }
-    if queries.len() > MOST {
-        let message = format!("{} objectives have queries of their own; {MOST} are asked at most", queries.len());
-        return Err(Diagnostic::error("external-too-many", message).help("join queries, or split the configuration"));
+    if snapshot.window.end == UnixNanos(0) {
+        // A shard without spans covers no time to ask about.
+        return Ok(());
+    }
+    let asked = slo::queries(objectives, snapshot);
+    if asked.len() > MOST {
+        let message = format!("objectives come to {} queries; {MOST} are asked at most", asked.len());
+        return Err(Diagnostic::error("external-too-many", message)
+            .help("narrow the patterns of their services, or split the configuration"));
     }
     let options = SourceOptions {
         window: Some((snapshot.window.start, snapshot.window.end)),
         query: None,
         ..options(from, request, 1)?
     };
-    let queries: Vec<String> = queries.into_iter().map(str::to_owned).collect();
-    let answers = {
+    let queries: Vec<String> = asked.keys().cloned().collect();
+    let source::prometheus::Answers { from, each } = {
         let bar = Bar::new(io.progress);
         bar.note("asking for external objectives");
         source::prometheus::answers(from, &options, &queries)?
     };
-    snapshot.external.clear();
-    let mut told = Vec::new();
-    for (query, answer) in queries.into_iter().zip(answers) {
+    // What was answered before is no less true for a server that does not answer now.
+    let before = std::mem::take(&mut snapshot.external).into_iter().map(|answer| (answer.query.clone(), answer));
+    let mut before: BTreeMap<String, External> = before.collect();
+    let mut sources = BTreeSet::new();
+    // One pattern asks about many services: what keeps all from an answer is said once.
+    let mut failed: BTreeMap<Why, (Vec<&str>, Location)> = BTreeMap::new();
+    for ((query, ids), answer) in asked.iter().zip(each) {
         match answer {
             Ok(source::prometheus::Answer { steps, n, min, low, high, max }) => {
-                snapshot.external.push(External { query, steps, n, min, low, high, max });
+                snapshot.external.push(External { query: query.clone(), steps, n, min, low, high, max });
+                sources.insert(from.clone());
             }
             Err(why) => {
-                let ids: Vec<&str> = request
-                    .config
-                    .objectives
-                    .iter()
-                    .filter(|objective| objective.query.as_ref() == Some(&query))
-                    .map(|objective| objective.id.as_str())
-                    .collect();
-                let message = format!("the objective {} has no data: {} ({})", ids.join(", "), why.message, why.code);
                 let place = Location { file: why.location.file, ..Location::default() };
-                told.push(Diagnostic::warning("external-unanswered", message).at(place).help(why.help));
+                let held = before.remove(query);
+                let key = (held.is_some(), why.code, why.message, why.help);
+                let (all, _) = failed.entry(key).or_insert((Vec::new(), place));
+                all.extend(ids.iter().map(String::as_str));
+                if let Some(held) = held {
+                    snapshot.external.push(held);
+                    sources.extend(snapshot.provenance.external.iter().cloned());
+                }
             }
         }
     }
+    snapshot.provenance.external = sources.into_iter().collect();
+    let told: Vec<Diagnostic> = failed
+        .into_iter()
+        .map(|((held, code, message, help), (ids, place))| {
+            let what = if held { "no new answer, so the snapshot's own is kept," } else { "no data" };
+            let message = format!("{what} for {}: {message}", named(&ids));
+            let message = if code == UNANSWERED { message } else { format!("{message} ({code})") };
+            Diagnostic::warning(UNANSWERED, message).at(place).help(help)
+        })
+        .collect();
     io.diagnostics(&told);
     Ok(())
+}
+
+fn named(ids: &[&str]) -> String {
+    let shown = ids.iter().take(MOST_NAMED).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    match ids.len().saturating_sub(MOST_NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

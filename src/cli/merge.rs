@@ -2,19 +2,28 @@
 
 use std::path::{Path, PathBuf};
 
+use super::io::Io;
 use super::{Surroundings, input};
 use crate::config::Config;
 use crate::diag::{Diagnostic, Location};
 use crate::topology::{Merger, Parts, Snapshot};
 
-/// Reads and merges what is named: files, and the snapshots in directories.
-pub(super) fn read(named: &[PathBuf], config: &Config, around: &Surroundings) -> Result<Snapshot, Diagnostic> {
+/// Reads and merges what is named: files, and the snapshots in directories. Says what is doubtful in the sum.
+pub(super) fn read(
+    named: &[PathBuf],
+    config: &Config,
+    around: &Surroundings,
+    io: &mut Io<'_>,
+) -> Result<Snapshot, Diagnostic> {
     let mut merger = Merger::default();
     for path in files(named, around)? {
         let snapshot = input::read_part(&path)?;
         merger.add(snapshot).map_err(|e| e.at(Location::file(path.display().to_string())))?;
     }
-    merger.finish(&config.topology)
+    let doubts = merger.doubts();
+    let sum = merger.finish(&config.topology)?;
+    io.diagnostics(&doubts);
+    Ok(sum)
 }
 
 fn files(named: &[PathBuf], around: &Surroundings) -> Result<Vec<PathBuf>, Diagnostic> {

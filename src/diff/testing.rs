@@ -142,6 +142,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             quantile_error: None,
             calls_only: false,
             example_traces: 0,
+            external: Vec::new(),
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },

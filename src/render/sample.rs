@@ -359,6 +359,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             quantile_error: None,
             calls_only: false,
             example_traces: 0,
+            external: Vec::new(),
         },
         window: window(),
         coverage: coverage(),

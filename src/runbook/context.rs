@@ -331,7 +331,7 @@ impl<'a> Target<'a> {
     }
 
     /// Reads an id as the topology writes it: `database:mysql:ts`, `messaging:kafka:orders`, `external:host`, `shop/api`.
-    fn from_id(id: &NodeId) -> Self {
+    pub(super) fn from_id(id: &NodeId) -> Self {
         let (kind, rest) = match id.0.split_once(':') {
             Some(("database", rest)) => (NodeKind::Database, rest),
             Some(("messaging", rest)) => (NodeKind::Messaging, rest),

@@ -94,6 +94,7 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
             traces: body.traces,
             waterfalls: body.waterfalls,
             unknowns,
+            sources: sources(context, item),
             ..blank_evidence(context)
         },
         related: related(context, item, &entry.id),
@@ -120,6 +121,14 @@ fn elsewhere(context: &Context<'_>, item: &Item<'_>, state: RunbookState) -> Opt
         }?;
         Some(Text::words(format!("Its {} misses a target: see ", phrase::sli(&status.objective))).runbook(id).and("."))
     })
+}
+
+/// Where the page's numbers come from: of an answered external objective from a Prometheus too.
+fn sources(context: &Context<'_>, item: &Item<'_>) -> Vec<String> {
+    let provenance = &context.snapshot.provenance;
+    let answered = item.statuses.iter().any(|s| s.objective.sli == Sli::External && s.value.is_some());
+    let more = provenance.external.iter().filter(|from| answered && !provenance.sources.contains(from));
+    provenance.sources.iter().chain(more).cloned().collect()
 }
 
 /// What every page's evidence starts from.

@@ -208,11 +208,22 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
         };
     };
     let goal = |text: Text| text.and(", target ").code(&worst.objective.target_text);
+    // The objectives of a scenario may be of other services than the first that it names.
+    let other = (worst.service != target.id).then(|| Target::from_id(&worst.service));
+    let about = other.as_ref().unwrap_or(target);
+    let external = worst.objective.sli == Sli::External;
+    let subject = || match external {
+        // "Its value" says nothing; the objective's own name does.
+        true => Text::default().code(&worst.objective.id).and(" of ").code(about.label()),
+        false => capital(subject(worst, about)),
+    };
     match worst.state {
         ObjectiveState::Breached => {
-            let text = goal(capital(subject(worst, target)).and(" misses its target: ").append(observed(worst)));
+            let text = goal(subject().and(" misses its target: ").append(observed(worst)));
             let text = if worst.certain || (worst.n > 0 && worst.n < FEW) {
                 text
+            } else if external {
+                text.and("; not every value does, or some are missing")
             } else {
                 text.and("; the interval reaches the target, so it may be chance")
             };
@@ -224,8 +235,7 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
             }
         }
         ObjectiveState::Met => {
-            goal(capital(subject(worst, target)).and(" keeps its target in this window: ").append(observed(worst)))
-                .and(".")
+            goal(subject().and(" keeps its target in this window: ").append(observed(worst))).and(".")
         }
         ObjectiveState::NoData if target.handled().is_none() => not_seen(target),
         ObjectiveState::NoData => {

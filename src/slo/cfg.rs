@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::names::slug;
+use super::question;
 use super::target::{parse_sli, parse_target};
 use super::units::{clip, whole_seconds};
 use crate::diag::{Diagnostic, Location};
@@ -32,7 +33,8 @@ pub struct ObjectiveConfig {
     /// `page` or `ticket`.
     #[serde(default)]
     pub severity: Option<String>,
-    /// For `external`: the Prometheus query that answers it.
+    /// For `external`: the Prometheus query that answers it. In values of labels `{service}` and `{namespace}` stand for those
+    /// of the service.
     #[serde(default)]
     pub query: Option<String>,
     /// For people.
@@ -99,7 +101,7 @@ pub struct Objective {
     pub window_seconds: Option<u64>,
     /// `page` or `ticket`.
     pub severity: String,
-    /// The Prometheus query of an `external` objective.
+    /// The Prometheus query of an `external` objective; in a status that for its service.
     pub query: Option<String>,
     /// For people; may be empty.
     pub description: String,
@@ -168,6 +170,10 @@ impl ObjectiveConfig {
         if self.query.is_some() && sli.is_ok_and(|sli| sli != Sli::External) {
             let message = "a query only answers an objective with `sli: external`; this one is answered by traces";
             problems.add("objective-query", "query", message, "leave `query` out, or set `sli: external`");
+        } else if let Some(query) = &self.query
+            && let Err((message, help)) = question::check(query, self.service.contains('*'))
+        {
+            problems.add("objective-query", "query", message, help);
         }
         let window_seconds = self.window.as_ref().and_then(|text| {
             let seconds = whole_seconds(text);
@@ -376,6 +382,24 @@ mod tests {
         assert_eq!((objective.sli, objective.target, objective.target_text.as_str()), (Sli::External, 0.99, "> 99 %"));
         assert_eq!(objective.comparison, Comparison::Above);
         assert_eq!(only_problem(&config("external", " ")).code, "objective-target");
+    }
+
+    #[test]
+    fn a_pattern_needs_a_query_that_names_the_service() {
+        let pods = |service: &str, query: &str| ObjectiveConfig {
+            service: service.into(),
+            query: Some(query.into()),
+            ..config("external", "> 99 %")
+        };
+        for (service, query) in [("*", "avg(up)"), ("shop/*", "up{job=\"x\"}"), ("api", "up{service}")] {
+            let problem = only_problem(&pods(service, query));
+            assert_eq!(
+                (problem.code, problem.location.key.as_deref()),
+                ("objective-query", Some("objectives[2].query"))
+            );
+            assert!(problem.help.contains("{service}"), "{problem}");
+        }
+        assert!(pods("*", "up{job=\"{service}\"}").validate(0).is_ok());
     }
 
     #[test]

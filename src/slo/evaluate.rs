@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::burn::{self, BurnRate};
 use super::measure::{Ends, Measure, Requests, keeps, messaging_lag};
 use super::names::{fits, nearest};
+use super::question;
 use super::units::{clip, say_seconds, tidy};
 use super::{Comparison, Objective, Sli};
 use crate::spans::Weight;
@@ -81,6 +82,20 @@ pub fn evaluate(objectives: &[Objective], snapshot: &Snapshot) -> Vec<ObjectiveS
     let mut statuses: Vec<ObjectiveStatus> = objectives.iter().flat_map(|o| context.statuses(o)).collect();
     statuses.sort_by(|a, b| a.id.cmp(&b.id));
     statuses
+}
+
+/// What to ask a Prometheus about the snapshot: every query of external objectives, with the ids of the statuses it answers.
+#[must_use]
+pub fn queries(objectives: &[Objective], snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
+    let asking: Vec<Objective> = objectives.iter().filter(|o| o.query.is_some()).cloned().collect();
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // A pattern that fits nobody asks about nobody.
+    let about = |s: &ObjectiveStatus| !(s.objective.service.contains('*') && s.service.0 == s.objective.service);
+    for status in evaluate(&asking, snapshot).into_iter().filter(about) {
+        let Some(query) = status.objective.query else { continue };
+        all.entry(query).or_default().push(status.id);
+    }
+    all
 }
 
 struct Context<'a> {
@@ -161,6 +176,8 @@ impl<'a> Context<'a> {
     }
 
     fn status(&self, objective: &Objective, id: String, node: &Node) -> ObjectiveStatus {
+        let query = objective.query.as_ref().map(|query| question::fill(query, &node.name, &node.namespace));
+        let objective = &Objective { query, ..objective.clone() };
         match self.measure(objective, node) {
             Err(reason) => self.no_data(objective, id, node.id.clone(), reason),
             Ok((measure, burn)) => {
@@ -226,7 +243,7 @@ impl<'a> Context<'a> {
         let all = &self.snapshot.external;
         let Some(answer) = all.binary_search_by(|answer| answer.query.cmp(query)).ok().and_then(|at| all.get(at))
         else {
-            return Err(format!("traces cannot answer this; Prometheus query: {query}"));
+            return Err(format!("traces cannot answer this, and no Prometheus did; query: {query}"));
         };
         if objective.target_number().is_none() {
             return Err(format!(
@@ -305,11 +322,12 @@ impl<'a> Context<'a> {
 
 /// A service that is not in the snapshot.
 fn elsewhere(id: &str) -> Node {
+    let (namespace, name) = id.rsplit_once('/').unwrap_or(("", id));
     Node {
         id: NodeId(id.to_owned()),
         kind: NodeKind::Service,
-        namespace: String::new(),
-        name: id.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
         system: String::new(),
         instrumented: true,
         attributes: BTreeMap::new(),
@@ -518,6 +536,46 @@ mod tests {
         assert_eq!(state("api", "lag", Comparison::AtLeast, "3"), (Met, Some(4.0), true));
         assert_eq!(state("api", "lag", Comparison::Below, "< quickly").0, NoData);
         assert_eq!(state("api", "other", Comparison::Below, "< 5s").0, NoData);
+    }
+
+    #[test]
+    fn each_service_a_pattern_fits_has_a_query_of_its_own() {
+        let mut answered = shop();
+        let up = |service: &str, value: f64| External {
+            query: format!("up{{job=\"{service}\"}}"),
+            steps: 2,
+            n: 2,
+            min: value,
+            low: value,
+            high: value,
+            max: value,
+        };
+        answered.external = vec![up("shop/api", 1.0), up("shop/ship", 0.5)];
+        let all = Objective {
+            query: Some("up{job=\"{namespace}/{service}\"}".into()),
+            target_text: "> 0.9".into(),
+            ..objective("*", Sli::External, Comparison::Above, 0.9)
+        };
+        let found = evaluate(std::slice::from_ref(&all), &answered);
+        let got: Vec<_> = found.iter().map(|s| (s.id.as_str(), s.state, s.value)).collect();
+        use ObjectiveState::{Breached, Met, NoData};
+        assert_eq!(
+            got,
+            [
+                ("o:shop/api", Met, Some(1.0)),
+                ("o:shop/ship", Breached, Some(0.5)),
+                ("o:test/ship", NoData, None),
+                ("o:worker", NoData, None)
+            ]
+        );
+        assert_eq!(found[0].objective.query.as_deref(), Some("up{job=\"shop/api\"}"), "what a page says can be pasted");
+        let elsewhere = Objective { id: "e".into(), service: "db/orders".into(), ..all.clone() };
+        let nobody = Objective { id: "n".into(), service: "x*".into(), ..all.clone() };
+        let queries = queries(&[all, elsewhere, nobody], &answered);
+        let ids: Vec<(&str, &[String])> = queries.iter().map(|(q, ids)| (q.as_str(), ids.as_slice())).collect();
+        assert_eq!(ids.len(), 5, "{ids:?}");
+        assert_eq!(ids[1], ("up{job=\"db/orders\"}", &["e".to_owned()][..]));
+        assert_eq!(ids[2], ("up{job=\"shop/api\"}", &["o:shop/api".to_owned()][..]));
     }
 
     #[test]

@@ -10,10 +10,11 @@ mod evaluate;
 pub mod interval;
 mod measure;
 mod names;
+mod question;
 mod target;
 mod units;
 
 pub use burn::BurnRate;
 pub use cfg::{Comparison, Objective, Sli, Unit, validate_all};
-pub use evaluate::{ObjectiveState, ObjectiveStatus, evaluate};
+pub use evaluate::{ObjectiveState, ObjectiveStatus, evaluate, queries};
 pub use units::Ratio;

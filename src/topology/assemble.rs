@@ -70,6 +70,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         quantile_error: None,
         calls_only: false,
         example_traces: 0,
+        external: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::build;
 use super::caps;
 use super::cfg::TopologyConfig;
 use super::evidence::{Instance, Origin, Requests, TraceSummary, instances, origins, requests, summaries};
+use super::external::{self, Asked};
 use super::publish;
 use super::quantile_error::QuantileError;
 use super::shard::Parts;
@@ -40,6 +41,7 @@ struct Sum {
     tool_version: String,
     rules: String,
     sources: BTreeSet<String>,
+    answering: BTreeSet<String>,
     digest: u128,
     quantile_error: Option<QuantileError>,
     calls_only: bool,
@@ -53,6 +55,9 @@ struct Sum {
     origins: Vec<Origin>,
     instances: Vec<Instance>,
     traces: Vec<TraceSummary>,
+    asked: Vec<Asked>,
+    /// Whether these are shards of one run, all parts of which may be in.
+    shards: bool,
     parts: Option<Parts>,
 }
 
@@ -70,6 +75,13 @@ impl Merger {
         sum.admit(&snapshot)?;
         sum.add(snapshot);
         Ok(())
+    }
+
+    /// What of the sum is not as sure as what it is the sum of: warnings, `external-merged-in-part` among them.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<Diagnostic> {
+        let doubt = |sum: &Sum| external::in_part(&sum.asked, around(&sum.windows), sum.shards);
+        self.0.as_ref().and_then(doubt).into_iter().collect()
     }
 
     /// The sum.
@@ -120,6 +132,7 @@ impl Sum {
             tool_version: first.provenance.tool_version,
             rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
+            answering: first.provenance.external.into_iter().collect(),
             digest,
             quantile_error: first.provenance.quantile_error,
             calls_only: first.provenance.calls_only,
@@ -137,6 +150,8 @@ impl Sum {
             origins: first.origins,
             instances: first.instances,
             traces: first.traces,
+            asked: vec![Asked { window: first.window, answers: first.external }],
+            shards: first.shard.is_some(),
             parts: first.shard,
         }
     }
@@ -203,6 +218,7 @@ impl Sum {
     fn add(&mut self, next: Snapshot) {
         let other = Self::new(next);
         self.sources.extend(other.sources);
+        self.answering.extend(other.answering);
         self.digest = self.digest.wrapping_add(other.digest);
         // What one of them does not know, nobody knows of the sum.
         self.calls_only |= other.calls_only;
@@ -246,6 +262,7 @@ impl Sum {
         origins::unite(&mut self.origins, &other.origins);
         instances::unite(&mut self.instances, &other.instances);
         summaries::unite(&mut self.traces, &other.traces);
+        self.asked.extend(other.asked);
     }
 
     /// Spans in two windows could be the same ones.
@@ -265,6 +282,7 @@ impl Sum {
     }
 
     fn snapshot(self) -> Snapshot {
+        let window = around(&self.windows);
         Snapshot {
             schema: SCHEMA.to_owned(),
             provenance: Provenance {
@@ -276,8 +294,9 @@ impl Sum {
                 quantile_error: self.quantile_error,
                 calls_only: self.calls_only,
                 example_traces: self.example_traces,
+                external: self.answering.into_iter().collect(),
             },
-            window: around(&self.windows),
+            window,
             coverage: self.coverage,
             nodes: self.nodes.into_values().collect(),
             operations: self.operations.into_values().collect(),
@@ -286,7 +305,7 @@ impl Sum {
             origins: self.origins,
             instances: self.instances,
             traces: self.traces,
-            external: Vec::new(),
+            external: external::unite(&self.asked, window, self.shards),
             shard: None,
         }
     }

@@ -1,7 +1,7 @@
 use super::super::arbitrary::{caps, rules, spans};
 use super::super::cfg::{Alias, Caller, Dimension, Gateway, Treat};
 use super::super::fixture::{S, SECOND, batch, edges, s, snapshot};
-use super::super::{Builder, Intake, Shard, codec};
+use super::super::{Builder, External, Intake, Shard, codec};
 use super::*;
 use crate::spans::SpanKind::{Client, Consumer, Producer, Server};
 use crate::spans::{PeerKind, Weight};
@@ -290,4 +290,34 @@ fn a_damaged_shard_section_is_refused() {
         let error = codec::decode(text.replacen(from, to, 1).as_bytes()).unwrap_err();
         assert_eq!(error.code, "snapshot-damaged", "{to}");
     }
+}
+
+#[test]
+fn what_a_prometheus_answered_is_merged_and_what_it_did_not_is_told() {
+    let lag = |n| External { query: "lag".into(), steps: 2, n, min: 1.0, low: 1.0, high: 4.0, max: 4.0 };
+    let day = |at: u64, answers: Vec<External>| {
+        let mut day = snapshot(&[s(1, 0, "web", Server)]);
+        let at = at * 60 * SECOND;
+        day.window = Window { start: UnixNanos(at), end: UnixNanos(at + 60 * SECOND) };
+        day.external = answers;
+        day
+    };
+    let sum = |days: &[Snapshot]| {
+        let mut merger = Merger::default();
+        days.iter().for_each(|day| merger.add(carried(day)).unwrap());
+        let doubts: Vec<&str> = merger.doubts().iter().map(|d| d.code).collect();
+        let sum = carried(&merger.finish(&TopologyConfig::default()).unwrap());
+        (sum.external.iter().map(|e| (e.steps, e.n, e.high)).collect::<Vec<_>>(), doubts)
+    };
+    let [mon, tue] = [day(1, vec![lag(2)]), day(2, vec![External { high: 2.0, ..lag(2) }])];
+    assert_eq!(sum(&[mon.clone(), tue.clone()]), (vec![(4, 4, 3.0)], vec![]));
+    assert_eq!(sum(&[tue, mon.clone()]), (vec![(4, 4, 3.0)], vec![]));
+    assert_eq!(sum(&[mon.clone(), day(2, vec![])]), (vec![(4, 2, 4.0)], vec!["external-merged-in-part"]));
+    // All shards of a run: the run, with the answer of whichever of them asked.
+    let cfg = TopologyConfig::default();
+    let mut parts = shards(&cfg, &[s(1, 0, "web", Server), s(2, 0, "web", Server).trace(2)], 2);
+    let asked = parts.iter().map(|part| part.window.seconds()).fold(0.0, f64::max);
+    let longest = parts.iter().position(|part| part.window.seconds() >= asked).unwrap();
+    parts[longest].external = vec![lag(1)];
+    assert_eq!(merge(parts, &cfg).unwrap().external, [lag(1)]);
 }

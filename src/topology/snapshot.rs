@@ -120,6 +120,9 @@ pub struct Provenance {
     /// Traces read beside a backend's aggregates, as examples only: no number comes from them.
     #[serde(default, skip_serializing_if = "is_none")]
     pub example_traces: u64,
+    /// Who answered external objectives, sorted: `prometheus://host:9090`. Never a path, a user or a token; empty when nobody did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<String>,
 }
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.

@@ -51,8 +51,21 @@ impl Server {
         assert_eq!(status, Some(204), "remote write");
     }
 
+    /// Sends a form; status and body of the answer.
+    pub(crate) fn ask(&self, path: &str, form: &str) -> (u16, String) {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        // Of version 1.0 the answer comes in one piece.
+        let answer = self.answer(&format!("POST {path} HTTP/1.0"), &headers, form.as_bytes()).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
     /// The status of an answer, if there is one.
     fn request(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<u16> {
+        self.answer(line, headers, body)?.split(' ').nth(1)?.parse().ok()
+    }
+
+    fn answer(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         let mut head = format!("{line}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -63,7 +76,7 @@ impl Server {
         stream.write_all(body).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
-        answer.split(' ').nth(1)?.parse().ok()
+        Some(answer)
     }
 }
 

@@ -357,8 +357,7 @@ fn a_configuration_with_every_key_of_the_schema_is_read() {
         }
     );
     assert_eq!(config.settings.runbooks.critical_share, 0.05, "the defaults in the schema");
-    let external =
-        json!({ "objectives": [ { "service": "*", "sli": "external", "target": "up", "query": "avg(up)" } ] });
+    let external = json!({ "objectives": [ { "service": "*", "sli": "external", "target": "up", "query": "up{job='{service}'}" } ] });
     assert_valid("config", &external);
     read(&external).unwrap();
 }
@@ -495,6 +494,9 @@ fn schema_and_program_agree_on_what_is_well_formed() {
         (objective("throughput", json!({ "target": "> 10" })), false),
         (objective("external", json!({ "target": true })), true),
         (objective("external", json!({ "target": " " })), false),
+        (objective("external", json!({ "service": "shop/*", "query": "avg(up)" })), false),
+        (objective("external", json!({ "service": "shop/*", "query": "up{job='{service}'}" })), true),
+        (objective("external", json!({ "service": "shop/*", "query": null })), true),
         (objective("error_rate", json!({ "query": "up" })), false),
         (objective("external", json!({ "query": "up", "operation": "x" })), true),
         (objective("messaging_lag_p99", json!({ "operation": "x" })), false),

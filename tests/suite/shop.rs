@@ -87,6 +87,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             quantile_error: None,
             calls_only: false,
             example_traces: 0,
+            external: Vec::new(),
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

@@ -28,8 +28,16 @@ pub(super) fn finding(
     };
     let value = status.value.unwrap_or_default();
     let (low, high) = status.interval.unwrap_or((value, value));
+    let external = status.objective.sli == Sli::External;
+    let (what, span) = match external {
+        true => (words::text(&status.objective.id), "values from"),
+        false => (words::text(&status.objective.sli_name), "95 % interval"),
+    };
     let (against, verdict) = match certainty {
         Certainty::Sure => ("misses its target", ""),
+        Certainty::Unsure if external => {
+            ("is held against", "not every value is on the same side, or some are missing; ")
+        }
         Certainty::Unsure => ("is held against", "too few requests to tell; "),
     };
     let mut context =
@@ -47,8 +55,7 @@ pub(super) fn finding(
         target: None,
         operation: status.operation.clone(),
         message: format!(
-            "{} of `{}` {against} {}: {} ({verdict}95 % interval {} to {}, n = {})",
-            words::text(&status.objective.sli_name),
+            "{what} of `{}` {against} {}: {} ({verdict}{span} {} to {}, n = {})",
             words::name(&status.service),
             words::text(&status.objective.target_text),
             say(value),

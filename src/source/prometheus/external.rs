@@ -35,22 +35,27 @@ pub struct Answer {
     pub max: f64,
 }
 
+/// What a Prometheus said to queries.
+#[derive(Debug)]
+pub struct Answers {
+    /// Whom: scheme, host and port, nothing else.
+    pub from: String,
+    /// An answer for each query, in their order, or why there is none.
+    pub each: Vec<Result<Answer, Diagnostic>>,
+}
+
 /// Asks a Prometheus for each query over the window of the options. Queries that it refuses or that have no value are told
 /// one by one; they cost no other. A server that cannot be asked at all is not asked again for each.
 ///
 /// # Errors
 /// `source-url`, `window-missing`, and what keeps from connecting at all.
-pub fn answers(
-    from: &str,
-    options: &SourceOptions,
-    queries: &[String],
-) -> Result<Vec<Result<Answer, Diagnostic>>, Diagnostic> {
+pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Result<Answers, Diagnostic> {
     let endpoint = endpoint::parse(from)?;
     let (start, end) = run::window(options, &endpoint.shown)?;
     let (start, end) = (start.0 / 1_000_000, end.0 / 1_000_000);
     // Whole seconds, so that the same window has the same steps.
     let step = (end.saturating_sub(start) / STEPS).max(SHORTEST).div_ceil(1_000).saturating_mul(1_000);
-    run::run(1, async {
+    let each = run::run(1, async {
         let api = connect(&endpoint, options).await?;
         let mut all = Vec::with_capacity(queries.len());
         let (mut late, mut lost) = (0, None);
@@ -65,7 +70,7 @@ pub fn answers(
                 late += usize::from(why.code == "prometheus-deadline");
                 lost = (late >= LATE || of_the_server(why.code)).then(|| why.clone());
             }
-            all.push(answered.and_then(|series| {
+            all.push(answered.map_err(advised).and_then(|series| {
                 summed(&series, steps).map_err(|what| {
                     Diagnostic::error("external-unanswered", what)
                         .at(Location::file(endpoint.shown.as_str()))
@@ -74,7 +79,19 @@ pub fn answers(
             }));
         }
         Ok(all)
-    })
+    })?;
+    Ok(Answers { from: endpoint.shown, each })
+}
+
+/// A refusal of a query of ours would be one of `--query`, of which there is none here.
+fn advised(why: Diagnostic) -> Diagnostic {
+    match why.code {
+        "prometheus-query-refused" => why.help("try the objective's `query` in Prometheus, and correct it in tracebook.yaml"),
+        "prometheus-deadline" | "prometheus-too-much" => {
+            why.help("make the objective's `query` cheaper, shorten the window, raise --timeout, or raise the backend's query limits")
+        }
+        _ => why,
+    }
 }
 
 /// Whether a failure is that of the server, whatever the query: the next one would fail alike, after as long a wait.
@@ -182,7 +199,8 @@ mod tests {
         };
         let queries: Vec<String> = queries.iter().map(|query| (*query).to_owned()).collect();
         let all = answers(&from, &options, &queries).unwrap();
-        (all.into_iter().map(|answer| answer.unwrap_err().code).collect(), heard.try_iter().count())
+        assert_eq!(all.from, from);
+        (all.each.into_iter().map(|answer| answer.unwrap_err().code).collect(), heard.try_iter().count())
     }
 
     #[test]

@@ -31,7 +31,7 @@ use super::{Progress, SourceOptions, SourceReport};
 use crate::diag::{Diagnostic, Location};
 use crate::spans::aggregate::{Aggregate, AggregateService};
 
-pub use self::external::{Answer, answers};
+pub use self::external::{Answer, Answers, answers};
 
 /// Longest step, in milliseconds, at which calls can still be told apart by 5 minutes.
 const TIMELY: u64 = 300_000;

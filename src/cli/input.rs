@@ -397,13 +397,18 @@ fn collect(
 }
 
 pub(super) fn options(from: &str, request: &Request<'_>, threads: usize) -> Result<SourceOptions, Diagnostic> {
-    let mut options = SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? };
+    let options = SourceOptions { window: window(from, request)?, threads, ..unwindowed(request)? };
+    Ok(keyed(from, request, options))
+}
+
+/// With the key that a source takes from the environment.
+pub(super) fn keyed(from: &str, request: &Request<'_>, mut options: SourceOptions) -> SourceOptions {
     if let Some((variable, header)) = source::credential(from)
         && let Some(key) = request.around.env.get(variable).filter(|key| !key.trim().is_empty())
     {
         options.transport.headers.push((header.to_owned(), key.trim().to_owned()));
     }
-    Ok(options)
+    options
 }
 
 /// All that is asked of a connection, whatever the time.

@@ -6,12 +6,15 @@ use url::Url;
 use crate::diag::Diagnostic;
 use crate::source::backend::address;
 
+/// Where Honeycomb's API is.
+const HOSTS: [&str; 2] = ["api.honeycomb.io", "api.eu1.honeycomb.io"];
+
 /// Where to connect.
-pub(super) struct Endpoint {
+pub(in crate::source) struct Endpoint {
     /// Base of the HTTP API.
-    pub(super) http: Url,
+    pub(in crate::source) http: Url,
     /// For people: scheme, host and port, nothing else.
-    pub(super) shown: String,
+    pub(in crate::source) shown: String,
 }
 
 /// Whether this names a Honeycomb.
@@ -20,11 +23,22 @@ pub(super) fn claims(from: &str) -> bool {
     matches!(scheme.as_deref(), Some("honeycomb" | "honeycomb+http" | "honeycomb+https"))
 }
 
+/// The source that an address names: a Honeycomb's own form, or any other of a host that is known to be its API.
+pub(in crate::source) fn meant(address: &str) -> Option<String> {
+    let address = address.trim();
+    if claims(address) {
+        return Some(address.to_owned());
+    }
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = Url::parse(&format!("https://{rest}")).ok()?.host_str()?.to_owned();
+    HOSTS.contains(&host.as_str()).then(|| format!("honeycomb://{host}"))
+}
+
 /// Reads a URL.
 ///
 /// # Errors
 /// `source-url` for anything that cannot be understood, and for a key in it.
-pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
+pub(in crate::source) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     let bad = |why: &str| {
         Diagnostic::error("source-url", format!("the Honeycomb address {why}"))
             .help("write honeycomb://api.honeycomb.io, or honeycomb://api.eu1.honeycomb.io for the EU; the key goes into HONEYCOMB_API_KEY")
@@ -65,5 +79,20 @@ mod tests {
             assert!(refused.code == "source-url" && !refused.to_string().contains("s3cret"), "{from}");
         }
         assert!(!claims("tempo://h") && !claims("honeycomb"));
+    }
+
+    #[test]
+    fn an_address_of_honeycomb_is_known_whatever_its_form() {
+        for (address, from) in [
+            ("honeycomb+http://h:1", Some("honeycomb+http://h:1")),
+            ("https://api.honeycomb.io", Some("honeycomb://api.honeycomb.io")),
+            ("https://API.eu1.honeycomb.io:443/1/events/x", Some("honeycomb://api.eu1.honeycomb.io")),
+            ("api.honeycomb.io:443", Some("honeycomb://api.honeycomb.io")),
+            ("https://api.honeycomb.io.example.com", None),
+            ("https://example.com/api.honeycomb.io", None),
+            ("tempo", None),
+        ] {
+            assert_eq!(meant(address).as_deref(), from, "{address}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 
 mod answer;
 mod api;
-mod endpoint;
+pub(super) mod endpoint;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +25,9 @@ use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, Aggregate
 use crate::spans::{UnixNanos, Weight};
 
 /// The header that carries the key.
-const KEY_HEADER: &str = "X-Honeycomb-Team";
+pub(super) const KEY_HEADER: &str = "X-Honeycomb-Team";
 /// The environment variable that holds it.
-const KEY_VARIABLE: &str = "HONEYCOMB_API_KEY";
+pub(super) const KEY_VARIABLE: &str = "HONEYCOMB_API_KEY";
 const SECOND: u64 = 1_000_000_000;
 
 /// Whether this names a Honeycomb.

@@ -11,8 +11,10 @@ mod counted;
 mod examples;
 mod failure;
 mod filter;
+mod parts;
 mod plan;
 mod population;
+mod query;
 mod question;
 mod reading;
 mod series;
@@ -134,7 +136,7 @@ struct Outcome {
 /// Counts everything in a window.
 ///
 /// # Errors
-/// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
+/// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off for good.
 async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Result<Outcome, Diagnostic> {
     let only = |population: Population| population.only(filter);
     let mut populations: Vec<Population> = population::known().into_iter().map(only).collect();

@@ -1,6 +1,9 @@
 //! The sets of spans that are counted, each as TraceQL says it.
 
+use super::query::{Query, selector_if};
 use crate::spans::aggregate::AggregateService;
+
+const COUNT: &str = "count_over_time()";
 
 /// Keys of a service.
 const NAMESPACE: &str = "resource.service.namespace";
@@ -57,8 +60,8 @@ impl Population {
     }
 
     /// How many there are, and how many of them failed.
-    pub(super) fn count(&self) -> String {
-        format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
+    pub(super) fn count(&self) -> Query {
+        Query::new(&self.selector, COUNT, self.keys.iter().copied().chain(["status"]).collect())
     }
 
     /// Those of which it is to be known when there were how many: what services and what has no spans of its own handled,
@@ -80,10 +83,9 @@ impl Population {
     }
 
     /// How many of them a further condition holds for, by keys.
-    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
-        let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
-        let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
-        format!("{} | count_over_time(){by}", selector_if(&self.selector, condition))
+    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> Query {
+        let keys = self.keys.iter().copied().chain(by).collect();
+        Query::new(selector_if(&self.selector, condition), COUNT, keys)
     }
 
     /// Only those for which a further condition holds.
@@ -94,17 +96,10 @@ impl Population {
     }
 
     /// How long they took, in buckets whose bounds are powers of two. `None` where another population's question says it.
-    pub(super) fn durations(&self) -> Option<String> {
+    pub(super) fn durations(&self) -> Option<Query> {
         let selector = if self.failed { None } else { self.together.as_ref().or(Some(&self.selector)) };
-        selector.map(|selector| format!("{selector} | histogram_over_time(duration) by ({})", self.keys.join(", ")))
+        selector.map(|selector| Query::new(selector, "histogram_over_time(duration)", self.keys.clone()))
     }
-}
-
-/// The last braces hold the spans that are counted.
-fn selector_if(selector: &str, condition: &str) -> String {
-    let selector = selector.trim_end().trim_end_matches('}').trim_end();
-    let and = if selector.ends_with('{') { "" } else { " &&" };
-    format!("{selector}{and} {condition} }}")
 }
 
 /// What can be asked for without knowing anything. Operations come first.
@@ -188,8 +183,8 @@ mod tests {
         let source = AggregateService { namespace: String::new(), name: "a".to_owned() };
         for population in known().into_iter().chain(calls(&source)) {
             assert!(population.keys.len() <= 4, "{population:?}");
-            assert!(population.count().ends_with(", status)"));
-            let some = population.count_if("span.x = 1", None);
+            assert!(population.count().to_string().ends_with(", status)"));
+            let some = population.count_if("span.x = 1", None).to_string();
             assert_eq!(some.matches('{').count(), population.selector.matches('{').count());
             let and = if population.selector == "{ }" { "{" } else { "&&" };
             assert!(some.contains(&format!("{and} span.x = 1 }} | count_over_time() by (")), "{some}");
@@ -200,9 +195,10 @@ mod tests {
     fn calls_that_failed_and_those_that_did_not_share_one_question_for_durations() {
         let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() });
         let [ok, failed] = [ok, failed].map(|population| population.only(Some("span.x = 1")));
-        let durations = ok.durations().unwrap();
+        let durations = ok.durations().unwrap().to_string();
         assert!(durations.contains(" kind = client } > { kind = server && span.x = 1 } | histogram"), "{durations}");
-        assert!(ok.count().contains("status != error } > { kind = server && span.x = 1 } |"), "{}", ok.count());
+        let count = ok.count().to_string();
+        assert!(count.contains("status != error } > { kind = server && span.x = 1 } |"), "{count}");
         assert!(failed.durations().is_none() && failed.in_time().is_none());
     }
 

@@ -164,7 +164,7 @@ impl<L: Log> Receiver<L> {
     /// # Errors
     /// `internal` when the log is lost.
     pub fn finish(self) -> Result<Received<L>, Diagnostic> {
-        let Self { runtime, orders, exporter, server, writer, .. } = self;
+        let Self { runtime, orders, server, writer, .. } = self;
         let kept = runtime.block_on(async {
             // Who is not done by then gets no acknowledgement, and sends the same again elsewhere.
             let _ = tokio::time::timeout(DRAIN, server).await;
@@ -172,11 +172,7 @@ impl<L: Log> Receiver<L> {
             writer.await.map_err(|_| gone())
         });
         runtime.shutdown_background();
-        let mut kept = kept?;
-        for (code, n) in exporter.refused() {
-            let text = format!("{n} span(s) were refused when they came, and their senders were told");
-            kept.diagnostics.push(Diagnostic::warning(code, text));
-        }
+        let kept = kept?;
         Ok(Received { log: kept.log, requests: kept.requests, diagnostics: kept.diagnostics })
     }
 }

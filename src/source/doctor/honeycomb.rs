@@ -49,7 +49,7 @@ pub(super) async fn examine(
     options: &SourceOptions,
     patience: Duration,
 ) -> Result<Examination, Diagnostic> {
-    let place = honeycomb::endpoint::parse(from)?;
+    let place = honeycomb::endpoint::MANNER.parse(from)?;
     let host = Address::parse(from)?.host;
     let port = place.http.port_or_known_default().unwrap_or(443);
     let headers = transport::headers(&options.transport, None, "x-scope-orgid")?;

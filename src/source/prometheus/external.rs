@@ -45,7 +45,7 @@ pub fn answers(
     options: &SourceOptions,
     queries: &[String],
 ) -> Result<Vec<Result<Answer, Diagnostic>>, Diagnostic> {
-    let endpoint = endpoint::parse(from)?;
+    let endpoint = endpoint::MANNER.parse(from)?;
     let (start, end) = run::window(options, &endpoint.shown)?;
     let (start, end) = (start.0 / 1_000_000, end.0 / 1_000_000);
     // Whole seconds, so that the same window has the same steps.

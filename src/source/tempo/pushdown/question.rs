@@ -233,8 +233,11 @@ async fn answer(
             parts(keys, series.all.iter().map(|one| &*one.labels)).map(Arc::new)
         }
     };
-    let alike = || client.cut_off("nothing tells apart what did come");
-    let parts = parts.ok_or_else(|| Trouble::Fatal(alike()))?;
+    let parts = parts.ok_or_else(|| {
+        let alike = client.cut_off("nothing tells apart what did come");
+        // How calls failed may stay unknown, as where it cannot be asked for at all.
+        if matches!(question.what, What::Class(_)) { Trouble::Refused(alike) } else { Trouble::Fatal(alike) }
+    })?;
     let mut least = None;
     // That the parts are all is the backend's word, so it is held against another. Of times and failures nothing is taken on
     // trust anyway: they have to agree with the totals.

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn calls_that_failed_for_their_caller_join_the_others() {
         let caller = AggregateService { namespace: String::new(), name: "web".to_owned() };
-        let all = super::super::population::calls(&caller);
+        let all = super::super::population::calls(&caller, true);
         let (ok, failed) = (["a", "get", "server", "unset"], ["a", "get", "server", "error"]);
         let mut counted = Counted::default();
         counted.count(0, &all[0], Of::All, &[instant(ok, 3.0), instant(failed, 1.0)]);

@@ -146,8 +146,10 @@ async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Re
     let (kinds, mut failures) = (failure::kinds().map(only), Counted::default());
     asking.ask(of_failures(&kinds, seconds), &kinds, &mut failures).await?;
     let known = populations.len();
-    for caller in counted.callers(&populations) {
-        populations.extend(population::calls(&caller).map(only));
+    let callers = counted.callers(&populations);
+    for caller in &callers {
+        let alone = callers.iter().filter(|other| other.name == caller.name).count() == 1;
+        populations.extend(population::calls(caller, alone).map(only));
     }
     asking.progress.note("counting calls");
     let silent = failures.holds(1).then(failure::silent);

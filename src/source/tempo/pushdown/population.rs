@@ -151,9 +151,13 @@ pub(super) fn known() -> Vec<Population> {
 }
 
 /// What the CLIENT spans of a service reach: those that did not fail themselves, and behind them those that did. Tempo counts
-/// the called spans, so the caller's side has to be asked for by its status.
-pub(super) fn calls(source: &AggregateService) -> [Population; 2] {
-    let caller = format!("{SERVICE} = {} && {NAMESPACE} {}", quoted(&source.name), equals(&source.namespace));
+/// the called spans, so the caller's side has to be asked for by its status. `alone` says that no other caller has its name: then
+/// it need not be said that it has no namespace, which Tempo up to 3.0 does not find of a resource that has nothing but a name.
+pub(super) fn calls(source: &AggregateService, alone: bool) -> [Population; 2] {
+    let mut caller = format!("{SERVICE} = {}", quoted(&source.name));
+    if !(alone && source.namespace.is_empty()) {
+        caller.push_str(&format!(" && {NAMESPACE} {}", equals(&source.namespace)));
+    }
     let called = |condition: &str| format!("{{ {caller} && kind = client{condition} }} > {{ kind = server }}");
     let of = |condition: &str, failed| Population {
         failed,
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn no_query_has_more_keys_than_tempo_takes() {
         let source = AggregateService { namespace: String::new(), name: "a".to_owned() };
-        for population in known().into_iter().chain(calls(&source)) {
+        for population in known().into_iter().chain(calls(&source, false)) {
             assert!(population.keys.len() <= 4, "{population:?}");
             assert!(population.count().to_string().ends_with(", status)"));
             let some = population.count_if("span.x = 1", None).to_string();
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn calls_that_failed_and_those_that_did_not_share_one_question_for_durations() {
-        let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() });
+        let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() }, true);
         let [ok, failed] = [ok, failed].map(|population| population.only(Some("span.x = 1")));
         let durations = ok.durations().unwrap().to_string();
         assert!(durations.contains(" kind = client } > { kind = server && span.x = 1 } | histogram"), "{durations}");
@@ -213,7 +217,18 @@ mod tests {
     #[test]
     fn a_name_cannot_break_out_of_its_query() {
         let source = AggregateService { namespace: "x".to_owned(), name: "a\" || true || \"\\".to_owned() };
-        let [ok, _] = calls(&source);
+        let [ok, _] = calls(&source, true);
         assert!(ok.selector.contains(r#"resource.service.name = "a\" || true || \"\\" &&"#), "{}", ok.selector);
+    }
+
+    #[test]
+    fn that_a_caller_has_no_namespace_is_said_only_where_another_has_one() {
+        let of = |namespace: &str, alone| {
+            let source = AggregateService { namespace: namespace.to_owned(), name: "a".to_owned() };
+            calls(&source, alone)[0].selector.clone()
+        };
+        assert!(of("", true).starts_with(r#"{ resource.service.name = "a" && kind = client && "#), "{}", of("", true));
+        assert!(of("", false).contains(r#""a" && resource.service.namespace = nil && kind = client"#));
+        assert!(of("x", true).contains(r#""a" && resource.service.namespace = "x" && kind = client"#));
     }
 }

@@ -53,16 +53,24 @@ pub(super) async fn examine(
     let host = Address::parse(from)?.host;
     let port = place.http.port_or_known_default().unwrap_or(443);
     let headers = transport::headers(&options.transport, None, "x-scope-orgid")?;
+    let keyed = options.transport.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(KEY_HEADER));
+    // What is known without an answer.
+    let known = || {
+        let key = if keyed { "is set" } else { "is not set" };
+        Diagnostic::info("doctor-honeycomb", format!("this is the address of a Honeycomb; {KEY_VARIABLE} {key}"))
+            .at(Location::file(place.shown.as_str()))
+            .help(format!("once it can be reached, with a key: --from {}", place.shown))
+    };
     let mut found = Examination { host, sources: Vec::new(), doors: Vec::new(), findings: Vec::new() };
     if let Err(unknown) = knock::resolve(&found.host, patience).await {
-        found.findings.push(unknown);
+        found.findings.extend([unknown, known()]);
         return Ok(found);
     }
     let mut door =
         Door { port, named: true, state: knock::knock(&found.host, port, patience).await, answers: Vec::new() };
     let at = format!("{}:{port}", found.host);
     if let Some((code, what, help)) = verdict::of_state(door.state) {
-        found.findings.push(Diagnostic::error(code, what).at(Location::file(at)).help(help));
+        found.findings.extend([Diagnostic::error(code, what).at(Location::file(at)).help(help), known()]);
         found.doors.push(door);
         return Ok(found);
     }
@@ -72,13 +80,12 @@ pub(super) async fn examine(
         match handshake(&tls, &HeaderMap::new(), options, patience, DoorState::Tls).await {
             Ok(_) => door.state = DoorState::Tls,
             Err(said) => {
-                found.findings.push(said);
+                found.findings.extend([said, known()]);
                 found.doors.push(door);
                 return Ok(found);
             }
         }
     }
-    let keyed = options.transport.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(KEY_HEADER));
     let (answer, said) = if keyed {
         let client = transport::http(&place.http, &options.transport, &headers, patience).await;
         let (client, base) = client.map_err(|failed| failed.plainly(&place.shown))?;
@@ -256,7 +263,14 @@ mod tests {
     fn nobody_there_and_a_key_in_the_address() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let found = examine(&format!("honeycomb+http://{free}"), &options(true)).unwrap();
-        assert_eq!((found.findings[0].code, found.doors.len()), ("doctor-refused", 1));
+        let codes: Vec<_> = found.findings.iter().map(|f| f.code).collect();
+        assert_eq!((codes, found.doors.len()), (vec!["doctor-refused", "doctor-honeycomb"], 1));
+        assert!(found.findings[1].message.ends_with("HONEYCOMB_API_KEY is set"), "{found:?}");
+        assert!(found.findings[1].help.ends_with(&format!("--from honeycomb+http://{free}")), "{found:?}");
+        let unknown = examine("honeycomb://no-such-host.invalid", &options(false)).unwrap();
+        let codes: Vec<_> = unknown.findings.iter().map(|f| f.code).collect();
+        assert_eq!(codes, ["doctor-name", "doctor-honeycomb"]);
+        assert!(unknown.findings[1].message.ends_with("HONEYCOMB_API_KEY is not set"), "{unknown:?}");
         let refused = examine("honeycomb://s3cret@h", &options(true)).unwrap_err();
         assert!(refused.code == "source-url" && !refused.to_string().contains("s3cret"));
     }

@@ -16,6 +16,7 @@ Examples:
   tracebook doctor tempo.monitoring.svc            # the ports that backends use
   tracebook doctor https://tempo.example.com
   tracebook doctor localhost:4317 --format json
+  tracebook doctor https://api.honeycomb.io        # whose HONEYCOMB_API_KEY is
 
 It asks each port that answers which services it knows. It sends no spans and changes nothing. The named port is tried
 first; the usual ports of Tempo, Jaeger, Prometheus and OTLP only if that one is no source.
@@ -52,11 +53,12 @@ pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io:
         split: None,
         kept: None,
     };
-    let options = input::unwindowed(&request)?;
     let address = match &args.address {
         Some(address) => address.clone(),
         None => configured(&config, around)?,
     };
+    let address = doctor::meant(&address);
+    let options = input::keyed(&address, &request, input::unwindowed(&request)?);
     let examination = doctor::examine(&address, &options)?;
     io.data(&match args.format {
         TextOrJson::Text => text(&examination, io.color_data),
@@ -101,6 +103,7 @@ fn text(examination: &Examination, color: bool) -> String {
             let access = match answer.access {
                 Access::Open => "",
                 Access::TenantMissing => ", wants a tenant",
+                Access::KeyMissing => ", wants a key",
                 Access::Denied => ", wants credentials",
                 Access::NotReady => ", not ready",
             };

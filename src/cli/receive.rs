@@ -101,7 +101,7 @@ pub(super) fn run(
     io.diagnostics(&notes);
     let during = args.during.map(Duration::from_secs);
     let every = Duration::from_secs(args.every.unwrap_or(60));
-    let mut receiver = Receiver::start(from, during, &options, Kept(log))?;
+    let receiver = Receiver::start(from, during, &options, Kept(log))?;
     io.say(&format!("receiving OTLP at {}, kept in {}", receiver.address(), wal.display()));
     let source = receiver::shown(from);
     let mut seen = 0;

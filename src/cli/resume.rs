@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::WindowArgs;
-use super::input::{Request, transport};
+use super::input::{Request, unwindowed};
 use super::io::{Io, Stop};
 use crate::diag::{Diagnostic, Severity};
 use crate::output;
@@ -88,7 +88,7 @@ impl Resume {
 /// What is pulled: of another window, address or tenant the answers are others.
 fn what(froms: &[String], request: &Request<'_>) -> Result<String, Diagnostic> {
     let WindowArgs { start, end, .. } = request.window;
-    let transport = transport(request)?;
+    let transport = unwindowed(request)?.transport;
     let tenant: Vec<&String> = transport
         .headers
         .iter()

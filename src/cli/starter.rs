@@ -68,6 +68,11 @@ fn objectives(out: &mut String, snapshot: &Snapshot) {
         "# Objectives: suggested from {from} over {:.0} minute(s), with head-room. Set what your users need.",
         (seconds / 60.0).max(1.0)
     );
+    if snapshot.provenance.calls_only {
+        // Any figure put in here would be a guess.
+        out.push_str("# (None: calls alone were counted here, not how they failed and how long they took.)\n\n");
+        return;
+    }
     let nodes = observed(snapshot);
     if nodes.is_empty() {
         out.push_str("objectives:\n  - { service: \"*\", sli: error_rate, target: \"< 1 %\", severity: ticket }\n");
@@ -193,6 +198,14 @@ mod tests {
         let ids: Vec<String> =
             ["shop/api", "shop-api", "shop.api"].map(|s| id(&mut taken, s, "error_rate")).into_iter().collect();
         assert_eq!(ids, ["", "id: shop-api-error-rate.2, ", "id: shop-api-error-rate.3, "]);
+    }
+
+    #[test]
+    fn where_failures_were_not_counted_no_objective_is_made_up() {
+        let mut snapshot = crate::diff::testing::snapshot(Vec::new(), Vec::new(), Vec::new());
+        snapshot.provenance.calls_only = true;
+        let text = text(&snapshot, None);
+        assert!(!text.contains("error_rate") && text.contains("calls alone were counted"), "{text}");
     }
 
     #[test]

@@ -134,8 +134,8 @@ impl<'a> Comparison<'a> {
             let handles = matches!(kind.name(), "server" | "consumer");
             let handled = (self.base.handled(&service), self.head.handled(&service));
             let pair = Pair {
-                before: b.map(|o| Seen::stats(&o.stats)),
-                after: h.map(|o| Seen::stats(&o.stats)),
+                before: b.map(|o| Seen::stats(&o.stats, self.base.snapshot)),
+                after: h.map(|o| Seen::stats(&o.stats, self.head.snapshot)),
                 unit: Unit::Operation,
                 exposure: if handled.0 > 0.0 && handled.1 > 0.0 { handled } else { self.entry },
                 presence: if handles { Severity::Warning } else { Severity::Info },
@@ -159,9 +159,10 @@ impl<'a> Comparison<'a> {
             let one_sided = |e: &'a Edge| (b.is_none() || h.is_none()).then(|| e.latency());
             // Calls per call of the caller, so that more load is not "more calls" on every edge.
             let exposure = if caller_counted { handled } else { self.entry };
+            let (base, head) = (self.base.snapshot, self.head.snapshot);
             let pair = Pair {
-                before: b.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(before, _)| Some(before)))),
-                after: h.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(_, after)| Some(after)))),
+                before: b.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(before, _)| Some(before)), base)),
+                after: h.map(|e| Seen::edge(e, durations.map_or(one_sided(e), |(_, after)| Some(after)), head)),
                 unit: Unit::Edge,
                 exposure,
                 // What a new or vanished node explains is told, but not counted twice.
@@ -373,7 +374,7 @@ fn share(added: f64, below: f64) -> f64 {
 }
 
 fn seen_node<'a>(node: &'a Node, traffic: &Traffic<'a>) -> Seen<'a> {
-    let mut seen = Seen::stats(&node.handled);
+    let mut seen = Seen::stats(&node.handled, traffic.snapshot);
     if node.kind == NodeKind::Entry {
         seen.n = traffic.out_of(&node.id).map(|e| e.n).sum();
         seen.calls = traffic.handled(&node.id);

@@ -41,6 +41,26 @@ fn a_snapshot_against_itself_shows_nothing() {
 }
 
 #[test]
+fn where_failures_were_not_counted_none_are_compared_and_none_are_shown() {
+    let of = |errors| {
+        let mut of = shop(1_000, 10.0, 1.0, errors);
+        of.provenance.calls_only = true;
+        of
+    };
+    let mut counted = [shop(1_000, 10.0, 1.0, 0), shop(1_000, 10.0, 1.0, 400)];
+    assert!(codes(&diff(&counted[0], &counted[1])).iter().any(|(code, _)| *code == "failing-more"));
+    // A merge of one that counted failures with one that did not still knows some.
+    assert_eq!(codes(&diff(&of(0), &of(400))), []);
+    counted[1].edges.retain(|edge| edge.target.0 != "database:pg:shop");
+    let mut head = counted[1].clone();
+    head.provenance.calls_only = true;
+    let found = diff(&of(0), &head);
+    let sides = found.changes.iter().flat_map(|change| [&change.before, &change.after]).flatten();
+    assert!(sides.clone().count() > 0 && sides.clone().all(|side| side.error_ratio.is_none()), "{found:?}");
+    assert!(found.culprits.iter().all(|culprit| !culprit.reason.contains("fail")), "{found:?}");
+}
+
+#[test]
 fn twice_the_load_over_another_window_changes_only_the_entry() {
     let base = shop(1_000, 10.0, 1.0, 0);
     let mut head = shop(2_000, 10.0, 1.0, 0);

@@ -19,17 +19,20 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn stats(stats: &'a Stats) -> Self {
+    /// `of` is the snapshot that saw it: where it knows calls alone, nobody knows what failed.
+    pub(super) fn stats(stats: &'a Stats, of: &Snapshot) -> Self {
         Self {
             n: stats.n,
             calls: stats.calls.as_f64(),
-            error_ratio: stats.error_ratio(),
+            error_ratio: stats.error_ratio().filter(|_| !of.provenance.calls_only),
             durations: Some(&stats.durations),
         }
     }
 
-    pub(super) fn edge(edge: &'a Edge, durations: Option<&'a Sketch>) -> Self {
-        Self { n: edge.n, calls: edge.calls.as_f64(), error_ratio: edge.error_ratio(), durations }
+    /// The same of an edge.
+    pub(super) fn edge(edge: &'a Edge, durations: Option<&'a Sketch>, of: &Snapshot) -> Self {
+        let error_ratio = edge.error_ratio().filter(|_| !of.provenance.calls_only);
+        Self { n: edge.n, calls: edge.calls.as_f64(), error_ratio, durations }
     }
 
     /// Sample size: spans, or calls in an aggregate that knows no spans.

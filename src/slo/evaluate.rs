@@ -616,6 +616,11 @@ mod tests {
         let found = evaluate(&[objective("api", Sli::ErrorRate, Comparison::Below, 0.5)], &aggregate);
         assert_eq!((found[0].value, found[0].burn.len()), (None, 0));
         assert!(found[0].reason.contains("nobody counted"), "{}", found[0].reason);
+        // Merged with one that measured: what is known of a part is not said of all.
+        let api = aggregate.nodes.iter_mut().find(|n| n.name == "api").unwrap();
+        api.handled.durations = shop().nodes.iter().find(|n| n.name == "api").unwrap().handled.durations.clone();
+        let found = evaluate(&[objective("api", Sli::LatencyMean, Comparison::Below, 1.0)], &aggregate);
+        assert!(found[0].value.is_none() && found[0].reason.contains("nobody measured"), "{}", found[0].reason);
     }
 
     #[test]

@@ -81,6 +81,10 @@ impl Requests {
             return Err("handled no request in the window");
         }
         match objective.sli {
+            // Of a merge a part may have been measured, which is not all that was handled.
+            Sli::Latency { .. } | Sli::LatencyMean if snapshot.provenance.calls_only => {
+                Err("handled requests of which nobody measured how long they took")
+            }
             Sli::Latency { percentile } => quantile(&self.durations, percentile, objective),
             Sli::LatencyMean => mean(&self.durations),
             Sli::ErrorRate if snapshot.provenance.calls_only => Err("handled requests whose failures nobody counted"),

@@ -104,6 +104,20 @@ fn a_snapshot_of_aggregates_survives_its_file_and_merges_with_the_next() {
 }
 
 #[test]
+fn failures_that_one_of_two_did_not_count_are_not_counted_in_their_merge() {
+    let counted = made(system());
+    let mut later = system();
+    later.window = (later.window.1, UnixNanos(later.window.1.0 + SECOND));
+    later.calls_only = true;
+    let later = made(later);
+    for both in [vec![counted.clone(), later.clone()], vec![later, counted]] {
+        let both = super::super::merge(both, &TopologyConfig::default()).unwrap();
+        assert!(both.provenance.calls_only);
+        assert!(codec::decode(&codec::encode(&both).unwrap()).unwrap().provenance.calls_only);
+    }
+}
+
+#[test]
 fn the_order_of_what_was_counted_does_not_matter() {
     let mut turned = system();
     turned.edges.reverse();

@@ -1,9 +1,10 @@
 //! What a Tempo counts, from the recorded answers of a real one, held against the very spans that were sent to it.
 //!
 //! The answers are in `tests/data/tempo/counts-slice.bin.zst`: to every question about `shop-slice.otlp.binpb`, which was all
-//! that this Tempo (3.1.0-dev, ad33aa8) held. With `TRACEBOOK_RECORD_TEMPO=http://HOST:PORT` (its gRPC side) the test asks such
-//! a Tempo instead and writes the file anew. A question that was never asked is an error, so a change of the questions
-//! needs a Tempo.
+//! that this Tempo (3.1.0-dev, ad33aa8) held; in `counts-slice-short.bin.zst` those of one that gives 22 series at most
+//! (`query_frontend.metrics.max_response_series`). With `TRACEBOOK_RECORD_TEMPO=http://HOST:PORT` (its gRPC side), and
+//! `TRACEBOOK_RECORD_TEMPO_SHORT` for the other, the tests ask such a Tempo instead and write the file anew. A question that was
+//! never asked is an error, so a change of the questions needs a Tempo.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,8 +40,8 @@ fn path(name: &str) -> String {
     format!("{}/tests/data/tempo/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn load() -> Answers {
-    let bytes = zstd::decode_all(std::fs::File::open(path("counts-slice.bin.zst")).unwrap()).unwrap();
+fn load(name: &str) -> Answers {
+    let bytes = zstd::decode_all(std::fs::File::open(path(name)).unwrap()).unwrap();
     let mut rest = bytes.as_slice();
     let mut part = || {
         let (length, after) = rest.split_first_chunk::<4>()?;
@@ -55,11 +56,11 @@ fn load() -> Answers {
     answers
 }
 
-fn save(answers: &Answers) {
+fn save(answers: &Answers, name: &str) {
     let parts = answers.iter().flat_map(|(question, answer)| [question.as_bytes(), answer.as_slice()]);
     let bytes: Vec<u8> =
         parts.flat_map(|part| [&u32::try_from(part.len()).unwrap().to_be_bytes()[..], part].concat()).collect();
-    std::fs::write(path("counts-slice.bin.zst"), zstd::encode_all(bytes.as_slice(), 19).unwrap()).unwrap();
+    std::fs::write(path(name), zstd::encode_all(bytes.as_slice(), 19).unwrap()).unwrap();
 }
 
 /// Answers as recorded, or asks a real one and remembers.
@@ -150,28 +151,94 @@ fn truth() -> Snapshot {
     builder.finish(Intake::default(), 2).unwrap()
 }
 
-#[test]
-fn what_a_real_tempo_counted_of_these_spans_is_what_they_say() {
+/// What a Tempo counted, recorded in a file or asked of the one that a variable names; the codes of what is to be said about it,
+/// and the answers.
+fn counted(name: &str, variable: &str) -> (Snapshot, Vec<&'static str>, Answers) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let record = std::env::var("TRACEBOOK_RECORD_TEMPO").ok();
+    let record = std::env::var(variable).ok();
     let live = record.as_ref().map(|at| runtime.block_on(StreamingQuerierClient::connect(at.clone())).unwrap());
-    let answers = Arc::new(Mutex::new(if live.is_some() { Answers::new() } else { load() }));
+    let answers = Arc::new(Mutex::new(if live.is_some() { Answers::new() } else { load(name) }));
     let at = serve(&runtime, Recorded { answers: answers.clone(), live });
     let mut source =
         open_aggregate(&format!("aggregate+tempo://{at}?http=127.0.0.1:1"), &options(WINDOW)).unwrap().unwrap();
     let (aggregate, report) = source.read(&NoProgress).unwrap();
-    let counted = from_aggregate(aggregate, &[source.describe()], &TopologyConfig::default()).unwrap();
+    let counted = from_aggregate(aggregate, &["tempo".to_owned()], &TopologyConfig::default()).unwrap();
     let builder = Builder::new(TopologyConfig::default());
     // Nobody searches here: the counts are good, and that there are no examples is an error of its own.
     assert_eq!(source.examples(None, &Into(&builder), &NoProgress).unwrap_err().code, "tempo-query-refused");
     assert!(source.examples(Some(0), &Into(&builder), &NoProgress).unwrap().window.is_none());
     runtime.shutdown_background();
+    let answers = answers.lock().unwrap().clone();
     if record.is_some() {
-        save(&answers.lock().unwrap());
+        save(&answers, name);
     }
+    (counted, report.diagnostics.iter().map(|d| d.code).collect(), answers)
+}
+
+/// Whether an answer to such a question was cut off.
+fn cut_off((question, answer): (&String, &Vec<u8>)) -> bool {
+    let ranged = question.contains("exemplars=false");
+    let status = if ranged {
+        QueryRangeResponse::decode(answer.as_slice()).unwrap().status
+    } else {
+        QueryInstantResponse::decode(answer.as_slice()).unwrap().status
+    };
+    status != 0
+}
+
+/// What becomes of recorded answers that were changed.
+fn outcome_of(answers: Answers) -> Result<(), tracebook::diag::Diagnostic> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let at = serve(&runtime, Recorded { answers: Arc::new(Mutex::new(answers)), live: None });
+    let from = format!("aggregate+tempo://{at}?http=127.0.0.1:1");
+    let outcome = open_aggregate(&from, &options(WINDOW)).unwrap().unwrap().read(&NoProgress);
+    runtime.shutdown_background();
+    outcome.map(|_| ())
+}
+
+#[test]
+fn of_a_tempo_that_cuts_its_answers_off_everything_is_counted_in_parts() {
+    let (whole, codes, long) = counted("counts-slice.bin.zst", "TRACEBOOK_RECORD_TEMPO");
+    let (parts, codes_of_parts, short) = counted("counts-slice-short.bin.zst", "TRACEBOOK_RECORD_TEMPO_SHORT");
+    assert!(!long.iter().any(cut_off));
+    let cut = short.iter().filter(|answer| cut_off(*answer)).count();
+    let of = |what: &str| short.iter().filter(|answer| cut_off(*answer)).any(|(question, _)| question.contains(what));
+    assert!(cut >= 5 && of("histogram_over_time") && of("kind, status)") && of("exemplars=false"), "{cut}");
+    assert_eq!(codes, codes_of_parts);
+    assert_eq!(whole, parts);
+}
+
+#[test]
+fn parts_that_do_not_come_to_the_whole_and_an_answer_without_parts_are_refused() {
+    let recorded = load("counts-slice-short.bin.zst");
+    assert!(outcome_of(recorded.clone()).is_ok());
+    let changed = |which: &str, change: fn(&mut QueryInstantResponse)| {
+        let mut answers = recorded.clone();
+        let of = |answer: &(&String, &mut Vec<u8>)| answer.0.contains(which) && answer.0.contains(" < \"");
+        let (_, bytes) = answers.iter_mut().find(|answer| of(answer) && !cut_off((answer.0, &*answer.1))).unwrap();
+        let mut answer = QueryInstantResponse::decode(bytes.as_slice()).unwrap();
+        change(&mut answer);
+        *bytes = answer.encode_to_vec();
+        outcome_of(answers).unwrap_err()
+    };
+    for which in ["name, kind, status)", "histogram_over_time"] {
+        let fewer = changed(which, |answer| _ = answer.series.pop());
+        assert_eq!(fewer.code, "tempo-series-partial");
+        assert!(fewer.message.contains("asked for in parts, these come to "), "{fewer}");
+        let alike = changed(which, |answer| {
+            answer.status = 1;
+            answer.series.truncate(1);
+        });
+        assert_eq!(alike.code, "tempo-series-partial");
+        assert!(alike.message.contains("nothing tells apart"), "{alike}");
+    }
+}
+
+#[test]
+fn what_a_real_tempo_counted_of_these_spans_is_what_they_say() {
+    let (counted, codes, _) = counted("counts-slice.bin.zst", "TRACEBOOK_RECORD_TEMPO");
     // Most traces of the slice are cut off by its ends.
-    let codes: Vec<&str> = report.diagnostics.iter().map(|d| d.code).collect();
-    assert_eq!(codes, ["tempo-cut-off"], "{:?}", report.diagnostics);
+    assert_eq!(codes, ["tempo-cut-off"]);
     assert_eq!(counted.provenance.kind, SnapshotKind::Aggregate);
     let truth = truth();
     assert_eq!(truth.operations.len(), counted.operations.len());

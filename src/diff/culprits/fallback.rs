@@ -56,8 +56,10 @@ fn own_failures<'a>(comparison: &Comparison<'a>, before: &Node, after: &'a Node)
         let failed: f64 = traffic.out_of(&node.id).map(|e| e.errors.as_f64()).sum();
         failed / node.handled.calls.as_f64().max(1e-9)
     };
-    let share =
-        |node: &Node, traffic: &Traffic<'_>| Some((node.handled.error_ratio()? - below(traffic, node)).clamp(0.0, 1.0));
+    let share = |node: &Node, traffic: &Traffic<'_>| {
+        let failed = node.handled.error_ratio().filter(|_| !traffic.snapshot.provenance.calls_only)?;
+        Some((failed - below(traffic, node)).clamp(0.0, 1.0))
+    };
     let (was, is) = (share(before, comparison.base)?, share(after, comparison.head)?);
     let n = (before.handled.n, after.handled.n);
     let strength =

@@ -7,6 +7,9 @@ use crate::topology::{EdgeKind, NodeKind, Snapshot};
 #[must_use]
 pub fn dot(snapshot: &Snapshot) -> String {
     let mut out = String::from("digraph tracebook {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n");
+    if snapshot.provenance.calls_only {
+        out.push_str(&format!("  label=\"{}\";\n", super::UNCOUNTED));
+    }
     for (i, node) in snapshot.nodes.iter().enumerate() {
         let shape = match node.kind {
             NodeKind::Service => "box",
@@ -22,8 +25,8 @@ pub fn dot(snapshot: &Snapshot) -> String {
     for edge in &snapshot.edges {
         let (Some(source), Some(target)) = (position(&edge.source), position(&edge.target)) else { continue };
         let p99 = edge.latency().quantile(0.99).map(|ns| ns / 1e9);
-        let ratio = edge.error_ratio().unwrap_or(0.0);
-        let label = super::label(edge.calls.as_f64(), snapshot.window.seconds(), p99, ratio);
+        let failed = super::failed(edge, snapshot);
+        let label = super::label(edge.calls.as_f64(), snapshot.window.seconds(), p99, failed);
         let style = if edge.kind == EdgeKind::Messaging { ", style=dashed" } else { "" };
         out.push_str(&format!("  n{source} -> n{target} [label=\"{}\"{style}];\n", escape::dot(&label)));
     }

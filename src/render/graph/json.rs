@@ -36,7 +36,8 @@ struct NodeJson<'a> {
     system: &'a str,
     instrumented: bool,
     calls: serde_json::Number,
-    errors: serde_json::Number,
+    /// `None` where nobody counted them.
+    errors: Option<serde_json::Number>,
     error_ratio: Option<f64>,
     handled: Durations,
     entry_share: Option<f64>,
@@ -54,7 +55,8 @@ struct EdgeJson<'a> {
     known_by_calls: BTreeMap<&'static str, serde_json::Number>,
     n: u64,
     calls: serde_json::Number,
-    errors: serde_json::Number,
+    /// `None` where nobody counted them.
+    errors: Option<serde_json::Number>,
     error_ratio: Option<f64>,
     client: Durations,
     server: Durations,
@@ -74,7 +76,8 @@ struct DimensionJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     target: &'a str,
     calls: serde_json::Number,
-    errors: serde_json::Number,
+    /// `None` where nobody counted them.
+    errors: Option<serde_json::Number>,
 }
 
 /// A distribution of durations in seconds; all `null` when nothing was seen on that side.
@@ -112,8 +115,13 @@ pub fn json(snapshot: &Snapshot) -> String {
     let mut nodes: Vec<NodeJson<'_>> = snapshot.nodes.iter().map(|n| node(n, &graph, &tree)).collect();
     let mut edges: Vec<EdgeJson<'_>> = snapshot.edges.iter().map(edge).collect();
     if snapshot.provenance.calls_only {
-        nodes.iter_mut().for_each(|node| node.error_ratio = None);
-        edges.iter_mut().for_each(|edge| edge.error_ratio = None);
+        for node in &mut nodes {
+            (node.errors, node.error_ratio) = (None, None);
+        }
+        for edge in &mut edges {
+            (edge.errors, edge.error_ratio) = (None, None);
+            edge.dimensions.values_mut().flatten().for_each(|pair| pair.errors = None);
+        }
     }
     to_text(&Graph {
         schema: "tracebook.graph/1",
@@ -138,7 +146,7 @@ fn node<'a>(node: &'a Node, graph: &query::Graph<'_>, tree: &DominatorTree<'_, '
         system: &node.system,
         instrumented: node.instrumented,
         calls: number(node.handled.calls),
-        errors: number(node.handled.errors),
+        errors: Some(number(node.handled.errors)),
         error_ratio: node.handled.error_ratio(),
         handled: Durations::new(&node.handled.durations),
         entry_share: graph.entry_share(&node.id),
@@ -156,7 +164,7 @@ fn edge(edge: &Edge) -> EdgeJson<'_> {
         known_by_calls: edge.known_by.iter().map(|(by, calls)| (by.name(), number(*calls))).collect(),
         n: edge.n,
         calls: number(edge.calls),
-        errors: number(edge.errors),
+        errors: Some(number(edge.errors)),
         error_ratio: edge.error_ratio(),
         client: Durations::new(&edge.client),
         server: Durations::new(&edge.server),
@@ -171,5 +179,10 @@ fn edge(edge: &Edge) -> EdgeJson<'_> {
 }
 
 fn dimension(pair: &EdgeDimension) -> DimensionJson<'_> {
-    DimensionJson { source: &pair.source, target: &pair.target, calls: number(pair.calls), errors: number(pair.errors) }
+    DimensionJson {
+        source: &pair.source,
+        target: &pair.target,
+        calls: number(pair.calls),
+        errors: Some(number(pair.errors)),
+    }
 }

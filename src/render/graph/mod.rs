@@ -73,20 +73,30 @@ fn whole(snapshot: &Snapshot, limit: usize, alarmed: &BTreeSet<NodeId>, labels: 
     for edge in edges {
         let (Some(source), Some(target)) = (positions.get(&edge.source), positions.get(&edge.target)) else { continue };
         let p99 = edge.latency().quantile(0.99).map(|ns| ns / 1e9);
-        let label = if labels {
-            label(edge.calls.as_f64(), seconds, p99, edge.error_ratio().unwrap_or(0.0))
-        } else {
-            String::new()
-        };
+        let label =
+            if labels { label(edge.calls.as_f64(), seconds, p99, failed(edge, snapshot)) } else { String::new() };
         chart.link(Link { source: *source, target: *target, dotted: edge.kind == EdgeKind::Messaging, label });
     }
     let omitted_nodes = snapshot.nodes.len() - nodes.len();
+    let mut notes = Vec::new();
+    if snapshot.provenance.calls_only {
+        notes.push(UNCOUNTED.to_owned());
+    }
     if omitted_edges + omitted_nodes > 0 {
         let edges = format::integer(omitted_edges as u64);
         let nodes = format::integer(omitted_nodes as u64);
-        chart.note(&format!("{edges} edges with fewer calls and {nodes} nodes are not drawn"));
+        notes.push(format!("{edges} edges with fewer calls and {nodes} nodes are not drawn"));
     }
+    chart.note(&notes.join(" · "));
     chart.finish(60)
+}
+
+/// Said where nobody looked for failures: a label without them would pass for health.
+const UNCOUNTED: &str = "failures were not counted";
+
+/// Failed share of the calls of an edge, where failures were counted.
+fn failed(edge: &Edge, snapshot: &Snapshot) -> Option<f64> {
+    edge.error_ratio().filter(|_| !snapshot.provenance.calls_only)
 }
 
 fn order(edge: &Edge) -> (&NodeId, &NodeId, EdgeKind) {
@@ -144,18 +154,18 @@ fn neighbourhood_with(diagram: &Diagram, seconds: f64, detail: Detail) -> String
 }
 
 fn edge_label(edge: &DiagramEdge, seconds: f64) -> String {
-    label(edge.calls, seconds, edge.p99_seconds, edge.error_ratio)
+    label(edge.calls, seconds, edge.p99_seconds, Some(edge.error_ratio))
 }
 
 /// `12.3/s · p99 31 ms · 0.5 % errors`, as far as known.
-fn label(calls: f64, seconds: f64, p99_seconds: Option<f64>, error_ratio: f64) -> String {
+fn label(calls: f64, seconds: f64, p99_seconds: Option<f64>, error_ratio: Option<f64>) -> String {
     let mut parts = Vec::with_capacity(3);
     parts.push(if seconds > 0.0 { format::rate(calls / seconds) } else { format!("{} calls", format::count(calls)) });
     if let Some(p99) = p99_seconds {
         parts.push(format!("p99 {}", format::duration(p99)));
     }
-    if error_ratio > 0.0 {
-        parts.push(format!("{} err", format::ratio(error_ratio)));
+    if let Some(failed) = error_ratio.filter(|ratio| *ratio > 0.0) {
+        parts.push(format!("{} err", format::ratio(failed)));
     }
     parts.join(" · ")
 }

@@ -73,6 +73,40 @@ fn a_graph_beyond_what_mermaid_draws_is_cut_to_its_busiest_edges_and_says_so() {
     assert!(long.len() <= GRAPH_CHARS, "{}", long.len());
 }
 
+/// As a merge of one that counted failures with one that did not has it.
+#[test]
+fn where_failures_were_not_counted_no_drawing_and_no_answer_tells_of_them() {
+    let mut snapshot = sample::snapshot();
+    snapshot.edges[2].errors = snapshot.edges[2].calls;
+    snapshot.nodes[0].handled.errors = snapshot.nodes[0].handled.calls;
+    assert!(mermaid(&snapshot).contains(" err") && dot(&snapshot).contains(" err"), "{}", dot(&snapshot));
+    let pair = crate::topology::EdgeDimension {
+        source: "2.3.0".into(),
+        target: String::new(),
+        calls: snapshot.edges[2].calls,
+        errors: snapshot.edges[2].errors,
+    };
+    snapshot.edges[2].dimensions.insert("service.version".into(), vec![pair]);
+    snapshot.provenance.calls_only = true;
+    let (chart, dot) = (mermaid(&snapshot), dot(&snapshot));
+    assert!(!chart.contains(" err") && chart.contains("note[\"failures were not counted\"]"), "{chart}");
+    assert!(!dot.contains(" err") && dot.contains("label=\"failures were not counted\";"), "{dot}");
+    let graph: serde_json::Value = serde_json::from_str(&json(&snapshot)).unwrap();
+    for thing in graph["nodes"].as_array().unwrap().iter().chain(graph["edges"].as_array().unwrap()) {
+        assert!(thing["errors"].is_null() && thing["error_ratio"].is_null() && thing["calls"].is_number(), "{thing}");
+    }
+    assert!(graph["edges"][2]["dimensions"]["service.version"][0]["errors"].is_null());
+    let star = mermaid(&{
+        let mut star = sample::star(600, &|i| format!("service-{i}"));
+        star.provenance.calls_only = true;
+        star
+    });
+    assert!(
+        star.contains("note[\"failures were not counted · ") && star.contains(" are not drawn\"]"),
+        "both are said"
+    );
+}
+
 #[test]
 fn a_neighbourhood_fits_the_strictest_host() {
     let mut diagram = sample::runbook().evidence.diagram;

@@ -6,6 +6,7 @@ pub(super) mod address;
 pub(super) mod call;
 pub(super) mod http;
 pub(super) mod kept;
+pub(super) mod place;
 pub(super) mod pool;
 pub(super) mod run;
 pub(super) mod transport;

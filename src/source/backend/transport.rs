@@ -17,6 +17,7 @@ use crate::source::Transport;
 
 /// Tempo refuses pings more often than every 10 s.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+const MOST_REDIRECTS: usize = 3;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// What every request carries. `basic` are the credentials of the URL, which those of the environment win over.
@@ -149,6 +150,16 @@ impl Unconnected {
     }
 }
 
+/// Where a server sends us elsewhere. Every header goes along, a key in it too: so nowhere but on the same host, and never from
+/// TLS to plaintext.
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let same = attempt.previous().last().is_some_and(|from| {
+        let to = attempt.url();
+        from.host_str() == to.host_str() && (to.scheme() == "https" || from.scheme() == to.scheme())
+    });
+    if same && attempt.previous().len() <= MOST_REDIRECTS { attempt.follow() } else { attempt.stop() }
+}
+
 /// An HTTP client with the same transport, and the base URL to use with it (its host is the expected server name).
 ///
 /// # Errors
@@ -165,7 +176,7 @@ pub(in crate::source) async fn http(
     let mut builder = reqwest::Client::builder()
         .default_headers(headers.clone())
         .user_agent(concat!("tracebook/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::limited(3))
+        .redirect(reqwest::redirect::Policy::custom(follow))
         .timeout(timeout)
         .connect_timeout(CONNECT.min(timeout));
     if base.scheme() == "https" {

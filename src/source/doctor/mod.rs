@@ -6,6 +6,7 @@
 
 mod address;
 mod grpc;
+mod honeycomb;
 mod http;
 mod knock;
 mod verdict;
@@ -105,6 +106,8 @@ pub enum Service {
     Zipkin,
     /// Grafana: a data source proxy at best.
     Grafana,
+    /// Honeycomb's API: what `honeycomb://` asks.
+    Honeycomb,
     /// Some other HTTP server, such as a proxy.
     Http,
     /// A gRPC server with none of the services above.
@@ -125,6 +128,7 @@ impl Service {
             Self::OtlpHttp => "OTLP ingest (HTTP)",
             Self::Zipkin => "Zipkin API",
             Self::Grafana => "Grafana",
+            Self::Honeycomb => "Honeycomb, API",
             Self::Http => "a web server",
             Self::Grpc => "a gRPC server",
         }
@@ -139,6 +143,8 @@ pub enum Access {
     Open,
     /// It wants to know the tenant.
     TenantMissing,
+    /// It wants a key, and was not asked without one.
+    KeyMissing,
     /// It wants other credentials.
     Denied,
     /// It is there and cannot answer now: starting, overloaded, or a proxy without a server behind it.
@@ -154,9 +160,19 @@ pub fn examine(address: &str, options: &SourceOptions) -> Result<Examination, Di
     run::run(1, look(address, options))
 }
 
+/// The source that an address alone names: `https://api.honeycomb.io` is `honeycomb://api.honeycomb.io`. Any other address
+/// is given back as it is.
+#[must_use]
+pub fn meant(address: &str) -> String {
+    super::honeycomb::endpoint::meant(address).unwrap_or_else(|| address.to_owned())
+}
+
 async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Diagnostic> {
-    let address = Address::parse(address)?;
     let patience = options.timeout.min(PATIENCE);
+    if let Some(from) = super::honeycomb::endpoint::meant(address) {
+        return honeycomb::examine(&from, options, patience).await;
+    }
+    let address = Address::parse(address)?;
     if let Err(unknown) = knock::resolve(&address.host, patience).await {
         let findings = vec![unknown];
         return Ok(Examination { host: address.host, sources: Vec::new(), doors: Vec::new(), findings });

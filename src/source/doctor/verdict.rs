@@ -122,9 +122,9 @@ fn elsewhere(help: &str, sources: &[String]) -> String {
     }
 }
 
-type Said = (&'static str, &'static str, &'static str);
+pub(super) type Said = (&'static str, &'static str, &'static str);
 
-fn of_state(state: DoorState) -> Option<Said> {
+pub(super) fn of_state(state: DoorState) -> Option<Said> {
     match state {
         DoorState::Refused => Some((
             "doctor-refused",
@@ -142,7 +142,8 @@ fn of_state(state: DoorState) -> Option<Said> {
 
 fn of_access(answer: &Answer) -> Option<Said> {
     match answer.access {
-        Access::Open => None,
+        // Honeycomb alone wants one, and says what to do.
+        Access::Open | Access::KeyMissing => None,
         Access::TenantMissing => Some((
             "doctor-tenant",
             "it serves several tenants and wants to know which",

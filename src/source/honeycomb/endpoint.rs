@@ -3,47 +3,30 @@
 
 use url::Url;
 
-use crate::diag::Diagnostic;
-use crate::source::backend::address;
+use crate::source::backend::place::Manner;
 
-/// Where to connect.
-pub(super) struct Endpoint {
-    /// Base of the HTTP API.
-    pub(super) http: Url,
-    /// For people: scheme, host and port, nothing else.
-    pub(super) shown: String,
-}
+/// Where Honeycomb's API is.
+const HOSTS: [&str; 2] = ["api.honeycomb.io", "api.eu1.honeycomb.io"];
 
-/// Whether this names a Honeycomb.
-pub(super) fn claims(from: &str) -> bool {
-    let scheme = from.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("honeycomb" | "honeycomb+http" | "honeycomb+https"))
-}
+/// Honeycomb's API.
+pub(in crate::source) const MANNER: Manner = Manner {
+    scheme: "honeycomb",
+    port: 80,
+    tls: true,
+    user: false,
+    parameters: &[],
+    help: "write honeycomb://api.honeycomb.io, or honeycomb://api.eu1.honeycomb.io for the EU; the key goes into HONEYCOMB_API_KEY",
+};
 
-/// Reads a URL.
-///
-/// # Errors
-/// `source-url` for anything that cannot be understood, and for a key in it.
-pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
-    let bad = |why: &str| {
-        Diagnostic::error("source-url", format!("the Honeycomb address {why}"))
-            .help("write honeycomb://api.honeycomb.io, or honeycomb://api.eu1.honeycomb.io for the EU; the key goes into HONEYCOMB_API_KEY")
-    };
-    let (scheme, rest) = from.split_once("://").ok_or_else(|| bad("has no scheme"))?;
-    let scheme = scheme.to_ascii_lowercase();
-    let (plain, standard) = if scheme == "honeycomb+http" { ("http", 80) } else { ("https", 443) };
-    // The url crate treats unknown schemes as opaque; http and https give hosts and ports their usual meaning.
-    let url = Url::parse(&format!("{plain}://{rest}")).map_err(|e| bad(&format!("cannot be read: {e}")))?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| bad("names no host"))?.to_owned();
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("holds a user or a key, which would be seen in process lists"));
+/// The source that an address names: a Honeycomb's own form, or any other of a host that is known to be its API.
+pub(in crate::source) fn meant(address: &str) -> Option<String> {
+    let address = address.trim();
+    if MANNER.claims(address) {
+        return Some(address.to_owned());
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("takes no parameters"));
-    }
-    let port = address::explicit_port(rest, url.port()).unwrap_or(standard);
-    let http = address::base(&url, port).ok_or_else(|| bad("cannot be used"))?;
-    Ok(Endpoint { http, shown: format!("{scheme}://{host}:{port}") })
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = Url::parse(&format!("https://{rest}")).ok()?.host_str()?.to_owned();
+    HOSTS.contains(&host.as_str()).then(|| format!("honeycomb://{host}"))
 }
 
 #[cfg(test)]
@@ -56,14 +39,35 @@ mod tests {
             ("honeycomb://api.honeycomb.io", "https://api.honeycomb.io/", "honeycomb://api.honeycomb.io:443"),
             ("HONEYCOMB+HTTP://[::1]:81", "http://[::1]:81/", "honeycomb+http://[::1]:81"),
         ] {
-            let endpoint = parse(from).unwrap();
-            assert!(claims(from));
+            let endpoint = MANNER.parse(from).unwrap();
+            assert!(MANNER.claims(from));
             assert_eq!((endpoint.http.as_str(), endpoint.shown.as_str()), (http, shown), "{from}");
         }
-        for from in ["honeycomb://", "honeycomb://s3cret@h", "honeycomb://h?key=s3cret"] {
-            let refused = parse(from).err().unwrap();
+        for from in [
+            "honeycomb://",
+            "honeycomb://:s3cret@h",
+            "honeycomb://s3cret@h",
+            "honeycomb://h?s3cret",
+            "honeycomb://h#s3cret",
+        ] {
+            let refused = MANNER.parse(from).err().unwrap();
             assert!(refused.code == "source-url" && !refused.to_string().contains("s3cret"), "{from}");
         }
-        assert!(!claims("tempo://h") && !claims("honeycomb"));
+        assert!(!MANNER.claims("tempo://h") && !MANNER.claims("honeycomb"));
+    }
+
+    #[test]
+    fn an_address_of_honeycomb_is_known_whatever_its_form() {
+        for (address, from) in [
+            ("honeycomb+http://h:1", Some("honeycomb+http://h:1")),
+            ("https://api.honeycomb.io", Some("honeycomb://api.honeycomb.io")),
+            ("https://API.eu1.honeycomb.io:443/1/events/x", Some("honeycomb://api.eu1.honeycomb.io")),
+            ("api.honeycomb.io:443", Some("honeycomb://api.honeycomb.io")),
+            ("https://api.honeycomb.io.example.com", None),
+            ("https://example.com/api.honeycomb.io", None),
+            ("tempo", None),
+        ] {
+            assert_eq!(meant(address).as_deref(), from, "{address}");
+        }
     }
 }

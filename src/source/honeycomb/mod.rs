@@ -9,14 +9,14 @@
 
 mod answer;
 mod api;
-mod endpoint;
+pub(super) mod endpoint;
 #[cfg(test)]
 mod tests;
 
 use self::answer::{Dependency, MOST};
 use self::api::Api;
-use self::endpoint::Endpoint;
 use super::aggregate::AggregateSource;
+use super::backend::place::Place;
 use super::backend::run;
 use super::backend::transport;
 use super::{Progress, SourceOptions, SourceReport};
@@ -25,14 +25,14 @@ use crate::spans::aggregate::{Aggregate, AggregateCall, AggregateEdge, Aggregate
 use crate::spans::{UnixNanos, Weight};
 
 /// The header that carries the key.
-const KEY_HEADER: &str = "X-Honeycomb-Team";
+pub(super) const KEY_HEADER: &str = "X-Honeycomb-Team";
 /// The environment variable that holds it.
-const KEY_VARIABLE: &str = "HONEYCOMB_API_KEY";
+pub(super) const KEY_VARIABLE: &str = "HONEYCOMB_API_KEY";
 const SECOND: u64 = 1_000_000_000;
 
 /// Whether this names a Honeycomb.
 pub(super) fn claims(from: &str) -> bool {
-    endpoint::claims(from)
+    endpoint::MANNER.claims(from)
 }
 
 /// Which environment variable holds the key for this source, and the header in which it goes.
@@ -45,7 +45,7 @@ pub(super) fn credential(from: &str) -> Option<(&'static str, &'static str)> {
 /// # Errors
 /// `source-url` for a URL that cannot work, `honeycomb-query` for a filter, `honeycomb-key-missing` without a key.
 pub(super) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic> {
-    let endpoint = endpoint::parse(from)?;
+    let endpoint = endpoint::MANNER.parse(from)?;
     let at = || Location::file(endpoint.shown.as_str());
     if options.query.is_some() {
         return Err(Diagnostic::error("honeycomb-query", "Honeycomb's service map takes no filter of this kind")
@@ -61,7 +61,7 @@ pub(super) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn Aggreg
 }
 
 struct Honeycomb {
-    endpoint: Endpoint,
+    endpoint: Place,
     options: SourceOptions,
 }
 

@@ -10,7 +10,7 @@
 use url::Url;
 
 use crate::diag::{Diagnostic, Location};
-use crate::source::backend::address::{base, basic, explicit_port};
+use crate::source::backend::place::{Manner, Place};
 
 /// Port of the query service's gRPC side.
 pub(super) const GRPC_PORT: u16 = 16685;
@@ -28,29 +28,24 @@ pub(super) struct Endpoint {
     pub(super) shown: String,
 }
 
-/// Whether this source names a Jaeger.
-pub(super) fn claims(from: &str) -> bool {
-    let scheme = from.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("jaeger" | "jaeger+http" | "jaeger+https"))
-}
+/// A Jaeger.
+pub(super) const MANNER: Manner = Manner {
+    scheme: "jaeger",
+    port: GRPC_PORT,
+    tls: false,
+    user: true,
+    parameters: &["depth"],
+    help: "write jaeger://host:16685 or jaeger+https://host",
+};
 
 /// Reads a URL.
 ///
 /// # Errors
 /// `ingest-port` for ports that take spans in, `source-url` for anything that cannot be understood.
 pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
-    let (scheme, rest) = from.split_once("://").unwrap_or(("jaeger", from));
-    let tls = scheme.eq_ignore_ascii_case("jaeger+https");
-    let bad = |why: &str| {
-        Diagnostic::error("source-url", format!("the Jaeger address {why}"))
-            .help("write jaeger://host:16685 or jaeger+https://host")
-    };
-    // The url crate treats unknown schemes as opaque; http and https give hosts and ports their usual meaning.
-    let url = Url::parse(&format!("{}://{rest}", if tls { "https" } else { "http" }))
-        .map_err(|e| bad(&format!("cannot be read: {e}")))?;
-    let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| bad("names no host"))?;
-    let port = explicit_port(rest, url.port()).unwrap_or(if tls { 443 } else { GRPC_PORT });
-    let shown = format!("{}://{host}:{port}", if tls { "jaeger+https" } else { "jaeger" });
+    let Place { url, http: mut grpc, basic, shown } = MANNER.parse(from)?;
+    let shown = shown.replacen("+http:", ":", 1);
+    let (host, port) = (grpc.host_str().unwrap_or_default(), grpc.port_or_known_default().unwrap_or(GRPC_PORT));
     if matches!(port, 4317 | 4318 | 14250 | 14268) {
         return Err(Diagnostic::error(
             "ingest-port",
@@ -63,16 +58,12 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
         )));
     }
     let mut depth = DEPTH;
-    for (key, value) in url.query_pairs() {
-        if key != "depth" {
-            return Err(bad(&format!("has the unknown parameter `{}`", key.escape_debug())));
-        }
+    for (_, value) in url.query_pairs() {
         let n = value.parse().ok().filter(|n| (1..=1_000_000).contains(n));
-        depth = n.ok_or_else(|| bad("has a `depth=` that is no number from 1 to 1000000"))?;
+        depth = n.ok_or_else(|| MANNER.bad("has a `depth=` that is no number from 1 to 1000000"))?;
     }
-    let mut grpc = base(&url, port).ok_or_else(|| bad("cannot be used"))?;
     grpc.set_path("");
-    Ok(Endpoint { grpc, basic: basic(&url), depth, shown })
+    Ok(Endpoint { grpc, basic, depth, shown })
 }
 
 #[cfg(test)]
@@ -88,7 +79,7 @@ mod tests {
             ("jaeger+https://u:p@j.example.com", "https://j.example.com/", "jaeger+https://j.example.com:443"),
             ("jaeger+https://[::1]:16685", "https://[::1]:16685/", "jaeger+https://[::1]:16685"),
         ] {
-            assert!(claims(from), "{from}");
+            assert!(MANNER.claims(from), "{from}");
             let endpoint = parse(from).ok().unwrap();
             assert_eq!((endpoint.grpc.as_str(), endpoint.shown.as_str()), (grpc, shown), "{from}");
         }
@@ -107,7 +98,7 @@ mod tests {
             assert_eq!(parse(from).err().unwrap().code, "source-url", "{from}");
         }
         for from in ["tempo://j:16685", "http://j:16685", "jaeger.json", "-"] {
-            assert!(!claims(from), "{from}");
+            assert!(!MANNER.claims(from), "{from}");
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::diag::{Diagnostic, Location};
 
 /// Whether this source names a Jaeger.
 pub(super) fn claims(from: &str) -> bool {
-    endpoint::claims(from)
+    endpoint::MANNER.claims(from)
 }
 
 /// A Jaeger that is not yet connected.

@@ -50,7 +50,7 @@ pub struct Answers {
 /// # Errors
 /// `source-url`, `window-missing`, and what keeps from connecting at all.
 pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Result<Answers, Diagnostic> {
-    let endpoint = endpoint::parse(from)?;
+    let endpoint = endpoint::MANNER.parse(from)?;
     let (start, end) = run::window(options, &endpoint.shown)?;
     let (start, end) = (start.0 / 1_000_000, end.0 / 1_000_000);
     // Whole seconds, so that the same window has the same steps.

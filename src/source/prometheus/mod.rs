@@ -21,10 +21,10 @@ mod reader;
 use std::collections::BTreeSet;
 
 use self::api::Api;
-use self::endpoint::Endpoint;
 use self::metrics::Present;
 use self::reader::{Metric, Reader};
 use super::aggregate::AggregateSource;
+use super::backend::place::Place;
 use super::backend::run;
 use super::backend::transport;
 use super::{Progress, SourceOptions, SourceReport};
@@ -39,7 +39,7 @@ const TIMELY: u64 = 300_000;
 /// Whether this names a Prometheus.
 #[must_use]
 pub fn claims(from: &str) -> bool {
-    endpoint::claims(from)
+    endpoint::MANNER.claims(from)
 }
 
 /// The Prometheus a URL names; nothing is tried yet.
@@ -47,7 +47,7 @@ pub fn claims(from: &str) -> bool {
 /// # Errors
 /// `source-url` for a URL that cannot work, `prometheus-filter` for a `--query` that is no label matchers.
 pub(super) fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn AggregateSource>, Diagnostic> {
-    let endpoint = endpoint::parse(from)?;
+    let endpoint = endpoint::MANNER.parse(from)?;
     let matchers = matchers(options.query.as_deref().unwrap_or_default())?;
     Ok(Box::new(Prometheus { endpoint, matchers, options: options.clone() }))
 }
@@ -85,7 +85,7 @@ fn outside_quotes(text: &str) -> String {
 }
 
 /// What asks at an endpoint; nothing is sent yet.
-async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<Api, Diagnostic> {
+async fn connect(endpoint: &Place, options: &SourceOptions) -> Result<Api, Diagnostic> {
     let at = endpoint.shown.as_str();
     let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
     let (client, base) = transport::http(&endpoint.http, &options.transport, &headers, options.timeout)
@@ -95,7 +95,7 @@ async fn connect(endpoint: &Endpoint, options: &SourceOptions) -> Result<Api, Di
 }
 
 struct Prometheus {
-    endpoint: Endpoint,
+    endpoint: Place,
     matchers: String,
     options: SourceOptions,
 }

@@ -1,7 +1,6 @@
 //! One request: counted, written, acknowledged.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use tokio::sync::{mpsc, oneshot};
@@ -11,20 +10,22 @@ use super::budget::{Budget, Buffer, PREFIX};
 use super::writer::Order;
 use super::{check, retry};
 
-/// Spans that were never written down, by code.
+/// Spans that will not count, by code.
 pub(super) type Refused = BTreeMap<&'static str, u64>;
+
+/// The code of spans that nobody can read.
+const UNREADABLE: &str = "span-malformed";
 
 /// What both ways in lead to.
 #[derive(Debug, Clone)]
 pub(super) struct Exporter {
     orders: mpsc::Sender<Order>,
     budget: Budget,
-    refused: Arc<Mutex<Refused>>,
 }
 
 impl Exporter {
     pub(super) fn new(orders: mpsc::Sender<Order>, budget: Budget) -> Self {
-        Self { orders, budget, refused: Arc::default() }
+        Self { orders, budget }
     }
 
     /// Bytes that requests may hold.
@@ -32,29 +33,19 @@ impl Exporter {
         &self.budget
     }
 
-    /// Spans that were never written down.
-    pub(super) fn refused(&self) -> Refused {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Returns when the message, which has room for its length ahead, is in the log. `left_out` are spans of the request
-    /// that are not in it.
+    /// Returns when the message, which has room for its length ahead, is in the log. `unwritten` are spans of the request
+    /// that are in it as such that nobody can read: there they are counted with the others, in the same write.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` when it is no message, `RESOURCE_EXHAUSTED` with a delay when too much waits, `UNAVAILABLE` when
     /// the log cannot take it.
-    pub(super) async fn keep(&self, message: Buffer, left_out: Refused) -> Result<ExportTraceServiceResponse, Status> {
+    pub(super) async fn keep(&self, message: Buffer, unwritten: Refused) -> Result<ExportTraceServiceResponse, Status> {
         let checked = super::body::work(message.bytes().len(), || check::message(message.message()))
             .map_err(|_| Status::invalid_argument("the body is no ExportTraceServiceRequest"))?;
-        let answer = answer(checked.spans, &checked.refused, &left_out);
+        let answer = answer(checked.spans, checked.refused, unwritten);
         // The specification wants success where there is nothing to keep.
         if checked.spans > 0 {
             self.write(if checked.odd { self.plain(&message)? } else { message }).await?;
-        }
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        for (code, n) in left_out {
-            let count = refused.entry(code).or_default();
-            *count = count.saturating_add(n);
         }
         Ok(answer)
     }
@@ -86,18 +77,22 @@ impl Exporter {
     }
 }
 
-/// What the sender is told of spans that will not count.
-fn answer(spans: u64, refused: &Refused, left_out: &Refused) -> ExportTraceServiceResponse {
-    let sum = |counts: &Refused| counts.values().fold(0_u64, |sum, n| sum.saturating_add(*n));
-    let (rejected, all) = (sum(refused).saturating_add(sum(left_out)), spans.saturating_add(sum(left_out)));
+/// What the sender is told of spans that will not count: of those that could not be written, why.
+fn answer(spans: u64, mut refused: Refused, unwritten: Refused) -> ExportTraceServiceResponse {
+    let rejected = refused.values().fold(0_u64, |sum, n| sum.saturating_add(*n));
     if rejected == 0 {
         return ExportTraceServiceResponse::default();
     }
-    let codes: Vec<&str> = refused.keys().chain(left_out.keys()).copied().collect();
+    if let Some(unreadable) = refused.get_mut(UNREADABLE) {
+        *unreadable = unreadable.saturating_sub(unwritten.values().fold(0, |sum, n| sum.saturating_add(*n)));
+    }
+    refused.retain(|_, n| *n > 0);
+    refused.extend(unwritten);
+    let codes: Vec<&str> = refused.keys().copied().collect();
     ExportTraceServiceResponse {
         partial_success: Some(ExportTracePartialSuccess {
             rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
-            error_message: format!("{rejected} of {all} span(s) were refused: {}", codes.join(", ")),
+            error_message: format!("{rejected} of {spans} span(s) were refused: {}", codes.join(", ")),
         }),
     }
 }

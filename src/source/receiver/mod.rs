@@ -59,7 +59,7 @@ pub struct Receiver<L> {
     runtime: tokio::runtime::Runtime,
     orders: mpsc::Sender<Order>,
     exporter: Exporter,
-    ending: watch::Receiver<bool>,
+    end: watch::Sender<bool>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     writer: JoinHandle<writer::Kept<L>>,
     address: SocketAddr,
@@ -96,11 +96,12 @@ impl<L: Log> Receiver<L> {
         let listener =
             runtime.block_on(tokio::net::TcpListener::bind((host.as_str(), port))).map_err(|e| refused(&e))?;
         let address = listener.local_addr().map_err(|e| refused(&e))?;
-        let (end, ending) = watch::channel(false);
+        let (end, mut stop) = watch::channel(false);
         let signal = {
             let _in_runtime = runtime.enter();
             writer::signals().map_err(|e| Diagnostic::error("internal", format!("no signals: {e}")))?
         };
+        let over = end.clone();
         runtime.spawn(async move {
             let time = async {
                 match during {
@@ -109,15 +110,12 @@ impl<L: Log> Receiver<L> {
                 }
             };
             tokio::select! { () = signal => {}, () = time => {} }
-            let _ = end.send(true);
-            // Who waits must not see the sender gone before the end.
-            end.closed().await;
+            over.send_replace(true);
         });
         let (orders, queue) = mpsc::channel(IN_FLIGHT);
         let writer = runtime.spawn_blocking(move || writer::run(queue, log));
         let exporter = Exporter::new(orders.clone(), Budget::new(options.max_record_bytes));
         let door = Door::new(exporter.clone(), Arc::new(Semaphore::new(IN_FLIGHT)));
-        let mut stop = ending.clone();
         let server = runtime.spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|ended| *ended).await;
@@ -127,7 +125,7 @@ impl<L: Log> Receiver<L> {
                 .serve_with_incoming_shutdown(door, TcpIncoming::from(listener), stopped)
                 .await
         });
-        Ok(Self { runtime, orders, exporter, ending, server, writer, address })
+        Ok(Self { runtime, orders, exporter, end, server, writer, address })
     }
 
     /// Where it listens, the port chosen by the system if 0 was asked for.
@@ -137,8 +135,8 @@ impl<L: Log> Receiver<L> {
     }
 
     /// Waits for the end, no longer than `at_most`; whether it came.
-    pub fn ended(&mut self, at_most: Duration) -> bool {
-        let (ending, server) = (&mut self.ending, &self.server);
+    pub fn ended(&self, at_most: Duration) -> bool {
+        let (mut ending, server) = (self.end.subscribe(), &self.server);
         self.runtime.block_on(async {
             let end = async { ending.wait_for(|ended| *ended).await.is_ok() };
             tokio::time::timeout(at_most, end).await.is_ok() || server.is_finished()
@@ -164,19 +162,17 @@ impl<L: Log> Receiver<L> {
     /// # Errors
     /// `internal` when the log is lost.
     pub fn finish(self) -> Result<Received<L>, Diagnostic> {
-        let Self { runtime, orders, exporter, server, writer, .. } = self;
+        let Self { runtime, orders, end, server, writer, .. } = self;
         let kept = runtime.block_on(async {
+            // Whether or not a signal has come.
+            end.send_replace(true);
             // Who is not done by then gets no acknowledgement, and sends the same again elsewhere.
             let _ = tokio::time::timeout(DRAIN, server).await;
             let _ = orders.send(Order::End).await;
             writer.await.map_err(|_| gone())
         });
         runtime.shutdown_background();
-        let mut kept = kept?;
-        for (code, n) in exporter.refused() {
-            let text = format!("{n} span(s) were refused when they came, and their senders were told");
-            kept.diagnostics.push(Diagnostic::warning(code, text));
-        }
+        let kept = kept?;
         Ok(Received { log: kept.log, requests: kept.requests, diagnostics: kept.diagnostics })
     }
 }

@@ -39,6 +39,13 @@ const SEARCH: &str = "tempo search";
 /// Series of one answer to a metrics query.
 const MOST_SERIES: usize = 200_000;
 
+/// Series of an answer.
+pub(super) struct Series<T> {
+    pub(super) all: Vec<T>,
+    /// Whether these are all there are. If not, nothing may be counted of them.
+    pub(super) whole: bool,
+}
+
 /// A connection to `tempopb.StreamingQuerier`. Clones share the connection and the limits.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -179,7 +186,7 @@ impl Client {
         &self,
         query: String,
         (from, to): (UnixNanos, UnixNanos),
-    ) -> Result<Vec<InstantSeries>, Trouble> {
+    ) -> Result<Series<InstantSeries>, Trouble> {
         let (query, times) = (select::spread(&query), self.nanos((from, to), 60)?);
         let request = self.request(QueryInstantRequest { query, start: times.start, end: times.end });
         let mut inner = self.inner.clone();
@@ -190,14 +197,19 @@ impl Client {
                 whole = message.status() == PartialStatus::Complete;
                 self.keep(&mut all, message.series, |series| &series.labels)?;
             }
-            if whole { Ok(all.into_values().collect()) } else { Err(self.cut_off()) }
+            Ok(Series { all: all.into_values().collect(), whole })
         };
         self.in_time(call).await
     }
 
     /// The same by steps of `step` seconds, over a window of at most a day that begins and ends with a step. Tempo adds a
     /// step before the window, and counts what lies on the bound of two to the first.
-    pub(super) async fn over_time(&self, query: String, window: Window, step: u32) -> Result<Vec<TimeSeries>, Trouble> {
+    pub(super) async fn over_time(
+        &self,
+        query: String,
+        window: Window,
+        step: u32,
+    ) -> Result<Series<TimeSeries>, Trouble> {
         let (query, times) = (select::spread(&query), self.nanos(window.nanos(), step)?);
         let request = QueryRangeRequest { query, start: times.start, end: times.end, step: times.step };
         let request = self.request(request);
@@ -209,7 +221,7 @@ impl Client {
                 whole = message.status() == PartialStatus::Complete;
                 self.keep(&mut all, message.series, |series| &series.labels)?;
             }
-            if whole { Ok(all.into_values().collect()) } else { Err(self.cut_off()) }
+            Ok(Series { all: all.into_values().collect(), whole })
         };
         self.in_time(call).await
     }
@@ -241,12 +253,14 @@ impl Client {
         Ok(())
     }
 
-    fn cut_off(&self) -> Trouble {
-        Trouble::Fatal(
-            Diagnostic::error("tempo-series-partial", "Tempo gave only some of the series of a metrics query")
-                .at(Location::file(&*self.at))
-                .help("raise `max_response_series` of Tempo's query-frontend, or read traces instead: leave out --aggregate"),
+    /// What is to be said where an answer was cut off and nothing smaller can be asked.
+    pub(super) fn cut_off(&self, what: &str) -> Diagnostic {
+        Diagnostic::error(
+            "tempo-series-partial",
+            format!("Tempo gave only some of the series of a metrics query: {what}"),
         )
+        .at(Location::file(&*self.at))
+        .help("raise `max_response_series` of Tempo's query-frontend, or read traces instead: leave out --aggregate")
     }
 
     /// About how many spans there are over time: `(second from which, spans)`, ascending. For planning only: buckets

@@ -12,6 +12,8 @@ use crate::spans::IdError;
 
 /// Values inside values that are written; what is deeper is nothing to anybody here.
 const MAX_DEPTH: u8 = 16;
+/// Stands for a span that cannot be written: no field begins so, and who reads it counts it as `span-malformed`.
+const NO_SPAN: &[u8] = &[7];
 /// Stands for an id that is none: no id has this length.
 const NO_ID: &[u8] = &[0];
 
@@ -30,7 +32,9 @@ impl<'o> State<'o> {
         Self { out, converted: Converted::default(), depth: 0, bad: None }
     }
 
-    fn refuse(&mut self, code: &'static str) {
+    /// Keeps the place of a span that cannot be written, so that whatever keeps the message keeps the count.
+    fn refuse(&mut self, code: &'static str, place: u32) {
+        wire::bytes(self.out, place, NO_SPAN);
         let count = self.converted.refused.entry(code).or_default();
         *count = count.saturating_add(1);
     }
@@ -131,11 +135,11 @@ impl<'de> Shape<'de> for Message<'_, '_> {
         if value {
             state.depth = state.depth.saturating_sub(1);
         }
-        if let Some(begun) = begun {
+        if let Some((begun, place)) = begun.zip(place) {
             match state.bad.take_if(|_| *nature == Nature::Span) {
                 Some(code) => {
                     wire::forget(state.out, begun);
-                    state.refuse(code);
+                    state.refuse(code, place);
                 }
                 None => wire::end(state.out, begun),
             }
@@ -181,7 +185,7 @@ impl<'de> Shape<'de> for Entry<'_, '_> {
         let place = Some(field.number);
         while let Some(found) = list.next_element_seed(Hoping(Message { state: &mut *state, schema, place }))? {
             match (found, schema.nature) {
-                (Found::Wrong, Nature::Span) => state.refuse("span-malformed"),
+                (Found::Wrong, Nature::Span) => state.refuse("span-malformed", field.number),
                 (Found::Wrong, Nature::Link) => {
                     let begun = wire::begin(state.out, field.number);
                     wire::end(state.out, begun);

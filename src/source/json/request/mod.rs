@@ -1,8 +1,8 @@
 //! A body of OTLP/JSON → the same request in protobuf, field by field, without building either.
 //!
 //! Input: one JSON document. Output: the bytes of an `ExportTraceServiceRequest`, hardly ever longer than the text.
-//! What the readers of files take is taken here, and means the same. A span that cannot be written in protobuf is counted
-//! and left out; one with an id that is none is written with an id that is none, so that it is counted where spans are read.
+//! What the readers of files take is taken here, and means the same. A span that cannot be written in protobuf is written as
+//! one that nobody can read, one with an id that is none with an id that is none: both are counted where spans are read.
 //! Must not: hold anything of the document but the text, or recurse with the input's depth.
 
 mod message;
@@ -20,7 +20,7 @@ use message::{Message, State};
 /// What became of a body besides its bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::source) struct Converted {
-    /// Spans that were left out, by code.
+    /// Spans that could not be written, by code.
     pub(in crate::source) refused: BTreeMap<&'static str, u64>,
     /// Whether it says `resourceSpans` at all.
     pub(in crate::source) spans: bool,

@@ -221,7 +221,7 @@ pub(super) fn service(values: &[String]) -> AggregateService {
 }
 
 /// A label as text; empty when absent, which Tempo also spells `nil`.
-fn label(labels: &[KeyValue], key: &str) -> String {
+pub(super) fn label(labels: &[KeyValue], key: &str) -> String {
     let value = labels.iter().find(|l| l.key == key).and_then(|l| l.value.as_ref()?.value.as_ref());
     match value {
         Some(Any::StringValue(text)) if text != "nil" => text.clone(),
@@ -234,7 +234,7 @@ fn label(labels: &[KeyValue], key: &str) -> String {
 
 /// A count that came as a float.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate, which is meant")]
-fn whole(value: f64) -> u64 {
+pub(super) fn whole(value: f64) -> u64 {
     if value.is_finite() { value.round() as u64 } else { 0 }
 }
 
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn calls_that_failed_for_their_caller_join_the_others() {
         let caller = AggregateService { namespace: String::new(), name: "web".to_owned() };
-        let all = super::super::population::calls(&caller);
+        let all = super::super::population::calls(&caller, true);
         let (ok, failed) = (["a", "get", "server", "unset"], ["a", "get", "server", "error"]);
         let mut counted = Counted::default();
         counted.count(0, &all[0], Of::All, &[instant(ok, 3.0), instant(failed, 1.0)]);

@@ -11,8 +11,10 @@ mod counted;
 mod examples;
 mod failure;
 mod filter;
+mod parts;
 mod plan;
 mod population;
+mod query;
 mod question;
 mod reading;
 mod series;
@@ -134,7 +136,7 @@ struct Outcome {
 /// Counts everything in a window.
 ///
 /// # Errors
-/// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off.
+/// What kept Tempo from answering, and `tempo-series-partial` where an answer was cut off for good.
 async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Result<Outcome, Diagnostic> {
     let only = |population: Population| population.only(filter);
     let mut populations: Vec<Population> = population::known().into_iter().map(only).collect();
@@ -144,8 +146,10 @@ async fn count(asking: &Asking<'_>, seconds: Window, filter: Option<&str>) -> Re
     let (kinds, mut failures) = (failure::kinds().map(only), Counted::default());
     asking.ask(of_failures(&kinds, seconds), &kinds, &mut failures).await?;
     let known = populations.len();
-    for caller in counted.callers(&populations) {
-        populations.extend(population::calls(&caller).map(only));
+    let callers = counted.callers(&populations);
+    for caller in &callers {
+        let alone = callers.iter().filter(|other| other.name == caller.name).count() == 1;
+        populations.extend(population::calls(caller, alone).map(only));
     }
     asking.progress.note("counting calls");
     let silent = failures.holds(1).then(failure::silent);

@@ -6,15 +6,16 @@
 use super::counted::Counted;
 use super::failure::{self, Failure};
 use super::population::{Meaning, Population};
+use super::query::Query;
 use super::question::{Of, Question, What, When};
 use super::series;
 use crate::source::tempo::window::Window;
 
 /// One question for each day of a window.
-fn daily(population: usize, what: What, query: String, seconds: Window) -> impl Iterator<Item = Question> {
+fn daily(population: usize, what: What, query: Query, seconds: Window) -> impl Iterator<Item = Question> {
     seconds.for_metrics().into_iter().map(move |window| {
         let (from, to) = window.nanos();
-        Question { population, what: what.clone(), query: query.clone(), when: When::Between(from, to) }
+        Question::new(population, what.clone(), query.clone(), When::Between(from, to))
     })
 }
 
@@ -65,18 +66,11 @@ pub(super) fn over_time(
         let queries = [Some((Of::All, p.count())), failed_silently.map(|query| (Of::Silent, query))];
         for (of, query) in queries.into_iter().flatten() {
             for (bucket, when) in &split.parts {
-                questions.push(Question {
-                    population,
-                    what: What::Part(of, *bucket),
-                    query: query.clone(),
-                    when: *when,
-                });
+                questions.push(Question::new(population, What::Part(of, *bucket), query.clone(), *when));
             }
-            // Exemplars would only cost.
-            let query = format!("{query} with (exemplars=false)");
+            let query = query.bare();
             for window in &split.whole {
-                let when = When::Window(*window);
-                questions.push(Question { population, what: What::Buckets(of), query: query.clone(), when });
+                questions.push(Question::new(population, What::Buckets(of), query.clone(), When::Window(*window)));
             }
         }
     }

@@ -1,6 +1,9 @@
 //! The sets of spans that are counted, each as TraceQL says it.
 
+use super::query::{Query, selector_if};
 use crate::spans::aggregate::AggregateService;
+
+const COUNT: &str = "count_over_time()";
 
 /// Keys of a service.
 const NAMESPACE: &str = "resource.service.namespace";
@@ -57,8 +60,8 @@ impl Population {
     }
 
     /// How many there are, and how many of them failed.
-    pub(super) fn count(&self) -> String {
-        format!("{} | count_over_time() by ({}, status)", self.selector, self.keys.join(", "))
+    pub(super) fn count(&self) -> Query {
+        Query::new(&self.selector, COUNT, self.keys.iter().copied().chain(["status"]).collect())
     }
 
     /// Those of which it is to be known when there were how many: what services and what has no spans of its own handled,
@@ -80,10 +83,9 @@ impl Population {
     }
 
     /// How many of them a further condition holds for, by keys.
-    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> String {
-        let keys: Vec<&str> = self.keys.iter().copied().chain(by).collect();
-        let by = if keys.is_empty() { String::new() } else { format!(" by ({})", keys.join(", ")) };
-        format!("{} | count_over_time(){by}", selector_if(&self.selector, condition))
+    pub(super) fn count_if(&self, condition: &str, by: Option<&'static str>) -> Query {
+        let keys = self.keys.iter().copied().chain(by).collect();
+        Query::new(selector_if(&self.selector, condition), COUNT, keys)
     }
 
     /// Only those for which a further condition holds.
@@ -94,17 +96,10 @@ impl Population {
     }
 
     /// How long they took, in buckets whose bounds are powers of two. `None` where another population's question says it.
-    pub(super) fn durations(&self) -> Option<String> {
+    pub(super) fn durations(&self) -> Option<Query> {
         let selector = if self.failed { None } else { self.together.as_ref().or(Some(&self.selector)) };
-        selector.map(|selector| format!("{selector} | histogram_over_time(duration) by ({})", self.keys.join(", ")))
+        selector.map(|selector| Query::new(selector, "histogram_over_time(duration)", self.keys.clone()))
     }
-}
-
-/// The last braces hold the spans that are counted.
-fn selector_if(selector: &str, condition: &str) -> String {
-    let selector = selector.trim_end().trim_end_matches('}').trim_end();
-    let and = if selector.ends_with('{') { "" } else { " &&" };
-    format!("{selector}{and} {condition} }}")
 }
 
 /// What can be asked for without knowing anything. Operations come first.
@@ -156,9 +151,13 @@ pub(super) fn known() -> Vec<Population> {
 }
 
 /// What the CLIENT spans of a service reach: those that did not fail themselves, and behind them those that did. Tempo counts
-/// the called spans, so the caller's side has to be asked for by its status.
-pub(super) fn calls(source: &AggregateService) -> [Population; 2] {
-    let caller = format!("{SERVICE} = {} && {NAMESPACE} {}", quoted(&source.name), equals(&source.namespace));
+/// the called spans, so the caller's side has to be asked for by its status. `alone` says that no other caller has its name: then
+/// it need not be said that it has no namespace, which Tempo up to 3.0 does not find of a resource that has nothing but a name.
+pub(super) fn calls(source: &AggregateService, alone: bool) -> [Population; 2] {
+    let mut caller = format!("{SERVICE} = {}", quoted(&source.name));
+    if !(alone && source.namespace.is_empty()) {
+        caller.push_str(&format!(" && {NAMESPACE} {}", equals(&source.namespace)));
+    }
     let called = |condition: &str| format!("{{ {caller} && kind = client{condition} }} > {{ kind = server }}");
     let of = |condition: &str, failed| Population {
         failed,
@@ -186,10 +185,10 @@ mod tests {
     #[test]
     fn no_query_has_more_keys_than_tempo_takes() {
         let source = AggregateService { namespace: String::new(), name: "a".to_owned() };
-        for population in known().into_iter().chain(calls(&source)) {
+        for population in known().into_iter().chain(calls(&source, false)) {
             assert!(population.keys.len() <= 4, "{population:?}");
-            assert!(population.count().ends_with(", status)"));
-            let some = population.count_if("span.x = 1", None);
+            assert!(population.count().to_string().ends_with(", status)"));
+            let some = population.count_if("span.x = 1", None).to_string();
             assert_eq!(some.matches('{').count(), population.selector.matches('{').count());
             let and = if population.selector == "{ }" { "{" } else { "&&" };
             assert!(some.contains(&format!("{and} span.x = 1 }} | count_over_time() by (")), "{some}");
@@ -198,11 +197,12 @@ mod tests {
 
     #[test]
     fn calls_that_failed_and_those_that_did_not_share_one_question_for_durations() {
-        let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() });
+        let [ok, failed] = calls(&AggregateService { namespace: String::new(), name: "a".to_owned() }, true);
         let [ok, failed] = [ok, failed].map(|population| population.only(Some("span.x = 1")));
-        let durations = ok.durations().unwrap();
+        let durations = ok.durations().unwrap().to_string();
         assert!(durations.contains(" kind = client } > { kind = server && span.x = 1 } | histogram"), "{durations}");
-        assert!(ok.count().contains("status != error } > { kind = server && span.x = 1 } |"), "{}", ok.count());
+        let count = ok.count().to_string();
+        assert!(count.contains("status != error } > { kind = server && span.x = 1 } |"), "{count}");
         assert!(failed.durations().is_none() && failed.in_time().is_none());
     }
 
@@ -217,7 +217,18 @@ mod tests {
     #[test]
     fn a_name_cannot_break_out_of_its_query() {
         let source = AggregateService { namespace: "x".to_owned(), name: "a\" || true || \"\\".to_owned() };
-        let [ok, _] = calls(&source);
+        let [ok, _] = calls(&source, true);
         assert!(ok.selector.contains(r#"resource.service.name = "a\" || true || \"\\" &&"#), "{}", ok.selector);
+    }
+
+    #[test]
+    fn that_a_caller_has_no_namespace_is_said_only_where_another_has_one() {
+        let of = |namespace: &str, alone| {
+            let source = AggregateService { namespace: namespace.to_owned(), name: "a".to_owned() };
+            calls(&source, alone)[0].selector.clone()
+        };
+        assert!(of("", true).starts_with(r#"{ resource.service.name = "a" && kind = client && "#), "{}", of("", true));
+        assert!(of("", false).contains(r#""a" && resource.service.namespace = nil && kind = client"#));
+        assert!(of("x", true).contains(r#""a" && resource.service.namespace = "x" && kind = client"#));
     }
 }

@@ -16,11 +16,14 @@ struct Kept(output::Answers);
 
 impl source::Answers for Kept {
     fn get(&self, question: &[u8]) -> Option<Vec<u8>> {
-        self.0.get(question)
+        // What cannot be unpacked is asked for again.
+        self.0.get(question).and_then(|packed| zstd::decode_all(&packed[..]).ok())
     }
 
     fn put(&self, question: &[u8], answer: &[u8]) {
-        self.0.put(question, answer);
+        if let Ok(packed) = zstd::encode_all(answer, 1) {
+            self.0.put(question, &packed);
+        }
     }
 }
 

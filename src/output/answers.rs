@@ -1,7 +1,7 @@
 //! Answers of a backend, kept in one file while a long pull is under way, so that the next run need not ask again.
 //!
 //! After a line that names the form and a digest of what is being pulled, each record is: digest of the question (16 bytes),
-//! digest of the answer (16 bytes), length of the answer (8 bytes, most significant first), the answer, compressed. Records
+//! digest of the answer (16 bytes), length of the answer (8 bytes, most significant first), the answer. Records
 //! are only ever added, and of two to one question the later counts. A record that a crash left unfinished is cut off.
 //!
 //! Only what an earlier run was told is given, and once: who asks the same again does so to learn whether it is still true.
@@ -23,7 +23,7 @@ const FORM: &[u8] = b"tracebook answers 1\n";
 const DIGEST: usize = 16;
 /// Bytes before each answer.
 const HEAD: usize = 2 * DIGEST + 8;
-/// Largest answer that is kept, compressed; a larger one is asked for again.
+/// Largest answer that is kept; a larger one is asked for again.
 const MOST_BYTES: u64 = 256 << 20;
 
 type Digest = [u8; DIGEST];
@@ -98,22 +98,21 @@ impl Answers {
     pub fn get(&self, question: &[u8]) -> Option<Vec<u8>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, sum, length) = inner.index.remove(&digest(question))?;
-        let mut packed = vec![0; usize::try_from(length).ok()?];
+        let mut answer = vec![0; usize::try_from(length).ok()?];
         inner.file.seek(SeekFrom::Start(at)).ok()?;
-        inner.file.read_exact(&mut packed).ok()?;
+        inner.file.read_exact(&mut answer).ok()?;
         drop(inner);
-        if digest(&packed) == sum { zstd::decode_all(&packed[..]).ok() } else { None }
+        (digest(&answer) == sum).then_some(answer)
     }
 
     /// Keeps an answer. A failure ends the keeping, not the pull: see [`Answers::trouble`].
     pub fn put(&self, question: &[u8], answer: &[u8]) {
-        let Ok(packed) = zstd::encode_all(answer, 1) else { return };
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.trouble.is_some() || packed.len() as u64 > MOST_BYTES {
+        if inner.trouble.is_some() || answer.len() as u64 > MOST_BYTES {
             return;
         }
-        let (question, sum, length) = (digest(question), digest(&packed), packed.len() as u64);
-        let record = [&question[..], &sum, &length.to_be_bytes(), &packed].concat();
+        let (question, sum, length) = (digest(question), digest(answer), answer.len() as u64);
+        let record = [&question[..], &sum, &length.to_be_bytes(), answer].concat();
         let end = inner.end;
         match inner.rewrite(end, &record) {
             Ok(()) => inner.end = end.saturating_add(record.len() as u64),

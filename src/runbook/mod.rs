@@ -12,6 +12,7 @@ mod document;
 mod evidence;
 mod frame;
 mod impact;
+mod jaeger;
 mod kinds;
 mod ledger;
 mod links;

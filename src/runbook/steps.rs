@@ -8,7 +8,7 @@ use super::context::{Context, Target};
 use super::document::{Piece, Step, Text, TraceRef, Waterfall};
 use super::impact::name_of;
 use super::phrase::{count, nanos, quantiles, window};
-use super::{links, queries};
+use super::{jaeger, links, queries};
 use crate::topology::Edge;
 
 /// Edges with less than this share of the time or the errors get no step of their own.
@@ -25,8 +25,13 @@ pub(super) fn fill_up(diagnosis: &mut Vec<Step>, more: impl IntoIterator<Item = 
     diagnosis.extend(more.into_iter().flatten().take(room));
 }
 
-/// A TraceQL query to paste, with a link that runs it where Grafana is configured.
+/// A TraceQL query to paste, with a link that runs it where Grafana is configured; a search where all traces came from Jaeger.
 pub(super) fn traceql(context: &Context<'_>, title: Text, query: String) -> Step {
+    let sources = &context.snapshot.provenance.sources;
+    let jaeger = !sources.is_empty() && sources.iter().all(|source| source.starts_with("jaeger"));
+    if let Some(search) = Some(&query).filter(|_| jaeger).and_then(|query| jaeger::search(query)) {
+        return Step { title, command: search, language: "text".into(), ..Step::default() };
+    }
     let link = links::explore(&context.settings.links, &query);
     let detail = match link {
         Some(url) => Text::default().piece(Piece::Link("Open in Grafana".into(), url)).and(". "),

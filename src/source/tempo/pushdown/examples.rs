@@ -25,7 +25,7 @@ use crate::spans::{TraceId, hash};
 /// Traces that are read when nobody says how many.
 pub(in crate::source) const DEFAULT: u64 = 24;
 /// Traces that are read at most, whatever is asked for: this is for looking, not for counting.
-const MOST: u64 = 200;
+pub(super) const MOST: u64 = 200;
 /// Spans of a trace: a longer one is nobody's example.
 const MOST_SPANS: u32 = 500;
 /// Up to so many matches are searched for at once, in all of the time; where there are more, in short windows.

@@ -87,7 +87,16 @@ impl AggregateSource for TempoCounts {
     ) -> Result<SourceReport, Diagnostic> {
         let most = most.unwrap_or(examples::DEFAULT);
         let (Some(hints), true) = (self.hints.as_ref(), most > 0) else { return Ok(SourceReport::default()) };
-        run::run(self.options.threads, self.some(hints, most, sink, progress))
+        let mut report = run::run(self.options.threads, self.some(hints, most, sink, progress))?;
+        if most > examples::MOST {
+            let fewer = format!("{most} examples were asked for: at most {} are read", examples::MOST);
+            report.diagnostics.push(
+                Diagnostic::warning("examples-fewer", fewer)
+                    .at(Location::file(self.endpoint.shown.as_str()))
+                    .help("read a sample instead of counts for more: leave out --aggregate"),
+            );
+        }
+        Ok(report)
     }
 }
 

@@ -123,6 +123,7 @@ fn exemplified(
         source.examples(request.connection.max_traces, &Sink { builder: &builder, recorder: None }, &bar)
     };
     let examples = read.and_then(|report| {
+        io.diagnostics(&report.diagnostics);
         let intake = Intake { window: report.window, ..Intake::default() };
         // None were wanted, or nothing was found.
         report.window.map(|_| builder.finish(intake, threads(request.global))).transpose()

@@ -220,13 +220,7 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
     match worst.state {
         ObjectiveState::Breached => {
             let text = goal(subject().and(" misses its target: ").append(observed(worst)));
-            let text = if worst.certain || (worst.n > 0 && worst.n < FEW) {
-                text
-            } else if external {
-                text.and("; not every value does, or some are missing")
-            } else {
-                text.and("; the interval reaches the target, so it may be chance")
-            };
+            let text = doubted(text, worst);
             let missed = statuses.iter().filter(|s| s.state == ObjectiveState::Breached).count();
             match missed.saturating_sub(1) {
                 0 => text.and("."),
@@ -235,12 +229,31 @@ pub(super) fn headline(statuses: &[&ObjectiveStatus], target: &Target<'_>) -> Te
             }
         }
         ObjectiveState::Met => {
-            goal(subject().and(" keeps its target in this window: ").append(observed(worst))).and(".")
+            let text = goal(subject().and(" keeps its target in this window: ").append(observed(worst)));
+            doubted(text, worst).and(".")
         }
         ObjectiveState::NoData if target.handled().is_none() => not_seen(target),
         ObjectiveState::NoData => {
             Text::words(format!("The traces cannot tell: {}.", worst.reason.trim_end_matches('.')))
         }
+    }
+}
+
+/// How sure a judgement is, where it is not. Of few requests that is said with their number.
+fn doubted(text: Text, status: &ObjectiveStatus) -> Text {
+    let met = status.state == ObjectiveState::Met;
+    let target = status.objective.target;
+    let crosses = status.interval.is_some_and(|(low, high)| low <= target && target <= high);
+    if status.certain || (status.n > 0 && status.n < FEW) {
+        text
+    } else if status.objective.sli == Sli::External {
+        text.and("; not every value does, or some are missing")
+    } else if met && crosses {
+        text.and("; the interval reaches beyond the target, so it may be missed")
+    } else if met {
+        text.and("; too few were seen to be sure")
+    } else {
+        text.and("; the interval reaches the target, so it may be chance")
     }
 }
 

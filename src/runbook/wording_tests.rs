@@ -48,6 +48,20 @@ fn a_page_that_is_fine_names_the_page_of_the_same_service_that_is_not() {
 }
 
 #[test]
+fn a_target_that_is_kept_only_perhaps_is_told_as_such() {
+    let mut statuses = objectives();
+    statuses[1] = status("checkout-latency", "shop/checkout", statuses[1].objective.sli, 9.0, "< 9s", Some(4.0));
+    let latency =
+        |statuses: &[ObjectiveStatus]| words(&page(&made(&shop(), statuses), "latency:shop/checkout").summary);
+    assert!(!latency(&statuses).contains("may be missed"));
+    statuses[1].certain = false;
+    statuses[1].interval = Some((3.0, 10.0));
+    assert!(latency(&statuses).contains("; the interval reaches beyond the target, so it may be missed."));
+    statuses[1].interval = Some((3.0, 5.0));
+    assert!(latency(&statuses).contains("; too few were seen to be sure."));
+}
+
+#[test]
 fn few_requests_are_told_as_few_without_interval_budget_or_chance() {
     let mut statuses = objectives();
     statuses[1].n = 6;

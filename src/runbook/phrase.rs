@@ -7,7 +7,7 @@ use super::document::{Piece, RunbookState, Text};
 use super::quote::label;
 use crate::slo::{Comparison, Objective, ObjectiveState, ObjectiveStatus, Sli, Unit};
 use crate::spans::ErrorClass;
-use crate::topology::Sketch;
+use crate::topology::{Sketch, SnapshotKind};
 
 /// Nanoseconds as a piece.
 pub(super) fn nanos(value: f64) -> Piece {
@@ -259,6 +259,14 @@ fn doubted(text: Text, status: &ObjectiveStatus) -> Text {
 
 fn not_seen(target: &Target<'_>) -> Text {
     Text::default().code(target.label()).and(" was not seen in this window, so nothing is known about its state.")
+}
+
+/// Why a snapshot knows nothing of single requests.
+pub(super) fn no_evidence(context: &Context<'_>) -> Text {
+    match context.snapshot.provenance.kind {
+        SnapshotKind::Aggregate => Text::words("a backend counted, and counts tell nothing of single requests"),
+        SnapshotKind::Spans => Text::words("it is older, or made with ").code("topology.evidence").and(" off"),
+    }
 }
 
 /// When the window was.

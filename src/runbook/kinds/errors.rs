@@ -86,7 +86,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
     if target.handled().is_some_and(|s| s.errors.is_zero()) {
         unknowns.push(Text::words("Not one error was seen in the window, so where errors start is not known yet."));
     }
-    unknowns.extend(failures.as_ref().err().and_then(|why| origins::unknown(*why)));
+    unknowns.extend(failures.as_ref().err().and_then(|why| origins::unknown(context, *why)));
     unknowns.extend(packs.unknowns);
     let first = match begin.map(|failures| origins::first(context, target, failures)) {
         Some(text) => text,

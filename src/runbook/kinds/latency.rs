@@ -75,7 +75,7 @@ pub(super) fn fill(context: &Context<'_>, item: &Item<'_>) -> Body {
                 .and(": what counts as slow is undecided."),
         );
     }
-    unknowns.extend(tail::unknown(target, &tail).filter(|_| target.handled().is_some()));
+    unknowns.extend(tail::unknown(context, target, &tail).filter(|_| target.handled().is_some()));
     if context.callees(&target.id).iter().any(|e| e.kind == EdgeKind::Messaging) {
         unknowns.push(Text::words(
             "Work handed over to topics goes on after the request: it is not part of the times above.",

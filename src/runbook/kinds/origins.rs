@@ -8,7 +8,7 @@ use crate::findings::suspects::{Place, Untold};
 use crate::runbook::context::{Context, Target};
 use crate::runbook::document::{EvidenceRow, EvidenceTable, Piece, Step, Text};
 use crate::runbook::impact::name_of;
-use crate::runbook::phrase::{count, error_class, meaning, quantiles};
+use crate::runbook::phrase::{count, error_class, meaning, no_evidence, quantiles};
 use crate::runbook::quote::label;
 use crate::runbook::{links, queries, steps};
 use crate::topology::{NodeId, Origin, OriginKind};
@@ -269,12 +269,10 @@ pub(super) fn table(context: &Context<'_>, target: &Target<'_>, failures: &Failu
 }
 
 /// Why there are no beginnings on this page.
-pub(super) fn unknown(untold: Untold) -> Option<Text> {
+pub(super) fn unknown(context: &Context<'_>, untold: Untold) -> Option<Text> {
     matches!(untold, Untold::NotMeasured).then(|| {
-        Text::words(
-            "Where failures begin: the snapshot does not hold it (it is older, of aggregates, or made with ",
-        )
-        .code("topology.evidence")
-        .and(" off). So the shares of errors above compare counts, and a failed call that was retried or caught counts as a cause.")
+        Text::words("Where failures begin: the snapshot does not hold it (")
+            .append(no_evidence(context))
+            .and("). So the shares of errors above compare counts, and a failed call that was retried or caught counts as a cause.")
     })
 }

@@ -9,7 +9,7 @@ use crate::findings::suspects::{Place, Untold};
 use crate::runbook::context::{Context, Target};
 use crate::runbook::document::{EvidenceRow, EvidenceTable, Step, Text};
 use crate::runbook::impact::name_of;
-use crate::runbook::phrase::{count, main_objective, nanos, quantiles};
+use crate::runbook::phrase::{count, main_objective, nanos, no_evidence, quantiles};
 use crate::runbook::quote::label;
 use crate::runbook::{queries, steps};
 use crate::slo::Sli;
@@ -350,7 +350,7 @@ fn row(context: &Context<'_>, target: &Target<'_>, suspect: &Suspect<'_>) -> Evi
 }
 
 /// Why the steps of this page do not go by critical paths; nothing where they do.
-pub(super) fn unknown(target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> Option<Text> {
+pub(super) fn unknown(context: &Context<'_>, target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> Option<Text> {
     let name = || target.label();
     let text = match tail {
         Ok(tail) if !worth(tail).is_empty() => return None,
@@ -367,11 +367,11 @@ pub(super) fn unknown(target: &Target<'_>, tail: &Result<Tail<'_>, Untold>) -> O
                 By::Excess => " of what they take longer lies elsewhere",
                 By::Time => " of their time lies elsewhere",
             }),
-        Err(Untold::NotMeasured) => Text::words(
-            "What slow requests waited for: the snapshot holds no critical paths (it is older, of aggregates, or made with ",
-        )
-        .code("topology.evidence")
-        .and(" off)"),
+        Err(Untold::NotMeasured) => {
+            Text::words("What slow requests waited for: the snapshot holds no critical paths (")
+                .append(no_evidence(context))
+                .and(")")
+        }
         Err(Untold::NotTouched) => Text::words("What slow requests waited for: none from outside was seen to touch ")
             .code(name())
             .and(" (jobs, messages, lost parents)"),

@@ -9,11 +9,12 @@ use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
 use super::view::{
-    CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, ShapeView, Shelf, ToolView, WindowView, files,
+    CountsView, CoverageView, DiagramView, IndexView, MissedView, PageView, RowView, ShapeView, Shelf, ToolView,
+    WindowView, files,
 };
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
-use crate::runbook::{Runbook, RunbookState};
+use crate::runbook::{Missed, Runbook, RunbookState};
 use crate::topology::Snapshot;
 
 /// Name and text of every embedded template.
@@ -50,6 +51,8 @@ pub struct IndexContext<'a> {
     pub project: &'a str,
     /// What the runbooks rest on.
     pub snapshot: &'a Snapshot,
+    /// Missed objectives that no runbook is about.
+    pub missed: &'a [Missed],
 }
 
 impl Renderer {
@@ -135,6 +138,7 @@ impl Renderer {
             project: context.project.to_owned(),
             active: rows(false),
             retired: rows(true),
+            missed: context.missed.iter().map(|m| MissedView::new(m, &files)).collect(),
             counts: CountsView::new(runbooks),
             window: WindowView::new(snapshot.window),
             coverage: CoverageView::new(&snapshot.coverage),
@@ -240,9 +244,10 @@ fn report(text: &str) -> Option<Problem> {
 /// The names a template may use, two levels deep.
 fn names_help(context: &Context) -> String {
     let mut parts = Vec::new();
-    for root in
-        ["runbook", "evidence", "tool", "project", "active", "retired", "counts", "window", "coverage", "overview"]
-    {
+    for root in [
+        "runbook", "evidence", "tool", "project", "active", "retired", "missed", "counts", "window", "coverage",
+        "overview",
+    ] {
         let Some(value) = context.get(root) else { continue };
         match value.as_map() {
             Some(map) => {

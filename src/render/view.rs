@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::text::{Files, ViewText};
 use super::{graph, waterfall};
-use crate::runbook::{EvidenceTable, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
+use crate::runbook::{EvidenceTable, Missed, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
 use crate::topology::{Coverage, NodeId, Snapshot, Window, query};
 
 /// Root of a page's context.
@@ -27,6 +27,7 @@ pub(super) struct IndexView {
     pub(super) project: String,
     pub(super) active: Vec<RowView>,
     pub(super) retired: Vec<RowView>,
+    pub(super) missed: Vec<MissedView>,
     pub(super) counts: CountsView,
     pub(super) window: WindowView,
     pub(super) coverage: CoverageView,
@@ -74,6 +75,28 @@ pub(super) struct ToolView {
 
 impl ToolView {
     pub(super) const THIS: Self = Self { name: "tracebook", version: env!("CARGO_PKG_VERSION") };
+}
+
+/// A missed objective that no runbook is about.
+#[derive(Debug, Serialize)]
+pub(super) struct MissedView {
+    id: String,
+    service: String,
+    observed: ViewText,
+    target: String,
+    urgency: String,
+}
+
+impl MissedView {
+    pub(super) fn new(missed: &Missed, files: &Files) -> Self {
+        Self {
+            id: missed.id.clone(),
+            service: missed.service.0.clone(),
+            observed: ViewText::new(&missed.observed, files),
+            target: missed.target.clone(),
+            urgency: missed.urgency.clone(),
+        }
+    }
 }
 
 /// How many runbooks are in which state.

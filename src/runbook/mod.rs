@@ -15,6 +15,7 @@ mod impact;
 mod kinds;
 mod ledger;
 mod links;
+mod missed;
 mod packs;
 mod phrase;
 mod plan;
@@ -36,6 +37,7 @@ pub use document::{
     RunbookKind, RunbookState, Section, Step, Text, TraceRef, Waterfall, WaterfallSpan,
 };
 pub use ledger::{Entry, EntryState, Ledger, LedgerError, VERSION as LEDGER_VERSION};
+pub use missed::Missed;
 pub use plan::{Plan, plan};
 
 /// Names of the command packs there are, for `packs:` in the configuration.

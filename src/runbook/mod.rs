@@ -5,6 +5,7 @@
 //! Must not: format numbers, escape, write Markdown, or do IO.
 
 mod apart;
+mod callers;
 mod catalogue;
 pub mod cfg;
 mod context;

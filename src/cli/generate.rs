@@ -302,6 +302,11 @@ fn coverage(snapshot: &Snapshot) -> Vec<String> {
         spans => format!("{spans} span(s) of {} trace(s)", c.traces),
     };
     let mut lines = vec![format!("{seen} from {}", snapshot.provenance.sources.join(", "))];
+    let filters: Vec<&str> = snapshot.provenance.filter.iter().map(String::as_str).filter(|f| !f.is_empty()).collect();
+    if !filters.is_empty() {
+        let part = if filters.len() < snapshot.provenance.filter.len() { ", of a part" } else { "" };
+        lines.push(format!("coverage: only what matches {} was read{part}", filters.join(" or ")));
+    }
     let rejected: u64 = c.rejected.values().fold(0, |sum, n| sum.saturating_add(*n));
     let overflow: u64 = c.overflow.values().fold(0, |sum, n| sum.saturating_add(*n));
     for (n, what) in [

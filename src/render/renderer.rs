@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
+use super::text::ViewText;
 use super::view::{
     CountsView, CoverageView, DiagramView, IndexView, MissedView, PageView, RowView, ShapeView, Shelf, ToolView,
     WindowView, files,
 };
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
-use crate::runbook::{Missed, Runbook, RunbookState};
+use crate::runbook::{Missed, Runbook, RunbookState, filtered};
 use crate::topology::Snapshot;
 
 /// Name and text of every embedded template.
@@ -142,6 +143,7 @@ impl Renderer {
             counts: CountsView::new(runbooks),
             window: WindowView::new(snapshot.window),
             coverage: CoverageView::new(&snapshot.coverage),
+            filtered: filtered(&snapshot.provenance).as_ref().map(|t| ViewText::new(t, &files)),
             overview: DiagramView { mermaid, nodes: snapshot.nodes.len(), omitted: 0 },
             shape: ShapeView::new(snapshot),
             nodes: snapshot.nodes.len(),

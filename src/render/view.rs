@@ -31,6 +31,7 @@ pub(super) struct IndexView {
     pub(super) counts: CountsView,
     pub(super) window: WindowView,
     pub(super) coverage: CoverageView,
+    pub(super) filtered: Option<ViewText>,
     pub(super) overview: DiagramView,
     pub(super) shape: ShapeView,
     pub(super) nodes: usize,
@@ -189,6 +190,7 @@ struct EvidenceView {
     waterfalls: Vec<WaterfallView>,
     unknowns: Vec<ViewText>,
     sources: Vec<String>,
+    filtered: Option<ViewText>,
     spans_digest: String,
 }
 
@@ -421,6 +423,7 @@ impl EvidenceView {
             waterfalls: WaterfallView::all(&evidence.waterfalls),
             unknowns: evidence.unknowns.iter().map(|t| ViewText::new(t, files)).collect(),
             sources: evidence.sources.clone(),
+            filtered: evidence.filtered.as_ref().map(|t| ViewText::new(t, files)),
             spans_digest: evidence.spans_digest.clone(),
         }
     }

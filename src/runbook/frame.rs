@@ -148,6 +148,7 @@ fn blank_evidence(context: &Context<'_>) -> Evidence {
         waterfalls: Vec::new(),
         unknowns: Vec::new(),
         sources: snapshot.provenance.sources.clone(),
+        filtered: super::filtered(&snapshot.provenance),
         spans_digest: snapshot.provenance.spans_digest.clone(),
     }
 }

@@ -11,6 +11,7 @@ pub mod cfg;
 mod context;
 mod document;
 mod evidence;
+mod filtered;
 mod frame;
 mod impact;
 mod kinds;
@@ -37,6 +38,7 @@ pub use document::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,
     RunbookKind, RunbookState, Section, Step, Text, TraceRef, Waterfall, WaterfallSpan,
 };
+pub use filtered::filtered;
 pub use ledger::{Entry, EntryState, Ledger, LedgerError, VERSION as LEDGER_VERSION};
 pub use missed::Missed;
 pub use plan::{Plan, plan};

@@ -21,7 +21,8 @@ Examples:
   tracebook check --from new.snapshot.json      # would these traces give the same pages?
 
 Checked: the configuration and the ledger are sound; the snapshot can be read; every page, the table of contents and the
-files under `toc:` are what it gives; objectives match a service; links and anchors lead somewhere.
+files under `toc:` are what it gives; objectives match a service, and each missed one has a page;
+links and anchors lead somewhere.
 Exit 0: up to date. 1: drift. 2: cannot tell.";
 
 /// Check that the runbooks are up to date and sound, without any backend
@@ -97,6 +98,7 @@ fn findings(
     let mut findings = made.diagnostics.clone();
     findings.extend(drift(&comparison));
     findings.extend(comparison.damage());
+    findings.extend(stages::missed(&made, &config));
     findings.extend(stages::unmatched(&made.statuses, &snapshot, &config));
     findings.extend(dead_links(&comparison, &made, &dir));
     findings.sort_by(|a, b| {

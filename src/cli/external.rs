@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::input::{Request, options};
 use super::io::Io;
 use super::progress::Bar;
-use crate::diag::{Diagnostic, Location};
+use crate::diag::{Diagnostic, Location, Severity};
 use crate::slo;
 use crate::source::{self, Progress, SourceOptions};
 use crate::spans::UnixNanos;
@@ -25,7 +25,8 @@ type Why = (bool, &'static str, String, String);
 /// told; its objective has the answer that the snapshot held before, of the same window, or stays without data.
 ///
 /// # Errors
-/// `flag-without-effect` when no objective has a query, `external-too-many`, and what keeps from asking at all.
+/// `flag-without-effect` when no objective has a query, `external-too-many`, what keeps from asking at all, and with the flag
+/// what keeps the server from answering any query.
 pub(super) fn measure(
     snapshot: &mut Snapshot,
     froms: &[String],
@@ -63,10 +64,24 @@ pub(super) fn measure(
         ..options(from, request, 1)?
     };
     let queries: Vec<String> = asked.keys().cloned().collect();
-    let source::prometheus::Answers { from, each } = {
+    let answers = {
         let bar = Bar::new(io.progress);
         bar.note("asking for external objectives");
-        source::prometheus::answers(from, &options, &queries)?
+        source::prometheus::answers(from, &options, &queries)
+    };
+    let source::prometheus::Answers { from, each } = match answers {
+        Ok(answers) => answers,
+        // Whoever asks for values and gets none must not find pages without them in place of those that had them.
+        Err(why) if given.is_some() => {
+            let message = format!("no external objective could be measured, so nothing is written: {}", why.message);
+            let help = format!("{}; or leave out --prometheus", why.help);
+            return Err(Diagnostic { message, help, ..why });
+        }
+        Err(why) => {
+            let message = format!("no external objective could be measured: {} ({})", why.message, why.code);
+            io.diagnostics(&[Diagnostic { severity: Severity::Warning, code: UNANSWERED, message, ..why }]);
+            return Ok(());
+        }
     };
     // What was answered before is no less true for a server that does not answer now.
     let before = std::mem::take(&mut snapshot.external).into_iter().map(|answer| (answer.query.clone(), answer));

@@ -212,6 +212,8 @@ struct Summary<'a> {
     written: Vec<&'a str>,
     unchanged: usize,
     edited: Vec<&'a str>,
+    /// Missed objectives that no runbook is about.
+    missed: Vec<&'a str>,
     dry_run: bool,
 }
 
@@ -245,6 +247,7 @@ fn report(
             written,
             unchanged: comparison.unchanged(),
             edited: comparison.files.iter().filter(|f| !f.edits.is_empty()).map(|f| f.path.as_str()).collect(),
+            missed: made.missed.iter().map(|m| m.id.as_str()).collect(),
             dry_run: dry,
         };
         let mut text = serde_json::to_string_pretty(&summary)
@@ -267,6 +270,14 @@ fn report(
     let more = breached.count().saturating_sub(MOST_BREACHED);
     if more > 0 {
         io.say(&format!("breached: {more} more, all at the top of {}", dir.join("README.md").display()));
+    }
+    for missed in made.missed.iter().take(MOST_BREACHED) {
+        let (id, service, target) = (&missed.id, &missed.service, &missed.target);
+        io.say(&format!("missed: {id} of {service}, target {target}; no runbook is about it"));
+    }
+    let more = made.missed.len().saturating_sub(MOST_BREACHED);
+    if more > 0 {
+        io.say(&format!("missed: {more} more, all at the top of {}", dir.join("README.md").display()));
     }
     if config.default_objectives {
         io.say("objectives: the defaults (error rate < 1 %, p99 < 1s, for every service); set your own under `objectives:`");
@@ -291,6 +302,11 @@ fn coverage(snapshot: &Snapshot) -> Vec<String> {
         spans => format!("{spans} span(s) of {} trace(s)", c.traces),
     };
     let mut lines = vec![format!("{seen} from {}", snapshot.provenance.sources.join(", "))];
+    let filters: Vec<&str> = snapshot.provenance.filter.iter().map(String::as_str).filter(|f| !f.is_empty()).collect();
+    if !filters.is_empty() {
+        let part = if filters.len() < snapshot.provenance.filter.len() { ", of a part" } else { "" };
+        lines.push(format!("coverage: only what matches {} was read{part}", filters.join(" or ")));
+    }
     let rejected: u64 = c.rejected.values().fold(0, |sum, n| sum.saturating_add(*n));
     let overflow: u64 = c.overflow.values().fold(0, |sum, n| sum.saturating_add(*n));
     for (n, what) in [

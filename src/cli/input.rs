@@ -1,5 +1,6 @@
 //! From what `--from` names to a snapshot: reads one, or captures spans into one.
 
+mod filter;
 mod idle;
 mod named;
 mod options;
@@ -91,7 +92,9 @@ pub(super) fn read_any(
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
     if froms.iter().any(|from| source::counts(from)) {
-        return counted(froms, request, recorder, io);
+        let mut snapshot = counted(froms, request, recorder, io)?;
+        snapshot.provenance.filter = filter::filter(froms, request);
+        return Ok(snapshot);
     }
     let snapshots: Vec<PathBuf> = froms.iter().filter_map(|f| snapshot_file(f)).collect();
     let only = froms.len() == 1;
@@ -158,11 +161,16 @@ pub(super) fn read_split(
     if froms.is_empty() {
         return Err(no_source().into());
     }
+    let with_filter = |(mut before, mut after): (Snapshot, Snapshot)| {
+        before.provenance.filter = filter::filter(froms, request);
+        after.provenance.filter.clone_from(&before.provenance.filter);
+        (before, after)
+    };
     if froms.iter().any(|from| source::counts(from)) {
         let request = |window| Request { split: Some(window), ..*request };
         // Two questions: nothing has to be told apart afterwards.
         let before = counted(froms, &request((UnixNanos(0), at)), None, io)?;
-        return Ok((before, counted(froms, &request((at, until)), None, io)?));
+        return Ok(with_filter((before, counted(froms, &request((at, until)), None, io)?)));
     }
     let snapshot = || {
         Diagnostic::error("split-snapshot", "a snapshot cannot be split at a time: it holds no traces")
@@ -177,7 +185,7 @@ pub(super) fn read_split(
         None => None,
     };
     let (builder, intake) = collect(froms, piped, request, None, io)?;
-    Ok(builder.finish_split(intake, threads(request.global), at, until).map_err(no_spans)?)
+    Ok(with_filter(builder.finish_split(intake, threads(request.global), at, until).map_err(no_spans)?))
 }
 
 fn capture(
@@ -188,7 +196,9 @@ fn capture(
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
     let (builder, intake) = collect(froms, stdin, request, recorder, io)?;
-    Ok(builder.finish(intake, threads(request.global)).map_err(no_spans)?)
+    let mut snapshot = builder.finish(intake, threads(request.global)).map_err(no_spans)?;
+    snapshot.provenance.filter = filter::filter(froms, request);
+    Ok(snapshot)
 }
 
 /// Reads files of spans that one source left into a snapshot that names that source.

@@ -17,6 +17,8 @@ pub(super) struct Made {
     pub(super) statuses: Vec<ObjectiveStatus>,
     pub(super) findings: Vec<Finding>,
     pub(super) runbooks: Vec<Runbook>,
+    /// Missed objectives that none of the runbooks is about.
+    pub(super) missed: Vec<runbook::Missed>,
     /// Configuration entries that matched nothing, and the like.
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Which templates are the team's own.
@@ -54,7 +56,7 @@ pub(super) fn make(snapshot: &Snapshot, config: &Config, ledger: &Ledger) -> Res
             Err(problem) => problems.push(problem),
         }
     }
-    let context = IndexContext { project: &config.settings.project, snapshot };
+    let context = IndexContext { project: &config.settings.project, snapshot, missed: &plan.missed };
     match renderer.index(&plan.runbooks, &context) {
         Ok(document) => documents.push(document),
         Err(problem) => problems.push(problem),
@@ -68,7 +70,15 @@ pub(super) fn make(snapshot: &Snapshot, config: &Config, ledger: &Ledger) -> Res
     documents.push(Document { path: SNAPSHOT.to_owned(), text: snapshot_text(snapshot).map_err(|e| vec![e])? });
     documents.sort();
     let templates = templates(&renderer, config);
-    Ok(Made { statuses, findings, runbooks: plan.runbooks, diagnostics: plan.diagnostics, templates, documents })
+    Ok(Made {
+        statuses,
+        findings,
+        runbooks: plan.runbooks,
+        missed: plan.missed,
+        diagnostics: plan.diagnostics,
+        templates,
+        documents,
+    })
 }
 
 /// Problems of templates with the place of the team's file; the renderer knows names only.
@@ -97,6 +107,24 @@ fn templates(renderer: &Renderer, config: &Config) -> Vec<Diagnostic> {
             .help("give it the name of an embedded template (docs/template-authoring.md lists them), or remove it")
     });
     used.chain(idle).collect()
+}
+
+/// Missed objectives that no runbook is about, one finding each.
+pub(super) fn missed(made: &Made, config: &Config) -> Vec<Diagnostic> {
+    let one = |missed: &runbook::Missed| {
+        let status = made.statuses.iter().find(|s| s.id == missed.id);
+        let at = status.and_then(|s| config.objectives.iter().position(|o| o.id == s.objective.id));
+        let key = at.map_or_else(|| "objectives".to_owned(), |i| format!("objectives[{i}]"));
+        let (id, service, target) = (&missed.id, &missed.service, &missed.target);
+        let message =
+            format!("the objective `{id}` of `{service}` is missed (target {target}), and no runbook is about it");
+        Diagnostic::warning("objective-missed", message)
+            .at(Location::default().at_key(key))
+            .help("README.md has its value; declare a scenario with this `objective` to give it a page")
+    };
+    let mut found: Vec<Diagnostic> = made.missed.iter().map(one).collect();
+    config.place(&mut found);
+    found
 }
 
 /// Objectives on services or operations that are not in the snapshot.

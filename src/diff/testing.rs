@@ -143,6 +143,7 @@ pub(crate) fn snapshot(mut nodes: Vec<Node>, mut operations: Vec<Operation>, mut
             calls_only: false,
             example_traces: 0,
             external: Vec::new(),
+            filter: Vec::new(),
         },
         window: window(0, 600),
         coverage: Coverage { spans, traces: spans / 2, ..Coverage::default() },

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
 
+use super::text::ViewText;
 use super::view::{
-    CountsView, CoverageView, DiagramView, IndexView, PageView, RowView, ShapeView, Shelf, ToolView, WindowView, files,
+    CountsView, CoverageView, DiagramView, IndexView, MissedView, PageView, RowView, ShapeView, Shelf, ToolView,
+    WindowView, files,
 };
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
-use crate::runbook::{Runbook, RunbookState};
+use crate::runbook::{Missed, Runbook, RunbookState, filtered};
 use crate::topology::Snapshot;
 
 /// Name and text of every embedded template.
@@ -50,6 +52,8 @@ pub struct IndexContext<'a> {
     pub project: &'a str,
     /// What the runbooks rest on.
     pub snapshot: &'a Snapshot,
+    /// Missed objectives that no runbook is about.
+    pub missed: &'a [Missed],
 }
 
 impl Renderer {
@@ -135,9 +139,11 @@ impl Renderer {
             project: context.project.to_owned(),
             active: rows(false),
             retired: rows(true),
+            missed: context.missed.iter().map(|m| MissedView::new(m, &files)).collect(),
             counts: CountsView::new(runbooks),
             window: WindowView::new(snapshot.window),
             coverage: CoverageView::new(&snapshot.coverage),
+            filtered: filtered(&snapshot.provenance).as_ref().map(|t| ViewText::new(t, &files)),
             overview: DiagramView { mermaid, nodes: snapshot.nodes.len(), omitted: 0 },
             shape: ShapeView::new(snapshot),
             nodes: snapshot.nodes.len(),
@@ -240,9 +246,10 @@ fn report(text: &str) -> Option<Problem> {
 /// The names a template may use, two levels deep.
 fn names_help(context: &Context) -> String {
     let mut parts = Vec::new();
-    for root in
-        ["runbook", "evidence", "tool", "project", "active", "retired", "counts", "window", "coverage", "overview"]
-    {
+    for root in [
+        "runbook", "evidence", "tool", "project", "active", "retired", "missed", "counts", "window", "coverage",
+        "overview",
+    ] {
         let Some(value) = context.get(root) else { continue };
         match value.as_map() {
             Some(map) => {

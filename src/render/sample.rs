@@ -167,6 +167,7 @@ fn evidence() -> Evidence {
         waterfalls: waterfalls(),
         unknowns: vec![Text::words("17 spans have a parent that is not in the traces.")],
         sources: vec!["tempo://tempo:3200".into()],
+        filtered: None,
         spans_digest: "00112233445566778899aabbccddeeff".into(),
     }
 }
@@ -360,6 +361,7 @@ fn topology(nodes: Vec<Node>, edges: Vec<Edge>) -> Snapshot {
             calls_only: false,
             example_traces: 0,
             external: Vec::new(),
+            filter: Vec::new(),
         },
         window: window(),
         coverage: coverage(),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::text::{Files, ViewText};
 use super::{graph, waterfall};
-use crate::runbook::{EvidenceTable, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
+use crate::runbook::{EvidenceTable, Missed, Runbook, RunbookKind, RunbookState, Step, Text, TraceRef, Waterfall};
 use crate::topology::{Coverage, NodeId, Snapshot, Window, query};
 
 /// Root of a page's context.
@@ -27,9 +27,11 @@ pub(super) struct IndexView {
     pub(super) project: String,
     pub(super) active: Vec<RowView>,
     pub(super) retired: Vec<RowView>,
+    pub(super) missed: Vec<MissedView>,
     pub(super) counts: CountsView,
     pub(super) window: WindowView,
     pub(super) coverage: CoverageView,
+    pub(super) filtered: Option<ViewText>,
     pub(super) overview: DiagramView,
     pub(super) shape: ShapeView,
     pub(super) nodes: usize,
@@ -74,6 +76,28 @@ pub(super) struct ToolView {
 
 impl ToolView {
     pub(super) const THIS: Self = Self { name: "tracebook", version: env!("CARGO_PKG_VERSION") };
+}
+
+/// A missed objective that no runbook is about.
+#[derive(Debug, Serialize)]
+pub(super) struct MissedView {
+    id: String,
+    service: String,
+    observed: ViewText,
+    target: String,
+    urgency: String,
+}
+
+impl MissedView {
+    pub(super) fn new(missed: &Missed, files: &Files) -> Self {
+        Self {
+            id: missed.id.clone(),
+            service: missed.service.0.clone(),
+            observed: ViewText::new(&missed.observed, files),
+            target: missed.target.clone(),
+            urgency: missed.urgency.clone(),
+        }
+    }
 }
 
 /// How many runbooks are in which state.
@@ -166,6 +190,7 @@ struct EvidenceView {
     waterfalls: Vec<WaterfallView>,
     unknowns: Vec<ViewText>,
     sources: Vec<String>,
+    filtered: Option<ViewText>,
     spans_digest: String,
 }
 
@@ -398,6 +423,7 @@ impl EvidenceView {
             waterfalls: WaterfallView::all(&evidence.waterfalls),
             unknowns: evidence.unknowns.iter().map(|t| ViewText::new(t, files)).collect(),
             sources: evidence.sources.clone(),
+            filtered: evidence.filtered.as_ref().map(|t| ViewText::new(t, files)),
             spans_digest: evidence.spans_digest.clone(),
         }
     }

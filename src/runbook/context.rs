@@ -22,6 +22,8 @@ pub(super) struct Context<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) settings: &'a Settings,
     pub(super) objectives: &'a [ObjectiveStatus],
+    /// Missed objectives that no page is about.
+    pub(super) missed: Vec<&'a ObjectiveStatus>,
     /// Length of the window in seconds, never zero.
     pub(super) seconds: f64,
     /// Calls that enter the system from outside.
@@ -74,6 +76,7 @@ impl<'a> Context<'a> {
             snapshot,
             settings,
             objectives,
+            missed: Vec::new(),
             seconds: snapshot.window.seconds().max(1e-9),
             entry_calls: 0.0,
             ids: BTreeMap::new(),

@@ -343,6 +343,9 @@ pub struct Evidence {
     pub unknowns: Vec<Text>,
     /// Sources of the snapshot, from its provenance.
     pub sources: Vec<String>,
+    /// What had to match to be read, as a sentence; `None` where all was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered: Option<Text>,
     /// Digest of the spans, from its provenance.
     pub spans_digest: String,
 }

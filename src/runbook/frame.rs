@@ -10,7 +10,7 @@ use super::context::{Context, Target};
 use super::document::{Diagram, EscalationStep, Evidence, Runbook, RunbookKind, RunbookState, Text};
 use super::kinds::{self, Item};
 use super::ledger::{Entry, moved_key};
-use super::{evidence, phrase, steps, unknowns};
+use super::{evidence, missed, phrase, steps, unknowns};
 use crate::diag::Severity;
 use crate::slo::{ObjectiveState, ObjectiveStatus, Sli};
 use crate::topology::{EdgeKind, NodeId};
@@ -82,7 +82,7 @@ pub(super) fn page(context: &Context<'_>, item: &Item<'_>, entry: &Entry) -> Run
         owner: owner(item),
         focus: item.target.node.map(|n| n.id.clone()),
         trigger: item.pin.and_then(|p| p.trigger.as_ref()).map_or(body.trigger, Text::markdown),
-        trigger_detail: body.trigger_detail,
+        trigger_detail: body.trigger_detail.into_iter().chain(missed::also(context, item)).collect(),
         impact,
         diagnosis: with(body.diagnosis, &team.diagnosis),
         remediation: with(body.remediation, &team.remediation),
@@ -109,7 +109,7 @@ fn elsewhere(context: &Context<'_>, item: &Item<'_>, state: RunbookState) -> Opt
     }
     let own = |s: &ObjectiveStatus| item.statuses.iter().any(|o| o.id == s.id);
     let missed = context.statuses(&item.target.id).iter();
-    missed.filter(|s| s.state == ObjectiveState::Breached && !own(s)).find_map(|status| {
+    let with_page = missed.filter(|s| s.state == ObjectiveState::Breached && !own(s)).find_map(|status| {
         let id = match status.objective.sli {
             Sli::Latency { .. } | Sli::LatencyMean => context.runbook_of(&item.target.id, &["latency"]),
             Sli::ErrorRate | Sli::Throughput => context.runbook_of(&item.target.id, &["errors"]),
@@ -120,7 +120,12 @@ fn elsewhere(context: &Context<'_>, item: &Item<'_>, state: RunbookState) -> Opt
             Sli::External => None,
         }?;
         Some(Text::words(format!("Its {} misses a target: see ", phrase::sli(&status.objective))).runbook(id).and("."))
-    })
+    });
+    let without_page = || {
+        let status = context.missed.iter().find(|s| s.service == item.target.id)?;
+        Some(Text::words("It misses ").code(super::quote::label(&status.id)).and(", see the trigger condition."))
+    };
+    with_page.or_else(without_page)
 }
 
 /// Where the page's numbers come from: of an answered external objective from a Prometheus too.
@@ -143,6 +148,7 @@ fn blank_evidence(context: &Context<'_>) -> Evidence {
         waterfalls: Vec::new(),
         unknowns: Vec::new(),
         sources: snapshot.provenance.sources.clone(),
+        filtered: super::filtered(&snapshot.provenance),
         spans_digest: snapshot.provenance.spans_digest.clone(),
     }
 }

@@ -3,6 +3,7 @@
 //! Input: a node and its place in the topology. Output: sentences, most important first.
 //! Must not: claim more than calls and reach prove: "can be hit", not "is hit".
 
+use super::callers;
 use super::context::{Context, Target};
 use super::document::{Piece, Text};
 use super::phrase::items;
@@ -56,6 +57,7 @@ pub(super) fn impact(context: &Context<'_>, target: &Target<'_>) -> Vec<Text> {
     if callers.len() > NAMED {
         out.push(Text::default().piece(items(callers.len() - NAMED)).and(" more callers are in the table below."));
     }
+    out.extend(callers::unseen(context, target));
     out.extend(further_up(context, target));
     out.extend(on_the_way(context, target));
     downstream(context, target, &mut out);

@@ -5,17 +5,20 @@
 //! Must not: format numbers, escape, write Markdown, or do IO.
 
 mod apart;
+mod callers;
 mod catalogue;
 pub mod cfg;
 mod context;
 mod document;
 mod evidence;
+mod filtered;
 mod frame;
 mod impact;
 mod jaeger;
 mod kinds;
 mod ledger;
 mod links;
+mod missed;
 mod packs;
 mod phrase;
 mod plan;
@@ -36,7 +39,9 @@ pub use document::{
     Diagram, DiagramEdge, DiagramNode, EscalationStep, Evidence, EvidenceRow, EvidenceTable, Piece, Runbook,
     RunbookKind, RunbookState, Section, Step, Text, TraceRef, Waterfall, WaterfallSpan,
 };
+pub use filtered::filtered;
 pub use ledger::{Entry, EntryState, Ledger, LedgerError, VERSION as LEDGER_VERSION};
+pub use missed::Missed;
 pub use plan::{Plan, plan};
 
 /// Names of the command packs there are, for `packs:` in the configuration.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::cfg::Settings;
 use super::context::Context;
 use super::kinds::Item;
+use super::missed::{self, Missed};
 use super::{EntryState, Ledger, Runbook, catalogue, frame, ledger};
 use crate::diag::Diagnostic;
 use crate::findings::Finding;
@@ -18,6 +19,8 @@ pub struct Plan {
     pub runbooks: Vec<Runbook>,
     /// Pages under the names runbooks had before: retired, each its own runbook's id as successor. They are in no list.
     pub signposts: Vec<Runbook>,
+    /// Missed objectives that decide the state of no page, sorted by id: whoever reads the pages alone would not see them.
+    pub missed: Vec<Missed>,
     /// The ledger with the numbers just given.
     pub ledger: Ledger,
     /// Warnings: configuration entries that matched nothing.
@@ -44,6 +47,7 @@ pub fn plan(
         .filter(|e| e.state == EntryState::Active)
         .map(|e| (e.key.clone(), e.id.clone()))
         .collect();
+    context.missed = missed::uncovered(objectives, &catalogue.items);
     let items: BTreeMap<&str, &Item<'_>> = catalogue.items.iter().map(|i| (i.key.as_str(), i)).collect();
     let runbooks: Vec<Runbook> = ledger
         .runbooks
@@ -55,7 +59,8 @@ pub fn plan(
         .collect();
     let signposts =
         runbooks.iter().zip(&ledger.runbooks).flat_map(|(page, entry)| frame::signposts(page, entry)).collect();
-    Ok(Plan { runbooks, signposts, ledger, diagnostics: catalogue.warnings })
+    let missed = context.missed.iter().map(|status| Missed::new(status)).collect();
+    Ok(Plan { runbooks, signposts, missed, ledger, diagnostics: catalogue.warnings })
 }
 
 /// The ledger with keys a pin spelt short written in full: `latency:api` of a run that had not seen `shop/api` yet.

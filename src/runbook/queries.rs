@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::context::{Context, Target};
-use super::quote::{fits, matches};
+use super::quote::{fits, matches, shell};
 use crate::topology::{Node, NodeKind, SnapshotKind};
 
 const EQ: &str = " = ";
@@ -223,11 +223,16 @@ pub(super) fn what_changed(context: &Context<'_>) -> String {
     )
 }
 
-/// The flag with which a Tempo counts, where it did.
-fn counted(context: &Context<'_>) -> &'static str {
+/// The flag with which a Tempo counts, where it did, and the filter there was: the same question as that of the snapshot.
+fn counted(context: &Context<'_>) -> String {
     let provenance = &context.snapshot.provenance;
     let tempo = provenance.sources.iter().any(|source| source.starts_with("tempo"));
-    if provenance.kind == SnapshotKind::Aggregate && tempo { " --aggregate" } else { "" }
+    let counts = if provenance.kind == SnapshotKind::Aggregate && tempo { " --aggregate" } else { "" };
+    match provenance.filter.as_slice() {
+        // One that was cut cannot be asked again.
+        [filter] if !filter.is_empty() && !filter.ends_with('…') => format!("{counts} --query {}", shell(filter)),
+        _ => counts.to_owned(),
+    }
 }
 
 /// Our own evaluation of the objectives over the last hour.
@@ -255,5 +260,10 @@ mod tests {
         assert_eq!(said(&snapshot), (true, true));
         snapshot.provenance.sources = vec!["prometheus://p:9090".to_owned()];
         assert_eq!(said(&snapshot), (false, false));
+        let slo = |snapshot: &crate::topology::Snapshot| slo_now(&Context::new(snapshot, &[], &[], &settings));
+        snapshot.provenance.filter = vec!["{ name = 'x' }".to_owned()];
+        assert_eq!(slo(&snapshot), r"tracebook slo --lookback 1h --query '{ name = '\''x'\'' }'");
+        snapshot.provenance.filter.insert(0, String::new());
+        assert_eq!(slo(&snapshot), "tracebook slo --lookback 1h");
     }
 }

@@ -133,6 +133,7 @@ pub(super) fn snapshot(mut nodes: Vec<Node>, mut edges: Vec<Edge>, mut operation
             calls_only: false,
             example_traces: 0,
             external: Vec::new(),
+            filter: Vec::new(),
         },
         window: Window { start: UnixNanos(START * 1_000_000_000), end: UnixNanos((START + 7_200) * 1_000_000_000) },
         coverage: Coverage { spans: 90_000, traces: 7_200, orphans: 90, ..Coverage::default() },

@@ -146,3 +146,27 @@ fn failures_that_the_service_does_not_see_are_looked_for_on_the_way() {
     let summary = words(&page(&plan, "dependency:ads").summary);
     assert!(summary.contains("of what it handles it fails only 0.8 %"), "{summary}");
 }
+
+#[test]
+fn a_missed_objective_without_a_page_is_named_on_those_of_its_service_and_listed() {
+    let of = |id: &str, service: &str, value| {
+        let mut status = status(id, service, Sli::External, 5.0, "< 5", Some(value));
+        status.objective.severity = "page".into();
+        status
+    };
+    let mut all = objectives();
+    all.extend([of("lagging", "shop/payment", 42.0), of("kept", "shop/payment", 1.0), of("elsewhere", "ingress", 7.0)]);
+    let plan = made(&shop(), &all);
+    let missed: Vec<(&str, &str)> = plan.missed.iter().map(|m| (m.id.as_str(), m.service.0.as_str())).collect();
+    assert_eq!(missed, [("lagging", "shop/payment"), ("elsewhere", "ingress")]);
+    let payment = page(&plan, "latency:shop/payment");
+    assert!(details(payment).contains("Also missed: `lagging` is at 42 ("), "{}", details(payment));
+    assert!(
+        words(&payment.summary).ends_with("It misses `lagging`, see the trigger condition."),
+        "{}",
+        words(&payment.summary)
+    );
+    assert!(!details(page(&plan, "latency:shop/checkout")).contains("Also missed"));
+    // The others are what their own pages are about.
+    assert!(made(&shop(), &objectives()).missed.is_empty());
+}

@@ -54,6 +54,7 @@ pub fn from_aggregate(aggregate: Aggregate, sources: &[String], cfg: &TopologyCo
             calls_only: aggregate.calls_only,
             example_traces: 0,
             external: Vec::new(),
+            filter: Vec::new(),
         },
         window: Window { start: window.0, end: window.1.max(window.0) },
         coverage: Coverage::default(),

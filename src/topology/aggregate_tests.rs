@@ -149,7 +149,7 @@ fn examples_bring_traces_to_look_at_and_change_no_number() {
         trace_id: crate::spans::TraceId(7),
         span_id: crate::spans::SpanId(8),
         start: UnixNanos(9),
-        duration_ns: 10,
+        duration_ns: 3_600 * SECOND,
     };
     let mut examples = counted.clone();
     examples.provenance.kind = SnapshotKind::Spans;
@@ -157,6 +157,10 @@ fn examples_bring_traces_to_look_at_and_change_no_number() {
     examples.operations[0].stats.calls = Weight::whole(1);
     examples.operations[0].stats.exemplars.slow = vec![exemplar.clone()];
     examples.edges[0].exemplars.failed = vec![exemplar.clone()];
+    // Merely the slowest of a few, and one that is slow but came by as any other.
+    let quick = super::super::Exemplar { trace_id: crate::spans::TraceId(6), duration_ns: 10, ..exemplar.clone() };
+    examples.operations[0].stats.exemplars.slow.push(quick.clone());
+    examples.operations[0].stats.exemplars.typical = vec![quick.clone(), exemplar.clone()];
     let mut unseen = examples.operations[0].clone();
     unseen.name = "GET /elsewhere".to_owned();
     examples.operations.push(unseen);
@@ -178,13 +182,16 @@ fn examples_bring_traces_to_look_at_and_change_no_number() {
         }],
         omitted: 0,
     };
-    examples.traces = vec![trace("unheard-of"), trace("web")];
+    let mut not_slow = trace("web");
+    not_slow.spans[0].duration_ns = 10;
+    examples.traces = vec![trace("unheard-of"), trace("web"), not_slow];
     let got = super::super::with_examples(counted.clone(), examples.clone());
     let only = std::slice::from_ref(&exemplar);
     assert_eq!(
         (got.operations[0].stats.exemplars.slow.as_slice(), got.edges[0].exemplars.failed.as_slice()),
         (only, only)
     );
+    assert_eq!(got.operations[0].stats.exemplars.typical, [quick], "and none is both");
     assert_eq!(got.traces, [trace("web")]);
     assert_eq!(got.provenance.example_traces, 3);
     assert_eq!(codec::decode(&codec::encode(&got).unwrap()).unwrap(), got);

@@ -71,6 +71,7 @@ fn provenance(intake: &Intake, counts: &Counts) -> Provenance {
         calls_only: false,
         example_traces: 0,
         external: Vec::new(),
+        filter: Vec::new(),
     }
 }
 

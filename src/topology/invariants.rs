@@ -4,7 +4,7 @@ use super::dimensions;
 use super::evidence::{instances, origins, requests, summaries};
 use super::external::External;
 use super::shard::{Parts, Shard};
-use super::snapshot::{Edge, Node, Operation, Snapshot, Stats};
+use super::snapshot::{Edge, MOST_FILTER, Node, Operation, Snapshot, Stats};
 use crate::spans::Weight;
 
 /// Says the first thing that is wrong.
@@ -19,6 +19,10 @@ pub(super) fn check(snapshot: &Snapshot) -> Result<(), String> {
     let rules = &snapshot.provenance.rules;
     if !rules.is_empty() && (rules.len() != 32 || !rules.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))) {
         return Err("provenance.rules is not 32 hex digits".to_owned());
+    }
+    ascending("provenance.filter", &snapshot.provenance.filter, |a, b| a < b)?;
+    if snapshot.provenance.filter.iter().any(|f| f.chars().count() > MOST_FILTER || f.chars().any(char::is_control)) {
+        return Err("provenance.filter is too long or no plain text".to_owned());
     }
     if let Some(held) = &snapshot.shard {
         parts(held).map_err(|e| format!("shard: {e}"))?;

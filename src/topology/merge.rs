@@ -42,6 +42,8 @@ struct Sum {
     rules: String,
     sources: BTreeSet<String>,
     answering: BTreeSet<String>,
+    /// With an empty one for what was read without.
+    filters: BTreeSet<String>,
     digest: u128,
     quantile_error: Option<QuantileError>,
     calls_only: bool,
@@ -133,6 +135,10 @@ impl Sum {
             rules: first.provenance.rules,
             sources: first.provenance.sources.into_iter().collect(),
             answering: first.provenance.external.into_iter().collect(),
+            filters: match first.provenance.filter {
+                none if none.is_empty() => BTreeSet::from([String::new()]),
+                some => some.into_iter().collect(),
+            },
             digest,
             quantile_error: first.provenance.quantile_error,
             calls_only: first.provenance.calls_only,
@@ -219,6 +225,7 @@ impl Sum {
         let other = Self::new(next);
         self.sources.extend(other.sources);
         self.answering.extend(other.answering);
+        self.filters.extend(other.filters);
         self.digest = self.digest.wrapping_add(other.digest);
         // What one of them does not know, nobody knows of the sum.
         self.calls_only |= other.calls_only;
@@ -295,6 +302,7 @@ impl Sum {
                 calls_only: self.calls_only,
                 example_traces: self.example_traces,
                 external: self.answering.into_iter().collect(),
+                filter: Some(self.filters).filter(|f| f.iter().any(|f| !f.is_empty())).into_iter().flatten().collect(),
             },
             window,
             coverage: self.coverage,

@@ -254,6 +254,29 @@ fn successive_windows_add_up_to_the_run_over_both() {
 }
 
 #[test]
+fn a_sum_holds_the_filters_of_all_its_parts_and_says_which_had_none() {
+    let cfg = TopologyConfig::default();
+    let filtered = |at: usize, filter: &[&str]| {
+        let mut snapshot = snapshot(&day(at.try_into().unwrap()));
+        snapshot.provenance.filter = filter.iter().map(|f| (*f).to_owned()).collect();
+        carried(&snapshot)
+    };
+    let sum = |a: &[&str], b: &[&str]| {
+        let sum = merge(vec![filtered(2, b), filtered(1, a)], &cfg).unwrap();
+        carried(&sum).provenance.filter
+    };
+    assert_eq!(sum(&["{ b }"], &["{ b }"]), ["{ b }"]);
+    assert_eq!(sum(&["{ b }"], &["{ a }"]), ["{ a }", "{ b }"]);
+    assert_eq!(sum(&["{ b }"], &[]), ["", "{ b }"]);
+    assert!(sum(&[], &[]).is_empty());
+    let mut odd = snapshot(&day(1));
+    for filter in ["a\nb".to_owned(), "x".repeat(401)] {
+        odd.provenance.filter = vec![filter];
+        assert_eq!(codec::decode(&codec::encode(&odd).unwrap()).unwrap_err().code, "snapshot-damaged");
+    }
+}
+
+#[test]
 fn caps_hold_for_a_sum_of_windows_and_what_is_beyond_them_is_counted() {
     let cfg = TopologyConfig { max_operations: 2, max_edges: 1, max_services: 1, ..TopologyConfig::default() };
     let days = vec![snapshot(&day(1)), snapshot(&day(2)), snapshot(&day(3))];

@@ -81,8 +81,8 @@ pub use shard::{Parts, Shard};
 pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};
 pub use snapshot::{
-    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, Node, NodeId, NodeKind,
-    Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
+    Bucket, Coverage, Edge, EdgeKind, EdgeOperation, ErrorCount, Exemplar, Exemplars, KnownBy, MOST_FILTER, Node,
+    NodeId, NodeKind, Operation, Provenance, SCHEMA, Series, Snapshot, SnapshotKind, Stats, Window,
 };
 pub use spread::Spread;
 pub use time_sum::TimeSum;

@@ -123,7 +123,14 @@ pub struct Provenance {
     /// Who answered external objectives, sorted: `prometheus://host:9090`. Never a path, a user or a token; empty when nobody did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<String>,
+    /// What had to match to be read (`--query`), sorted; absent when all was. A merge holds the filters of all that it is the
+    /// sum of, with an empty one for what was read without. Untrusted text of at most [`MOST_FILTER`] characters each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<String>,
 }
+
+/// Characters of a filter that are kept.
+pub const MOST_FILTER: usize = 400;
 
 /// The time covered: from the first span's start to the last span's end, or what was asked for where a backend was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

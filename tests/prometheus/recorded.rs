@@ -19,6 +19,7 @@ const CONFIG: &str = r#"
 objectives:
   - { id: replica-lag, service: web, sli: external, target: "< 10s", query: min(replica_lag_seconds) }
   - { id: queue, service: web, sli: external, target: "< 100", query: queue_depth }
+  - { id: lagging, service: web, sli: external, target: "< 5", severity: page, query: queue_depth }
   - { id: certificate, service: web, sli: external, target: "> 21d", query: cert_expiry_seconds - time() }
   - { id: broken, service: ingress, sli: external, target: "> 1", query: sum( }
   - { id: pods, service: "*", sli: external, target: "> 99 %", severity: page, query: "avg(pods_ready{job='{namespace}/{service}'})" }
@@ -168,8 +169,14 @@ fn recorded_answers_of_a_prometheus_reach_the_pages_and_outlive_a_merge() {
     // Half of the time half of the pods: 0.5 at 21 of 41 steps, 1 at the others.
     assert!((of("pods:shop/cart").1.unwrap() - (21.0 * 0.5 + 20.0) / 41.0).abs() < 1e-9, "{found:?}");
 
-    expect(&tracebook(dir, &["generate", "--from", "all.snapshot.json", "--output", "runbooks"]), 0);
-    expect(&tracebook(dir, &["check", "runbooks"]), 0);
+    let generate = ["generate", "--from", "all.snapshot.json", "--output", "runbooks", "--fail-on", "error"];
+    let said = expect(&tracebook(dir, &generate), 1);
+    assert!(said.contains("missed: lagging of shop/web, target < 5; no runbook is about it"), "{said}");
+    let checked = tracebook(dir, &["check", "runbooks"]);
+    expect(&checked, 0);
+    let checked = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.contains("objective-missed") && checked.contains("`lagging` of `shop/web`"), "{checked}");
+    expect(&tracebook(dir, &["check", "runbooks", "--fail-on", "warning"]), 1);
     let pages: String = std::fs::read_dir(dir.join("runbooks"))
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default())
@@ -180,12 +187,23 @@ fn recorded_answers_of_a_prometheus_reach_the_pages_and_outlive_a_merge() {
         "**Breached.** `queue` of `web` misses its target: 400 (41 values in the window, from 400 to 400)",
         "**OK.** `replica-lag` of `web` keeps its target in this window: 1 s",
         "**Unknown.** Traces cannot tell whether this is happening; the trigger below decides.",
+        "1 missed without a runbook of its own",
+        "| `lagging` | `shop/web` | 400 (41 values in the window, from 400 to 400) | `< 5` | **Breached** | page |",
+        "Also missed: `lagging` is at 400 (41 values in the window, from 400 to 400), target `< 5`",
         "**Breached.** `pods` of `cart` misses its target: 74.4 %",
     ] {
         assert!(pages.contains(said), "{said}\n{pages}");
     }
 
-    // A server that is gone takes nothing away.
+    // A server that is gone is told once, and takes nothing away.
+    let before = std::fs::read_to_string(dir.join("runbooks/README.md")).unwrap();
+    let gone =
+        ["generate", "--from", "traces.jsonl", "--output", "runbooks", "--prometheus", "prometheus://127.0.0.1:1"];
+    let said = expect(&tracebook(dir, &gone), 2);
+    assert_eq!(said.matches("prometheus-unreachable").count(), 1, "{said}");
+    assert!(said.contains("no external objective could be measured, so nothing is written"), "{said}");
+    assert_eq!(std::fs::read_to_string(dir.join("runbooks/README.md")).unwrap(), before);
+    expect(&tracebook(dir, &["check", "runbooks"]), 0);
     let again = [
         "capture",
         "--from",
@@ -195,9 +213,8 @@ fn recorded_answers_of_a_prometheus_reach_the_pages_and_outlive_a_merge() {
         "--output",
         "again.snapshot.json",
     ];
-    let said = expect(&tracebook(dir, &again), 0);
-    assert!(said.contains("prometheus-unreachable") && said.contains("the snapshot's own is kept"), "{said}");
-    assert_eq!(std::fs::read_to_string(dir.join("again.snapshot.json")).unwrap(), text);
+    expect(&tracebook(dir, &again), 2);
+    assert!(!dir.join("again.snapshot.json").exists());
 
     // The ten minutes after, which nobody asked a Prometheus about.
     let later = traces()

@@ -88,6 +88,7 @@ pub fn snapshot(with_cart: bool) -> Snapshot {
             calls_only: false,
             example_traces: 0,
             external: Vec::new(),
+            filter: Vec::new(),
         },
         window: Window { start: UnixNanos(START), end: UnixNanos(START + 600_000_000_000) },
         coverage: Coverage { spans: 300, traces: 100, ..Coverage::default() },

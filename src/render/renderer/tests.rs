@@ -19,7 +19,10 @@ fn page(runbook: &Runbook) -> String {
 }
 
 fn index(runbooks: &[Runbook]) -> String {
-    renderer().index(runbooks, &IndexContext { project: "Shop", snapshot: &sample::snapshot() }).unwrap().text
+    renderer()
+        .index(runbooks, &IndexContext { project: "Shop", snapshot: &sample::snapshot(), missed: &[] })
+        .unwrap()
+        .text
 }
 
 #[test]
@@ -338,4 +341,24 @@ fn what_no_filter_has_touched_is_escaped_all_the_same() {
     let user = [("runbook/impact.md".to_owned(), "{{ runbook.owner }}".to_owned())];
     let page = Renderer::new(&user).unwrap().runbook(&sample::hostile("<script>|*x*"), &Shelf::new(&[])).unwrap().text;
     assert!(page.contains("&lt;script>\\|\\*x\\*"), "{page}");
+}
+
+#[test]
+fn the_index_lists_missed_objectives_that_no_runbook_is_about() {
+    let missed = [crate::runbook::Missed {
+        id: "lag|ging".into(),
+        service: crate::topology::NodeId("shop/checkout".into()),
+        observed: crate::runbook::Text::default().count(42.0),
+        target: "< 5".into(),
+        urgency: "page".into(),
+    }];
+    let snapshot = sample::snapshot();
+    let context = IndexContext { project: "Shop", snapshot: &snapshot, missed: &missed };
+    let text = renderer().index(&[sample::retired()], &context).unwrap().text;
+    assert!(
+        text.contains("0 breached, 0 OK, 0 unknown, 1 retired; 1 missed without a runbook of its own, over"),
+        "{text}"
+    );
+    assert!(text.contains("| `lag\\|ging` | `shop/checkout` | 42 | `< 5` | **Breached** | page |\n"), "{text}");
+    assert!(!index(&[sample::retired()]).contains("issed"));
 }

@@ -48,7 +48,7 @@ pub struct Answers {
 /// one by one; they cost no other. A server that cannot be asked at all is not asked again for each.
 ///
 /// # Errors
-/// `source-url`, `window-missing`, and what keeps from connecting at all.
+/// `source-url`, `window-missing`, what keeps from connecting at all, and what kept the server from answering any of them.
 pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Result<Answers, Diagnostic> {
     let endpoint = endpoint::MANNER.parse(from)?;
     let (start, end) = run::window(options, &endpoint.shown)?;
@@ -78,7 +78,11 @@ pub fn answers(from: &str, options: &SourceOptions, queries: &[String]) -> Resul
                 })
             }));
         }
-        Ok(all)
+        // Nothing of what was asked for: that is no answer with gaps.
+        match lost {
+            Some(why) if all.iter().all(Result::is_err) => Err(why),
+            _ => Ok(all),
+        }
     })?;
     Ok(Answers { from: endpoint.shown, each })
 }
@@ -198,15 +202,17 @@ mod tests {
             ..SourceOptions::default()
         };
         let queries: Vec<String> = queries.iter().map(|query| (*query).to_owned()).collect();
-        let all = answers(&from, &options, &queries).unwrap();
-        assert_eq!(all.from, from);
-        (all.each.into_iter().map(|answer| answer.unwrap_err().code).collect(), heard.try_iter().count())
+        let codes = match answers(&from, &options, &queries) {
+            Ok(all) => all.each.into_iter().map(|answer| answer.unwrap_err().code).collect(),
+            Err(why) => vec![why.code],
+        };
+        (codes, heard.try_iter().count())
     }
 
     #[test]
     fn a_server_that_cannot_be_asked_is_asked_once_and_a_refused_query_costs_no_other() {
         let queries = ["a", "b", "c"];
-        assert_eq!(heard(401, "", &queries), (vec!["prometheus-unauthenticated"; 3], 1));
+        assert_eq!(heard(401, "", &queries), (vec!["prometheus-unauthenticated"], 1));
         let refused = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
         assert_eq!(heard(400, refused, &queries), (vec!["prometheus-query-refused"; 3], 3));
     }

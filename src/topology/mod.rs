@@ -42,6 +42,7 @@ mod optable;
 mod pair;
 mod picks;
 mod presets;
+mod provenance;
 mod publish;
 mod quantile_error;
 pub mod query;

@@ -1,5 +1,6 @@
 //! From what `--from` names to a snapshot: reads one, or captures spans into one.
 
+mod empty;
 mod filter;
 mod idle;
 mod named;
@@ -26,8 +27,8 @@ use crate::spans::{SpanBatch, UnixNanos};
 use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind};
 
 pub(super) use self::idle::{given, refuse_idle, refuse_idle_flags, window_flags};
-use self::named::snapshot_file;
 pub(super) use self::named::{SNAPSHOT, no_source, sources};
+use self::named::{is_local, snapshot_file};
 pub(super) use self::options::{keyed, options, unwindowed};
 pub(super) use self::saved::{read_part, read_snapshot, whole};
 
@@ -80,6 +81,9 @@ pub(super) fn read_recorded(
 ) -> Result<Snapshot, Stop> {
     refuse_idle_flags(froms, request)?;
     let mut snapshot = read_any(froms, request, recorder, io)?;
+    if !froms.iter().all(|from| is_local(from)) {
+        io.diagnostics(&empty::mostly_empty(&snapshot).into_iter().collect::<Vec<_>>());
+    }
     external::measure(&mut snapshot, froms, request, io)?;
     Ok(snapshot)
 }

@@ -16,7 +16,7 @@ use super::view::{
 use super::{Document, escape, filters, graph, tidy};
 use crate::diag::{Diagnostic, Location};
 use crate::runbook::{Missed, Runbook, RunbookState, filtered};
-use crate::topology::Snapshot;
+use crate::topology::{Snapshot, seen_only};
 
 /// Name and text of every embedded template.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -142,6 +142,7 @@ impl Renderer {
             missed: context.missed.iter().map(|m| MissedView::new(m, &files)).collect(),
             counts: CountsView::new(runbooks),
             window: WindowView::new(snapshot.window),
+            seen_only: seen_only(snapshot).map(WindowView::new),
             coverage: CoverageView::new(&snapshot.coverage),
             filtered: filtered(&snapshot.provenance).as_ref().map(|t| ViewText::new(t, &files)),
             overview: DiagramView { mermaid, nodes: snapshot.nodes.len(), omitted: 0 },

@@ -30,6 +30,7 @@ pub(super) struct IndexView {
     pub(super) missed: Vec<MissedView>,
     pub(super) counts: CountsView,
     pub(super) window: WindowView,
+    pub(super) seen_only: Option<WindowView>,
     pub(super) coverage: CoverageView,
     pub(super) filtered: Option<ViewText>,
     pub(super) overview: DiagramView,

@@ -50,6 +50,7 @@ mod row;
 #[cfg(test)]
 mod rules_tests;
 mod scope;
+mod seen;
 mod self_time;
 mod series;
 mod shard;
@@ -78,6 +79,7 @@ pub use examples::with_examples;
 pub use external::External;
 pub use merge::{Merger, merge};
 pub use quantile_error::QuantileError;
+pub use seen::seen_only;
 pub use shard::{Parts, Shard};
 pub use side_by_side::side_by_side;
 pub use sketch::{RELATIVE_ERROR, Sketch};

@@ -1,4 +1,4 @@
-//! Where a snapshot comes from.
+//! Where a snapshot comes from, and what of it was read.
 
 use serde::{Deserialize, Serialize};
 

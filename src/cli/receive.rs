@@ -101,30 +101,39 @@ pub(super) fn run(
     io.diagnostics(&notes);
     let during = args.during.map(Duration::from_secs);
     let every = Duration::from_secs(args.every.unwrap_or(60));
-    let receiver = Receiver::start(from, during, &options, Kept(log))?;
+    let earlier = log.earlier();
+    let receiver = Receiver::start(from, during, &options, Kept(log)).inspect_err(|_| {
+        if earlier == 0 {
+            Segments::leave(&wal);
+        }
+    })?;
     io.say(&format!("receiving OTLP at {}, kept in {}", receiver.address(), wal.display()));
     let source = receiver::shown(from);
-    let mut seen = 0;
+    let (mut seen, mut told) = (0, Vec::new());
     while !receiver.ended(every) {
+        warn(receiver.notes(), io);
         // Files of the log are never written again once they are ended, so their number tells what is new.
-        let files = receiver.rotate()?;
-        if files.len() == seen {
-            continue;
-        }
-        seen = files.len();
-        match snapshot(&files, &source, request, io) {
-            Ok(snapshot) => capture::write(&snapshot, output, io)?,
+        let interim = receiver.rotate().map_err(Stop::from).and_then(|files| {
+            if std::mem::replace(&mut seen, files.len()) == files.len() {
+                return Ok(());
+            }
+            Ok(capture::write(&snapshot(&files, &source, request, io)?, output, io)?)
+        });
+        match interim {
+            Ok(()) => told.clear(),
+            // The log is whole, and what is in it gets another chance: receiving must go on.
             Err(Stop::Failed(failures)) => {
-                // The log is whole, and what is in it gets another chance: receiving must go on.
-                let failures = failures.into_iter().map(|f| Diagnostic { severity: Severity::Warning, ..f });
-                io.diagnostics(&failures.collect::<Vec<_>>());
+                if failures != told {
+                    warn(failures.clone(), io);
+                    told = failures;
+                }
+                seen = 0;
             }
             Err(stop) => return Err(stop),
         }
     }
     let mut received = receiver.finish()?;
-    let refused = received.diagnostics.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d });
-    io.diagnostics(&refused.collect::<Vec<_>>());
+    warn(received.diagnostics, io);
     let files = received.log.rotate()?;
     if files.is_empty() {
         received.log.0.remove()?;
@@ -132,11 +141,19 @@ pub(super) fn run(
             .help("point exporters to this address (OTEL_EXPORTER_OTLP_ENDPOINT), or receive longer")
             .into());
     }
-    io.say(&format!("{} request(s) received", received.requests));
+    let before =
+        if earlier > 0 { format!(", besides {earlier} file(s) of an earlier run's log") } else { String::new() };
+    io.say(&format!("{} request(s) received{before}", received.requests));
     capture::write(&snapshot(&files, &source, request, io)?, output, io)?;
     // Only now: until the snapshot is on the disk, the log is all there is.
     received.log.0.remove()?;
     Ok(Exit::Nothing)
+}
+
+/// Says what went wrong and does not end the receiving.
+fn warn(failures: Vec<Diagnostic>, io: &mut Io<'_>) {
+    let warnings = failures.into_iter().map(|f| Diagnostic { severity: Severity::Warning, ..f });
+    io.diagnostics(&warnings.collect::<Vec<_>>());
 }
 
 /// The snapshot of all files of the log.

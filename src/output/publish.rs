@@ -82,8 +82,11 @@ pub fn preflight(dir: &Path, writable: bool) -> Result<(), Diagnostic> {
 /// Looks, before any work is done, whether [`write_new`] could write this file.
 ///
 /// # Errors
-/// As [`preflight`] for the directory it lies in.
+/// `output-not-a-file`, and as [`preflight`] for the directory it lies in.
 pub fn preflight_file(path: &Path) -> Result<(), Diagnostic> {
+    if path.is_dir() {
+        return Err(no_file(path));
+    }
     // A device or a pipe is written to as it is.
     if fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
         return Ok(());
@@ -159,6 +162,12 @@ pub fn refuse_existing(path: &Path) -> Result<(), Diagnostic> {
         .help("move it away, or choose another name"))
 }
 
+fn no_file(path: &Path) -> Diagnostic {
+    Diagnostic::error("output-not-a-file", "a directory stands where a file is to be written")
+        .at(Location::file(path.display().to_string()))
+        .help("name a file, or move the directory away")
+}
+
 /// Writes one new file, in one piece; refuses when it is there already unless `replace`.
 ///
 /// # Errors
@@ -173,9 +182,7 @@ pub fn write_new(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Diagnos
     let path = behind.as_deref().unwrap_or(path);
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
-            return Err(Diagnostic::error("output-not-a-file", "a directory stands where a file is to be written")
-                .at(Location::file(path.display().to_string()))
-                .help("name a file, or move the directory away"));
+            return Err(no_file(path));
         }
         Ok(meta) if !meta.is_file() => {
             let file = fs::OpenOptions::new().write(true).open(path);

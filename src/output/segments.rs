@@ -82,6 +82,19 @@ impl Segments {
         Ok((Self { dir: dir.to_owned(), ended, open: None, next, _lock: lock }, notes))
     }
 
+    /// Files that an earlier run left.
+    #[must_use]
+    pub fn earlier(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Leaves a directory in which nothing was written as if it had not been opened.
+    pub fn leave(dir: &Path) {
+        // Where that fails, nothing of anybody's is lost.
+        let _ = fs::remove_file(dir.join(LOCK));
+        let _ = fs::remove_dir(dir);
+    }
+
     /// Appends whole messages, each after its length; on return they are on the disk.
     ///
     /// # Errors

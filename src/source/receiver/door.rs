@@ -8,12 +8,15 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response, StatusCode};
+use tonic::codegen::http::{Request, Response, StatusCode, header};
 use tonic::codegen::{BoxFuture, Service};
 
 use super::export::Exporter;
 use super::http::Form;
+use super::notes::Notes;
 use super::{grpc, http, retry};
+use crate::diag::Diagnostic;
+use crate::spans::normalize;
 
 /// How long a request may take from its first byte on: one that never ends must not keep the room of others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,11 +26,38 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Door {
     exporter: Exporter,
     room: Arc<Semaphore>,
+    notes: Notes,
 }
 
 impl Door {
-    pub(super) fn new(exporter: Exporter, room: Arc<Semaphore>) -> Self {
-        Self { exporter, room }
+    pub(super) fn new(exporter: Exporter, room: Arc<Semaphore>, notes: Notes) -> Self {
+        Self { exporter, room, notes }
+    }
+}
+
+impl Door {
+    /// The answer where nothing is taken. Only gRPC may be told with a status that is 200 to everybody else.
+    fn nowhere(&self, request: &Request<Body>) -> Response<Body> {
+        let path = request.uri().path();
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let help = if path.to_ascii_lowercase().contains("trace") || path.contains("spans") {
+            "send OTLP to /v1/traces: in OTEL_EXPORTER_OTLP_ENDPOINT give the address without a path"
+        } else {
+            "only traces are taken here: export metrics and logs elsewhere"
+        };
+        let at = normalize::clean(path, 100);
+        let text = format!("nothing is taken at {at}; {help}");
+        self.notes.leave(
+            Diagnostic::warning(
+                "receiver-path",
+                format!("requests came to `{at}`, where nothing is taken, and were refused"),
+            )
+            .help(help),
+        );
+        if kind.starts_with("application/grpc") {
+            return Status::unimplemented(text).into_http();
+        }
+        http::refusal(Form::of_answer(request.headers()), StatusCode::NOT_FOUND, &Status::not_found(text))
     }
 }
 
@@ -43,7 +73,8 @@ impl Service<Request<Body>> for Door {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let plain = request.uri().path() == http::PATH;
         if !plain && request.uri().path() != grpc::PATH {
-            return Box::pin(async { Ok(Status::unimplemented("").into_http()) });
+            let answer = self.nowhere(&request);
+            return Box::pin(async { Ok(answer) });
         }
         let exporter = self.exporter.clone();
         let form = Form::of_answer(request.headers());

@@ -12,6 +12,7 @@ mod door;
 mod export;
 mod grpc;
 mod http;
+mod notes;
 mod retry;
 mod writer;
 
@@ -27,6 +28,7 @@ use tonic::transport::server::TcpIncoming;
 use self::budget::Budget;
 use self::door::Door;
 use self::export::Exporter;
+use self::notes::Notes;
 use self::writer::Order;
 use super::SourceOptions;
 use crate::diag::{Diagnostic, Location};
@@ -56,13 +58,32 @@ pub trait Log: Send + 'static {
 /// A server that is running. Dropped, it stops without waiting for anybody.
 #[derive(Debug)]
 pub struct Receiver<L> {
-    runtime: tokio::runtime::Runtime,
+    runtime: Background,
+    notes: Notes,
     orders: mpsc::Sender<Order>,
     exporter: Exporter,
     end: watch::Sender<bool>,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
     writer: JoinHandle<writer::Kept<L>>,
     address: SocketAddr,
+}
+
+/// A runtime that nobody waits for when it is dropped: the writer ends when nobody can order any more, which is later.
+#[derive(Debug)]
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Background {
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T, Diagnostic> {
+        self.0.as_ref().map(|runtime| runtime.block_on(work)).ok_or_else(gone)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// What a receiver leaves behind.
@@ -113,9 +134,11 @@ impl<L: Log> Receiver<L> {
             over.send_replace(true);
         });
         let (orders, queue) = mpsc::channel(IN_FLIGHT);
-        let writer = runtime.spawn_blocking(move || writer::run(queue, log));
+        let notes = Notes::default();
+        let noting = notes.clone();
+        let writer = runtime.spawn_blocking(move || writer::run(queue, log, noting));
         let exporter = Exporter::new(orders.clone(), Budget::new(options.max_record_bytes));
-        let door = Door::new(exporter.clone(), Arc::new(Semaphore::new(IN_FLIGHT)));
+        let door = Door::new(exporter.clone(), Arc::new(Semaphore::new(IN_FLIGHT)), notes.clone());
         let server = runtime.spawn(async move {
             let stopped = async move {
                 let _ = stop.wait_for(|ended| *ended).await;
@@ -125,7 +148,7 @@ impl<L: Log> Receiver<L> {
                 .serve_with_incoming_shutdown(door, TcpIncoming::from(listener), stopped)
                 .await
         });
-        Ok(Self { runtime, orders, exporter, end, server, writer, address })
+        Ok(Self { runtime: Background(Some(runtime)), notes, orders, exporter, end, server, writer, address })
     }
 
     /// Where it listens, the port chosen by the system if 0 was asked for.
@@ -137,10 +160,17 @@ impl<L: Log> Receiver<L> {
     /// Waits for the end, no longer than `at_most`; whether it came.
     pub fn ended(&self, at_most: Duration) -> bool {
         let (mut ending, server) = (self.end.subscribe(), &self.server);
-        self.runtime.block_on(async {
+        let ended = self.runtime.block_on(async {
             let end = async { ending.wait_for(|ended| *ended).await.is_ok() };
             tokio::time::timeout(at_most, end).await.is_ok() || server.is_finished()
-        })
+        });
+        ended.unwrap_or(true)
+    }
+
+    /// What went wrong since this was asked last: each kind of thing once.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Diagnostic> {
+        self.notes.take()
     }
 
     /// All files of the log up to now, none of them open any more; receiving goes on meanwhile.
@@ -154,7 +184,7 @@ impl<L: Log> Receiver<L> {
             let (done, files) = oneshot::channel();
             self.orders.send(Order::Rotate(done)).await.map_err(|_| gone())?;
             files.await.map_err(|_| gone())?
-        })
+        })?
     }
 
     /// Takes no new requests, finishes those that had begun, and closes the log.
@@ -162,7 +192,7 @@ impl<L: Log> Receiver<L> {
     /// # Errors
     /// `internal` when the log is lost.
     pub fn finish(self) -> Result<Received<L>, Diagnostic> {
-        let Self { runtime, orders, end, server, writer, .. } = self;
+        let Self { runtime, notes, orders, end, server, writer, .. } = self;
         let kept = runtime.block_on(async {
             // Whether or not a signal has come.
             end.send_replace(true);
@@ -170,10 +200,8 @@ impl<L: Log> Receiver<L> {
             let _ = tokio::time::timeout(DRAIN, server).await;
             let _ = orders.send(Order::End).await;
             writer.await.map_err(|_| gone())
-        });
-        runtime.shutdown_background();
-        let kept = kept?;
-        Ok(Received { log: kept.log, requests: kept.requests, diagnostics: kept.diagnostics })
+        })??;
+        Ok(Received { log: kept.log, requests: kept.requests, diagnostics: notes.take() })
     }
 }
 

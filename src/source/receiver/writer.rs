@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Log;
 use super::budget::Buffer;
+use super::notes::Notes;
 use crate::diag::Diagnostic;
 
 /// So many bytes are written at once, about; a request that is larger goes alone.
@@ -28,14 +29,14 @@ pub(super) enum Order {
 pub(super) struct Kept<L> {
     pub(super) log: L,
     pub(super) requests: u64,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    notes: Notes,
     /// Where messages that are written together are put together.
     together: Vec<u8>,
 }
 
 /// Writes until told to end, or until nobody can order any more.
-pub(super) fn run<L: Log>(mut queue: mpsc::Receiver<Order>, log: L) -> Kept<L> {
-    let mut kept = Kept { log, requests: 0, diagnostics: Vec::new(), together: Vec::new() };
+pub(super) fn run<L: Log>(mut queue: mpsc::Receiver<Order>, log: L, notes: Notes) -> Kept<L> {
+    let mut kept = Kept { log, requests: 0, notes, together: Vec::new() };
     let mut next = queue.blocking_recv();
     while let Some(order) = next.take() {
         match order {
@@ -86,11 +87,8 @@ impl<L: Log> Kept<L> {
         if good {
             self.requests = self.requests.saturating_add(waiting.len() as u64);
         }
-        // A full disk would say the same again with every request.
-        if let Err(failure) = result
-            && self.diagnostics.is_empty()
-        {
-            self.diagnostics.push(failure);
+        if let Err(failure) = result {
+            self.notes.leave(failure);
         }
         for (message, done) in waiting {
             // Who is told that there was no room must find it once others are told that they are done.

@@ -1,0 +1,32 @@
+//! What is to be said while spans come in: from wherever it happens to whoever can say it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::diag::Diagnostic;
+
+/// Clones share the notes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    waiting: Vec<Diagnostic>,
+    /// Codes that were told: the next request would say the same again.
+    told: BTreeSet<&'static str>,
+}
+
+impl Notes {
+    /// Leaves a note, unless there was one of this code.
+    pub(super) fn leave(&self, note: Diagnostic) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.told.insert(note.code) {
+            inner.waiting.push(note);
+        }
+    }
+
+    /// What was not taken yet.
+    pub(super) fn take(&self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).waiting)
+    }
+}

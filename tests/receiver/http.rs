@@ -28,9 +28,13 @@ impl Answer {
 
 /// Sends a body over HTTP/1.1.
 pub(crate) fn post(address: &str, headers: &str, body: &[u8]) -> Answer {
+    post_to(address, "/v1/traces", headers, body)
+}
+
+fn post_to(address: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -96,6 +100,24 @@ fn the_same_port_takes_http() {
     let (code, said) = running.end();
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(spans_of(&snapshot(&dir.path().join("live.snapshot.json"))), 7);
+}
+
+#[test]
+fn nobody_takes_a_wrong_path_for_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), &[]);
+    for path in ["/v1/traces/v1/traces", "/v1/traces/", "//v1/traces", "/V1/traces", "/v1/logs", "/v1/metrics", "/"] {
+        let answer = post_to(&running.address, path, JSON, b"{}");
+        assert_eq!((answer.status, answer.json()["code"].as_i64()), (404, Some(5)), "{path}: {}", answer.head);
+        assert_eq!(post_to(&running.address, path, PROTOBUF, b"").status, 404, "{path}");
+    }
+    // In gRPC the status is in the trailers.
+    let answer = post_to(&running.address, "/x.Y/Z", "Content-Type: application/grpc\r\n", b"");
+    assert!(answer.status == 200 && answer.head.contains("grpc-status: 12"), "{}", answer.head);
+    assert_eq!(post(&running.address, PROTOBUF, &request(1, 3).encode_to_vec()).status, 200);
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!((code, said.matches("receiver-path").count()), (Some(0), 1), "{said}");
 }
 
 #[test]

@@ -229,6 +229,33 @@ async fn a_snapshot_is_there_before_the_end_and_grows() {
     assert!(!dir.path().join("log").exists());
 }
 
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_written_is_told_and_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), &["--every", "1s"]);
+    let path = dir.path().join("live.snapshot.json");
+    std::fs::create_dir(&path).unwrap();
+    let mut client = running.client().await;
+    client.export(request(1, 3)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    // More than one attempt failed by now.
+    client.export(request(2, 4)).await.unwrap();
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(said.matches("warning[output-not-a-file]").count(), 1, "{said}");
+    assert!(said.contains("error[output-not-a-file]"), "{said}");
+    // What was taken is kept, and the next run has it.
+    std::fs::remove_dir(&path).unwrap();
+    let again = Running::start(dir.path(), &[]);
+    again.client().await.export(request(3, 1)).await.unwrap();
+    again.signal("-TERM");
+    let (code, said) = again.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 request(s) received, besides"), "{said}");
+    assert_eq!(spans_of(&snapshot(&path)), 8);
+}
+
 #[test]
 fn flags_that_mean_nothing_and_addresses_that_cannot_be_are_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -244,6 +271,7 @@ fn flags_that_mean_nothing_and_addresses_that_cannot_be_are_refused() {
         ),
         (&["--from", "otlp://127.0.0.1:0", "--from", "a.json", "--output", "o.json"], "from-mixed"),
         (&["--from", "otlp://127.0.0.1:0/v1", "--output", "o.json"], "source-url"),
+        (&["--from", "otlp://127.0.0.1:0", "--output", "."], "output-not-a-file"),
         // An address of nobody's (RFC 5737).
         (&["--from", "otlp://192.0.2.1:4317", "--output", "o.json"], "receiver-address"),
         (&["--from", "otlp://127.0.0.1:0", "--for", "1s", "--output", "o.json"], "no-spans"),
@@ -257,7 +285,7 @@ fn flags_that_mean_nothing_and_addresses_that_cannot_be_are_refused() {
         let said = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(&format!("[{code}]")), "{args:?}: {said}");
-        assert!(!dir.path().join("o.json").exists());
+        assert!(!dir.path().join("o.json").exists() && !dir.path().join("o.json.wal").exists());
     }
 }
 

@@ -217,6 +217,28 @@ fn without_the_http_side_only_what_needs_it_is_an_error() {
 }
 
 #[test]
+fn a_port_that_is_no_tempos_is_an_error_and_loses_no_trace() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let answer =
+                "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 19\r\n\r\n404 page not found\n";
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+        }
+    });
+    let mut script = script();
+    script.traces.values_mut().take(3).for_each(|pieces| pieces[0].link = true);
+    for no_select in [false, true] {
+        let server = Server::start(Script { no_select, ..script.clone() });
+        let why = pull(&format!("tempo://{}?http={at}", server.grpc()), &options()).unwrap_err();
+        assert_eq!(why.code, "tempo-http-refused", "{why}");
+        assert!(why.message.contains("404 page not found"), "{why}");
+    }
+}
+
+#[test]
 fn the_http_side_is_retried_too() {
     let script =
         Script { traces: traces(50), no_select: true, http_faults: vec![200, 429, 503, 502], ..Script::default() };
@@ -230,7 +252,8 @@ fn the_http_side_is_retried_too() {
 fn spans_sampled_by_trace_state_are_read_by_id_since_no_search_shows_it() {
     let (server, _) =
         everything(Script { traces: traces(100), trace_state: "ot=th:8".to_owned(), ..Script::default() });
-    assert_eq!(server.fetches(), 101);
+    // All, one to learn that they are sampled, and one to see that they can be had.
+    assert_eq!(server.fetches(), 102);
 }
 
 #[test]

@@ -96,7 +96,10 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
         .at(Location::file(shown.clone()))
         .help(match port {
             16685 | 16686 => format!("for a Jaeger write jaeger://{host}:16685 instead"),
-            _ => format!("for a Tempo write {shown} instead"),
+            9090 => format!("for a Prometheus write prometheus://{host}:{port} instead"),
+            _ => format!(
+                "`tracebook doctor {host}:{port}` finds out; for a Tempo write {shown} instead, for a Prometheus prometheus://{host}:{port}"
+            ),
         }));
     }
     let mut http = None;
@@ -110,6 +113,7 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
                 limit = Some(n.ok_or_else(|| bad("has a `limit=` that is no positive number"))?);
             }
             "traces" if value == "by-id" => by_id = true,
+            "traces" => return Err(bad("has a `traces=` that is not by-id")),
             other => return Err(bad(&format!("has the unknown parameter `{}`", other.escape_debug()))),
         }
     }

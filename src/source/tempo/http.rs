@@ -33,6 +33,15 @@ pub(super) struct Http {
 const TRACE_V2: &str = "tempo trace v2";
 const TRACE_V1: &str = "tempo trace v1";
 
+/// What servers written in Go, and most others, say of a path they do not know.
+fn is_unknown_path(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    text.contains("page not found")
+        || text.contains('<')
+        || text.contains("unknown service")
+        || text.contains("cannot get")
+}
+
 impl Http {
     pub(super) fn new(client: reqwest::Client, base: Url, largest: usize, kept: Kept) -> Self {
         let port = base.port_or_known_default().unwrap_or(0);
@@ -59,8 +68,8 @@ impl Http {
         let (status, body) = self.get("api/traces", id).await?;
         match status {
             200 => self.keep(id, &body, false),
-            // v1 says 404 for an unknown trace, and so does a server that is no Tempo: then the body is a page.
-            404 if body.len() < 200 => Ok(Whole::default()),
+            // v1 says 404 for an unknown trace, and so does a server that is no Tempo: to it the path is unknown.
+            404 if body.len() < 200 && !is_unknown_path(&body) => Ok(Whole::default()),
             _ => Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
         }
     }

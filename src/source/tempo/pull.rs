@@ -104,6 +104,7 @@ impl Pull<'_> {
         if pieces {
             self.scout(&counted.mine, &mut by_id).await?;
         }
+        self.can_fetch(&by_id).await?;
         self.parents().await?;
         let jobs = bulks(all.as_ref().unwrap_or(&counted.mine), self.ask.client.limit());
         self.bulk(thin(jobs, &counted.mine, &mut by_id), &mut by_id).await?;

@@ -20,6 +20,8 @@ pub(super) struct Address {
     /// Name or address; IPv6 in brackets.
     pub(super) host: String,
     pub(super) port: Option<u16>,
+    /// Port of the same host that `?http=` names.
+    pub(super) beside: Option<u16>,
     path: String,
     basic: Option<(String, String)>,
 }
@@ -48,7 +50,12 @@ impl Address {
             _ => None,
         };
         let port = address::explicit_port(rest, url.port()).or(usual);
-        Ok(Self { host, port, path: url.path().to_owned(), basic: address::basic(&url) })
+        let beside = url.query_pairs().find(|(key, _)| key == "http").and_then(|(_, value)| {
+            let value = value.split_once("://").map_or(&*value, |(_, rest)| rest);
+            let url = Url::parse(&format!("http://{value}")).ok()?;
+            url.port().filter(|_| url.host_str() == Some(&host))
+        });
+        Ok(Self { host, port, beside, path: url.path().to_owned(), basic: address::basic(&url) })
     }
 
     /// How tracebook would connect to a port of it.
@@ -83,6 +90,14 @@ mod tests {
         }
         assert_eq!(Address::parse("http://").err().unwrap().code, "source-url");
         assert_eq!(Address::parse("").err().unwrap().code, "source-url");
+    }
+
+    #[test]
+    fn a_second_port_of_the_same_host_is_looked_at_too() {
+        let beside = |text: &str| Address::parse(text).unwrap().beside;
+        assert_eq!(beside("tempo://tempo:9095?http=tempo:3201"), Some(3201));
+        assert_eq!(beside("tempo+https://tempo?http=https://tempo:3201/prefix"), Some(3201));
+        assert_eq!([beside("tempo://tempo:9095?http=other:3201"), beside("tempo:9095")], [None, None]);
     }
 
     #[test]

@@ -179,9 +179,10 @@ async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Dia
     }
     let mut doors = Vec::new();
     let mut findings = Vec::new();
-    let usual = USUAL_PORTS.into_iter().filter(|port| Some(*port) != address.port);
-    for port in address.port.into_iter().chain(usual) {
-        let named = Some(port) == address.port;
+    let typed: Vec<u16> = address.port.into_iter().chain(address.beside).collect();
+    let usual = USUAL_PORTS.into_iter().filter(|port| !typed.contains(port));
+    for port in typed.iter().copied().chain(usual) {
+        let named = typed.contains(&port);
         // The named port may be all that is needed, and nobody likes to be tried at every door.
         if !named && doors.iter().any(|door| !verdict::sources(&address, door, &doors).is_empty() && door.named) {
             break;

@@ -108,7 +108,8 @@ pub(super) fn findings(
             Diagnostic::error("doctor-tempo-http", "Tempo's gRPC query service answers, its HTTP API was not found")
                 .at(Location::file(&address.host))
                 .help(
-                    "traces by id come over HTTP (3200): open that port, or name it: tempo://HOST:PORT?http=HOST:PORT",
+                    "traces by id come over HTTP (3200): open that port, or name it: tempo://HOST:PORT?http=HOST:PORT; counts \
+                     (capture --aggregate) can be had without it",
                 ),
         );
     }

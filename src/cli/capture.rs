@@ -10,7 +10,7 @@ use super::receive::{self, ReceiveArgs};
 use super::record::Recorder;
 use super::resume::Resume;
 use super::{Exit, Surroundings, input, merge};
-use crate::config::{self, Config};
+use crate::config;
 use crate::diag::Diagnostic;
 use crate::output;
 use crate::topology::{Shard, Snapshot, SnapshotKind, codec};
@@ -91,39 +91,29 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, around: &Surroundings, io
     if let Some(path) = output.as_deref() {
         output::preflight_file(path)?;
     }
-    if args.merge.is_empty() {
-        let froms = input::sources(&args.from, &config, around);
-        if froms.iter().any(|from| crate::source::receiver::claims(from)) {
-            let request =
-                input::Request { shard: args.shard, ..input::Request::new(around, global, &config, &args.read) };
-            let [from] = froms.as_slice() else { return Err(receive::mixed().into()) };
-            let idle = [("--spans", args.spans.is_some()), ("--resume", args.resume.is_some())];
-            if let Some((flag, _)) = idle.iter().find(|(_, given)| *given) {
-                return Err(receive::idle(&[flag]).into());
-            }
-            return receive::run(from, &args.receive, output.as_deref(), &request, io);
-        }
-        args.receive.refuse()?;
+    if !args.merge.is_empty() {
+        return put(&merge::read(&args.merge, &config, around, io)?, output.as_deref(), io);
     }
-    if let Some(path) = args.resume.as_deref().filter(|_| args.merge.is_empty()) {
-        let froms = input::sources(&args.from, &config, around);
-        let request = input::Request::new(around, global, &config, &args.read);
-        let resume = Resume::start(path, &froms, &request, io)?;
-        let done = read(args, &config, global, around, Some(&resume), io)
-            .and_then(|snapshot| put(&snapshot, output.as_deref(), io));
-        if done.is_ok() {
-            resume.done(io)?;
-        } else {
-            resume.failed(io);
+    let froms = input::sources(&args.from, &config, around);
+    let request = input::Request { shard: args.shard, ..input::Request::new(around, global, &config, &args.read) };
+    if froms.iter().any(|from| crate::source::receiver::claims(from)) {
+        let [from] = froms.as_slice() else { return Err(receive::mixed().into()) };
+        let idle = [("--spans", args.spans.is_some()), ("--resume", args.resume.is_some())];
+        if let Some((flag, _)) = idle.iter().find(|(_, given)| *given) {
+            return Err(receive::idle(&[flag]).into());
         }
-        return done;
+        return receive::run(from, &args.receive, output.as_deref(), &request, io);
     }
-    let snapshot = if args.merge.is_empty() {
-        read(args, &config, global, around, None, io)?
-    } else {
-        merge::read(&args.merge, &config, around, io)?
-    };
-    put(&snapshot, output.as_deref(), io)
+    args.receive.refuse()?;
+    let resume = args.resume.as_ref().map(|path| Resume::start(path, &froms, &request, io)).transpose()?;
+    let request = input::Request { kept: resume.as_ref(), ..request };
+    let done = read(args, &froms, &request, io).and_then(|snapshot| put(&snapshot, output.as_deref(), io));
+    match (&resume, &done) {
+        (Some(resume), Ok(_)) => resume.done(io)?,
+        (Some(resume), Err(_)) => resume.failed(io),
+        (None, _) => {}
+    }
+    done
 }
 
 /// Puts a snapshot where it was asked for.
@@ -137,18 +127,9 @@ fn put(snapshot: &Snapshot, output: Option<&Path>, io: &mut Io<'_>) -> Result<Ex
     Ok(Exit::Nothing)
 }
 
-fn read(
-    args: &CaptureArgs,
-    config: &Config,
-    global: &Global,
-    around: &Surroundings,
-    kept: Option<&Resume>,
-    io: &mut Io<'_>,
-) -> Result<Snapshot, Stop> {
-    let froms = input::sources(&args.from, config, around);
-    let request = input::Request { shard: args.shard, kept, ..input::Request::new(around, global, config, &args.read) };
-    let recorder = args.spans.as_ref().map(|dir| Recorder::start(&around.dir.join(dir))).transpose()?;
-    let snapshot = input::read_recorded(&froms, &request, recorder.as_ref(), io)?;
+fn read(args: &CaptureArgs, froms: &[String], request: &input::Request<'_>, io: &mut Io<'_>) -> Result<Snapshot, Stop> {
+    let recorder = args.spans.as_ref().map(|dir| Recorder::start(&request.around.dir.join(dir))).transpose()?;
+    let snapshot = input::read_recorded(froms, request, recorder.as_ref(), io)?;
     if let Some(recorder) = recorder {
         recorder.publish()?;
     }

@@ -42,17 +42,7 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io: &mut Io<'_>) -> Result<Exit, Stop> {
     let config = config::load(global.config.as_deref(), &around.dir)?;
     let window = WindowArgs::default();
-    let connection = &args.connection;
-    let request = input::Request {
-        around,
-        global,
-        config: &config,
-        window: &window,
-        connection,
-        shard: None,
-        split: None,
-        kept: None,
-    };
+    let request = input::Request::of(around, global, &config, (&window, &args.connection));
     let address = match &args.address {
         Some(address) => address.clone(),
         None => configured(&config, around)?,

@@ -91,8 +91,7 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, around: &Surroundings, i
     let made = stages::make(&snapshot, &config, &ledger)?;
     io.diagnostics(&made.diagnostics);
     io.diagnostics(&made.templates);
-    let unmatched = stages::unmatched(&made.statuses, &snapshot, &config);
-    io.diagnostics(&unmatched.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d }).collect::<Vec<_>>());
+    io.warnings(stages::unmatched(&made.statuses, &snapshot, &config));
 
     let wanted = select(&made, args.runbook.as_deref())?;
     let mut comparison = output::compare(&dir, &wanted, args.overwrite_edits)?;

@@ -49,16 +49,17 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(around: &'a Surroundings, global: &'a Global, config: &'a Config, args: &'a ReadArgs) -> Self {
-        Self {
-            around,
-            global,
-            config,
-            window: &args.window,
-            connection: &args.connection,
-            shard: None,
-            split: None,
-            kept: None,
-        }
+        Self::of(around, global, config, (&args.window, &args.connection))
+    }
+
+    /// The same where the flags stand apart.
+    pub(super) fn of(
+        around: &'a Surroundings,
+        global: &'a Global,
+        config: &'a Config,
+        (window, connection): (&'a WindowArgs, &'a ConnectionArgs),
+    ) -> Self {
+        Self { around, global, config, window, connection, shard: None, split: None, kept: None }
     }
 }
 

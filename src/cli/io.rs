@@ -111,6 +111,12 @@ impl<'a> Io<'a> {
         }
     }
 
+    /// What went wrong and ends nothing: as warnings.
+    pub(super) fn warnings(&mut self, failures: impl IntoIterator<Item = Diagnostic>) {
+        let warnings = failures.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d });
+        self.diagnostics(&warnings.collect::<Vec<_>>());
+    }
+
     /// Warnings and notes, as far as asked for; errors always.
     pub(super) fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();

@@ -10,7 +10,7 @@ use super::args::lookback;
 use super::capture;
 use super::input::{self, Request};
 use super::io::{Io, Stop};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::output::Segments;
 use crate::source::receiver::{self, Log, Receiver};
 
@@ -111,7 +111,7 @@ pub(super) fn run(
     let source = receiver::shown(from);
     let (mut seen, mut told) = (0, Vec::new());
     while !receiver.ended(every) {
-        warn(receiver.notes(), io);
+        io.warnings(receiver.notes());
         // Files of the log are never written again once they are ended, so their number tells what is new.
         let interim = receiver.rotate().map_err(Stop::from).and_then(|files| {
             if std::mem::replace(&mut seen, files.len()) == files.len() {
@@ -124,7 +124,7 @@ pub(super) fn run(
             // The log is whole, and what is in it gets another chance: receiving must go on.
             Err(Stop::Failed(failures)) => {
                 if failures != told {
-                    warn(failures.clone(), io);
+                    io.warnings(failures.clone());
                     told = failures;
                 }
                 seen = 0;
@@ -133,7 +133,7 @@ pub(super) fn run(
         }
     }
     let mut received = receiver.finish()?;
-    warn(received.diagnostics, io);
+    io.warnings(received.diagnostics);
     let files = received.log.rotate()?;
     if files.is_empty() {
         received.log.0.remove()?;
@@ -148,12 +148,6 @@ pub(super) fn run(
     // Only now: until the snapshot is on the disk, the log is all there is.
     received.log.0.remove()?;
     Ok(Exit::Nothing)
-}
-
-/// Says what went wrong and does not end the receiving.
-fn warn(failures: Vec<Diagnostic>, io: &mut Io<'_>) {
-    let warnings = failures.into_iter().map(|f| Diagnostic { severity: Severity::Warning, ..f });
-    io.diagnostics(&warnings.collect::<Vec<_>>());
 }
 
 /// The snapshot of all files of the log.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::WindowArgs;
 use super::input::{Request, unwindowed};
 use super::io::{Io, Stop};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::Diagnostic;
 use crate::output;
 use crate::source;
 
@@ -81,10 +81,7 @@ impl Resume {
     }
 
     fn tell(&self, io: &mut Io<'_>) {
-        let trouble = self.kept.0.trouble();
-        io.diagnostics(
-            &trouble.map(|d| Diagnostic { severity: Severity::Warning, ..d }).into_iter().collect::<Vec<_>>(),
-        );
+        io.warnings(self.kept.0.trouble());
     }
 }
 

@@ -24,14 +24,14 @@ impl<'a> Seen<'a> {
         Self {
             n: stats.n,
             calls: stats.calls.as_f64(),
-            error_ratio: stats.error_ratio().filter(|_| !of.provenance.calls_only),
+            error_ratio: of.provenance.failed(stats.error_ratio()),
             durations: Some(&stats.durations),
         }
     }
 
     /// The same of an edge.
     pub(super) fn edge(edge: &'a Edge, durations: Option<&'a Sketch>, of: &Snapshot) -> Self {
-        let error_ratio = edge.error_ratio().filter(|_| !of.provenance.calls_only);
+        let error_ratio = of.provenance.failed(edge.error_ratio());
         Self { n: edge.n, calls: edge.calls.as_f64(), error_ratio, durations }
     }
 

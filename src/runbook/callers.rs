@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::context::{Context, Target};
-use super::document::{Piece, Text};
+use super::document::Text;
 use super::impact::name_of;
+use super::phrase::items;
 use crate::topology::{NodeId, NodeKind, SnapshotKind};
 
 /// A smaller share of calls without a known caller is said nowhere: counts of both sides never agree to the last call.
@@ -47,9 +48,7 @@ pub(super) fn unseen(context: &Context<'_>, target: &Target<'_>) -> Option<Text>
         text = text.and(if at == 0 { "" } else { ", " }).code(name_of(context, id));
     }
     if seen.len() > NAMED {
-        #[allow(clippy::cast_precision_loss, reason = "for display")]
-        let more = Piece::Count((seen.len() - NAMED) as f64);
-        text = text.and(" and ").piece(more).and(" more");
+        text = text.and(" and ").piece(items(seen.len() - NAMED)).and(" more");
     }
     Some(text.and(if seen.len() == 1 { " calls it." } else { " call it." }))
 }

@@ -29,7 +29,7 @@ pub(super) fn fill_up(diagnosis: &mut Vec<Step>, more: impl IntoIterator<Item = 
 pub(super) fn traceql(context: &Context<'_>, title: Text, query: String) -> Step {
     let sources = &context.snapshot.provenance.sources;
     let jaeger = !sources.is_empty() && sources.iter().all(|source| source.starts_with("jaeger"));
-    if let Some(search) = Some(&query).filter(|_| jaeger).and_then(|query| jaeger::search(query)) {
+    if jaeger && let Some(search) = jaeger::search(&query) {
         return Step { title, command: search, language: "text".into(), ..Step::default() };
     }
     let link = links::explore(&context.settings.links, &query);

@@ -48,5 +48,13 @@ pub struct Provenance {
     pub filter: Vec<String>,
 }
 
+impl Provenance {
+    /// A share of failed calls, where failures were counted.
+    #[must_use]
+    pub fn failed(&self, share: Option<f64>) -> Option<f64> {
+        share.filter(|_| !self.calls_only)
+    }
+}
+
 /// Characters of a filter that are kept.
 pub const MOST_FILTER: usize = 400;

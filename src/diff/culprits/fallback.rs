@@ -57,7 +57,7 @@ fn own_failures<'a>(comparison: &Comparison<'a>, before: &Node, after: &'a Node)
         failed / node.handled.calls.as_f64().max(1e-9)
     };
     let share = |node: &Node, traffic: &Traffic<'_>| {
-        let failed = node.handled.error_ratio().filter(|_| !traffic.snapshot.provenance.calls_only)?;
+        let failed = traffic.snapshot.provenance.failed(node.handled.error_ratio())?;
         Some((failed - below(traffic, node)).clamp(0.0, 1.0))
     };
     let (was, is) = (share(before, comparison.base)?, share(after, comparison.head)?);

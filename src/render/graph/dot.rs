@@ -25,7 +25,7 @@ pub fn dot(snapshot: &Snapshot) -> String {
     for edge in &snapshot.edges {
         let (Some(source), Some(target)) = (position(&edge.source), position(&edge.target)) else { continue };
         let p99 = edge.latency().quantile(0.99).map(|ns| ns / 1e9);
-        let failed = super::failed(edge, snapshot);
+        let failed = snapshot.provenance.failed(edge.error_ratio());
         let label = super::label(edge.calls.as_f64(), snapshot.window.seconds(), p99, failed);
         let style = if edge.kind == EdgeKind::Messaging { ", style=dashed" } else { "" };
         out.push_str(&format!("  n{source} -> n{target} [label=\"{}\"{style}];\n", escape::dot(&label)));

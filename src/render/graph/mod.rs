@@ -73,8 +73,11 @@ fn whole(snapshot: &Snapshot, limit: usize, alarmed: &BTreeSet<NodeId>, labels: 
     for edge in edges {
         let (Some(source), Some(target)) = (positions.get(&edge.source), positions.get(&edge.target)) else { continue };
         let p99 = edge.latency().quantile(0.99).map(|ns| ns / 1e9);
-        let label =
-            if labels { label(edge.calls.as_f64(), seconds, p99, failed(edge, snapshot)) } else { String::new() };
+        let label = if labels {
+            label(edge.calls.as_f64(), seconds, p99, snapshot.provenance.failed(edge.error_ratio()))
+        } else {
+            String::new()
+        };
         chart.link(Link { source: *source, target: *target, dotted: edge.kind == EdgeKind::Messaging, label });
     }
     let omitted_nodes = snapshot.nodes.len() - nodes.len();
@@ -93,11 +96,6 @@ fn whole(snapshot: &Snapshot, limit: usize, alarmed: &BTreeSet<NodeId>, labels: 
 
 /// Said where nobody looked for failures: a label without them would pass for health.
 const UNCOUNTED: &str = "failures were not counted";
-
-/// Failed share of the calls of an edge, where failures were counted.
-fn failed(edge: &Edge, snapshot: &Snapshot) -> Option<f64> {
-    edge.error_ratio().filter(|_| !snapshot.provenance.calls_only)
-}
 
 fn order(edge: &Edge) -> (&NodeId, &NodeId, EdgeKind) {
     (&edge.source, &edge.target, edge.kind)

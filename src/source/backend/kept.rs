@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use prost::Message;
+
+use super::trouble::Trouble;
 use crate::source::{Answers, SourceOptions};
 
 /// Where answers of one backend are kept, if they are.
@@ -29,6 +32,27 @@ impl Kept {
         if let Some(answers) = &self.answers {
             answers.put(&self.question(kind, request), &answer());
         }
+    }
+
+    /// What an earlier run was answered to this request, where it was kept and can be read; else what `ask` gives, which is
+    /// kept for the next run.
+    pub(in crate::source) async fn or_ask<T>(
+        &self,
+        kind: &str,
+        request: &impl Message,
+        (of_bytes, to_bytes): (impl FnOnce(&[u8]) -> Option<T>, impl FnOnce(&T) -> Vec<u8>),
+        ask: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        if self.answers.is_none() {
+            return ask.await;
+        }
+        let request = request.encode_to_vec();
+        if let Some(known) = self.get(kind, &request).as_deref().and_then(of_bytes) {
+            return Ok(known);
+        }
+        let answer = ask.await?;
+        self.put(kind, &request, || to_bytes(&answer));
+        Ok(answer)
     }
 
     fn question(&self, kind: &str, request: &[u8]) -> Vec<u8> {

@@ -149,10 +149,8 @@ fn a_key_is_needed_and_a_filter_refused() {
     assert_eq!(code(&SourceOptions { query: Some("{}".into()), ..options() }), "honeycomb-query");
 }
 
-#[test]
-fn a_key_goes_to_no_other_host_whoever_sends_it_there() {
-    let thief = TcpListener::bind("127.0.0.1:0").unwrap();
-    let elsewhere = format!("http://localhost:{}/1", thief.local_addr().unwrap().port());
+/// A server that sends whoever asks elsewhere.
+fn redirecting(elsewhere: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = format!("honeycomb+http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -161,6 +159,13 @@ fn a_key_goes_to_no_other_host_whoever_sends_it_there() {
         let head = "HTTP/1.1 307 X\r\ncontent-length: 0\r\nconnection: close\r\nlocation: ";
         write!(stream, "{head}{elsewhere}\r\n\r\n").unwrap();
     });
+    at
+}
+
+#[test]
+fn a_key_goes_to_no_other_host_whoever_sends_it_there() {
+    let thief = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = redirecting(format!("http://localhost:{}/1", thief.local_addr().unwrap().port()));
     assert_eq!(open(&at, &options()).unwrap().read(&NoProgress).unwrap_err().code, "honeycomb-refused");
     thief.set_nonblocking(true).unwrap();
     assert!(thief.accept().is_err(), "nobody comes by");
@@ -169,15 +174,7 @@ fn a_key_goes_to_no_other_host_whoever_sends_it_there() {
 #[test]
 fn on_the_same_host_a_redirect_is_followed() {
     let (there, heard) = server(vec![(401, "{}".to_owned())]);
-    let port = there.rsplit(':').next().unwrap().to_owned();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = format!("honeycomb+http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        request(&mut stream);
-        let head = "HTTP/1.1 307 X\r\ncontent-length: 0\r\nconnection: close\r\nlocation: ";
-        write!(stream, "{head}http://127.0.0.1:{port}/there\r\n\r\n").unwrap();
-    });
+    let at = redirecting(format!("http://127.0.0.1:{}/there", there.rsplit(':').next().unwrap()));
     assert_eq!(open(&at, &options()).unwrap().read(&NoProgress).unwrap_err().code, "honeycomb-unauthenticated");
     assert!(heard.recv().unwrap().starts_with("POST /there "));
 }

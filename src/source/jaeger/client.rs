@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -99,11 +98,8 @@ impl Client {
                 raw_traces: true,
             }),
         };
-        let asked = request.encode_to_vec();
-        let known = self.kept.get(FIND, &asked).and_then(|bytes| Answer::of_bytes(&bytes, service, window).ok());
-        if let Some(known) = known {
-            return Ok(known);
-        }
+        let of_bytes = |bytes: &[u8]| Answer::of_bytes(bytes, service, window).ok();
+        let asked = request.clone();
         let request = self.request(request);
         let most = depth as usize;
         let budget = if window.halves().is_some() { ANSWER_BYTES } else { LAST_ANSWER_BYTES };
@@ -138,9 +134,7 @@ impl Client {
                 }
             }
         };
-        let answer = self.in_time(call).await?;
-        self.kept.put(FIND, &asked, || answer.to_bytes());
-        Ok(answer)
+        self.kept.or_ask(FIND, &asked, (of_bytes, Answer::to_bytes), self.in_time(call)).await
     }
 
     /// Who calls whom by Jaeger's own account; `None` when it cannot tell.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use prost::Message as _;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
@@ -108,15 +107,7 @@ impl Client {
         let limit = self.limit();
         let request =
             SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
-        let asked = request.encode_to_vec();
-        let found = match self.kept.get(SEARCH, &asked).as_deref().and_then(of_bytes) {
-            Some(found) => found,
-            None => {
-                let found = self.gather(request).await?;
-                self.kept.put(SEARCH, &asked, || to_bytes(&found));
-                found
-            }
-        };
+        let found = self.kept.or_ask(SEARCH, &request, (of_bytes, to_bytes), self.gather(request.clone())).await?;
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }
 

@@ -23,11 +23,13 @@ use tracebook::spans::{SpanBatch, SpanKind};
 use tracebook::topology::cfg::TopologyConfig;
 use tracebook::topology::{Builder, Edge, EdgeKind, Intake, Series, Snapshot, SnapshotKind, from_aggregate};
 
+use crate::doors::{NOT_FOUND, says};
 use crate::support::options;
 use crate::wire::streaming_querier_client::StreamingQuerierClient;
 use crate::wire::streaming_querier_server::{StreamingQuerier, StreamingQuerierServer};
 use crate::wire::{
     QueryInstantRequest, QueryInstantResponse, QueryRangeRequest, QueryRangeResponse, SearchRequest, SearchResponse,
+    ServiceStats, TraceSearchMetadata,
 };
 
 /// Neither end is on a full 5 minutes.
@@ -68,6 +70,8 @@ fn save(answers: &Answers, name: &str) {
 struct Recorded {
     answers: Arc<Mutex<Answers>>,
     live: Option<StreamingQuerierClient<tonic::transport::Channel>>,
+    /// What every search finds; without it, searches are refused.
+    found: Option<SearchResponse>,
 }
 
 type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -97,7 +101,9 @@ impl StreamingQuerier for Recorded {
     type MetricsQueryInstantStream = Answer<QueryInstantResponse>;
 
     async fn search(&self, _: Request<SearchRequest>) -> Result<Response<Self::SearchStream>, Status> {
-        Err(Status::invalid_argument("invalid TraceQL query: nobody searches"))
+        let found =
+            self.found.clone().ok_or_else(|| Status::invalid_argument("invalid TraceQL query: nobody searches"))?;
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(found)]))))
     }
 
     async fn metrics_query_range(
@@ -158,7 +164,7 @@ fn counted(name: &str, variable: &str) -> (Snapshot, Vec<&'static str>, Answers)
     let record = std::env::var(variable).ok();
     let live = record.as_ref().map(|at| runtime.block_on(StreamingQuerierClient::connect(at.clone())).unwrap());
     let answers = Arc::new(Mutex::new(if live.is_some() { Answers::new() } else { load(name) }));
-    let at = serve(&runtime, Recorded { answers: answers.clone(), live });
+    let at = serve(&runtime, Recorded { answers: answers.clone(), live, found: None });
     let mut source =
         open_aggregate(&format!("aggregate+tempo://{at}?http=127.0.0.1:1"), &options(WINDOW)).unwrap().unwrap();
     let (aggregate, report) = source.read(&NoProgress).unwrap();
@@ -189,11 +195,35 @@ fn cut_off((question, answer): (&String, &Vec<u8>)) -> bool {
 /// What becomes of recorded answers that were changed.
 fn outcome_of(answers: Answers) -> Result<(), tracebook::diag::Diagnostic> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let at = serve(&runtime, Recorded { answers: Arc::new(Mutex::new(answers)), live: None });
+    let at = serve(&runtime, Recorded { answers: Arc::new(Mutex::new(answers)), live: None, found: None });
     let from = format!("aggregate+tempo://{at}?http=127.0.0.1:1");
     let outcome = open_aggregate(&from, &options(WINDOW)).unwrap().unwrap().read(&NoProgress);
     runtime.shutdown_background();
     outcome.map(|_| ())
+}
+
+#[test]
+fn examples_that_a_search_finds_and_the_http_side_does_not_know_are_an_error() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let trace = |id: &str| TraceSearchMetadata {
+        trace_id: id.to_owned(),
+        start_time_unix_nano: (WINDOW.0 + 1) * 1_000_000_000,
+        service_stats: [("shop".to_owned(), ServiceStats { span_count: 2, error_count: 0 })].into(),
+        ..TraceSearchMetadata::default()
+    };
+    let found = Some(SearchResponse { traces: vec![trace("abc1"), trace("abc2")] });
+    let answers = Arc::new(Mutex::new(load("counts-slice.bin.zst")));
+    let at = serve(&runtime, Recorded { answers, live: None, found });
+    for text in NOT_FOUND {
+        let from = format!("aggregate+tempo://{at}?http={}", says(text.as_bytes()));
+        let mut source = open_aggregate(&from, &options(WINDOW)).unwrap().unwrap();
+        source.read(&NoProgress).unwrap();
+        let builder = Builder::new(TopologyConfig::default());
+        let why = source.examples(None, &Into(&builder), &NoProgress).unwrap_err();
+        assert_eq!(why.code, "tempo-http-refused", "{why}");
+        assert!(why.message.contains("none of 2 trace(s)") && why.help.contains("?http="), "{why}");
+    }
+    runtime.shutdown_background();
 }
 
 #[test]

@@ -46,6 +46,18 @@ pub(crate) fn says(text: &'static [u8]) -> String {
     address.to_string()
 }
 
+/// How servers that are no Tempo answer any path: in words of Go, of an ingress, as JSON, as a page, and without a word, which is
+/// also how a Tempo answers for a trace that it does not know. The last one calls everything an empty trace.
+pub(crate) const NOT_FOUND: [&str; 7] = [
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\nConnection: close\r\n\r\n404 page not found\n",
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 21\r\nConnection: close\r\n\r\ndefault backend - 404",
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nConnection: close\r\n\r\nNot Found",
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\nConnection: close\r\n\r\n{\"detail\":\"Not Found\"}",
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\nConnection: close\r\n\r\n<html>Not Found</html>",
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+];
+
 #[test]
 fn nothing_listening_an_unknown_host_and_an_ingest_port_are_told_apart() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

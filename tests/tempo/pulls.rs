@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tonic::Status;
 use tracebook::source::{Answers, SourceOptions};
 
+use crate::doors::{NOT_FOUND, says};
 use crate::play::{Fault, Piece, START, Script, Server, spans, traces};
 use crate::support::{Collected, hasty, pull};
 
@@ -218,23 +219,33 @@ fn without_the_http_side_only_what_needs_it_is_an_error() {
 
 #[test]
 fn a_port_that_is_no_tempos_is_an_error_and_loses_no_trace() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
-            let answer =
-                "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 19\r\n\r\n404 page not found\n";
-            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+    // By id must come: one trace, three, and all of a Tempo that cannot select.
+    let links = |n: usize| {
+        let mut script = Script { traces: traces(20), ..Script::default() };
+        script.traces.values_mut().take(n).for_each(|pieces| pieces[0].link = true);
+        script
+    };
+    for script in [links(1), links(3), Script { traces: traces(20), no_select: true, ..Script::default() }] {
+        for text in NOT_FOUND {
+            let server = Server::start(script.clone());
+            let at = says(text.as_bytes());
+            let why = pull(&format!("tempo://{}?http={at}", server.grpc()), &options()).unwrap_err();
+            assert_eq!(why.code, "tempo-http-refused", "{text}: {why}");
+            assert!(why.help.contains("?http="), "{why}");
+            let words = text.rsplit("\r\n\r\n").next().unwrap().trim();
+            assert!(why.message.contains(words), "{why}");
         }
-    });
-    let mut script = script();
-    script.traces.values_mut().take(3).for_each(|pieces| pieces[0].link = true);
-    for no_select in [false, true] {
-        let server = Server::start(Script { no_select, ..script.clone() });
-        let why = pull(&format!("tempo://{}?http={at}", server.grpc()), &options()).unwrap_err();
-        assert_eq!(why.code, "tempo-http-refused", "{why}");
-        assert!(why.message.contains("404 page not found"), "{why}");
+    }
+}
+
+#[test]
+fn whether_spans_are_sampled_is_not_known_by_a_port_that_is_no_tempos() {
+    for text in NOT_FOUND {
+        let server = Server::start(script());
+        let at = says(text.as_bytes());
+        let (_, report) = pull(&format!("tempo://{}?http={at}", server.grpc()), &options()).unwrap();
+        let codes: Vec<_> = report.diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, ["tempo-sampling-unknown"], "{text}");
     }
 }
 

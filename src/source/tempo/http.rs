@@ -2,8 +2,8 @@
 //!
 //! Input: trace ids. Output: [`Whole`] traces, or [`Trouble`]. (gRPC `FindTraceByID` sees recent data only.)
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use reqwest::header::ACCEPT;
 use url::Url;
@@ -26,6 +26,8 @@ pub(super) struct Http {
     answered: Arc<AtomicBool>,
     /// The server has no `/api/v2/traces`.
     old: Arc<AtomicBool>,
+    /// What was said first of a trace that is not known, or of a path.
+    unknown: Arc<OnceLock<String>>,
     kept: Kept,
 }
 
@@ -33,24 +35,16 @@ pub(super) struct Http {
 const TRACE_V2: &str = "tempo trace v2";
 const TRACE_V1: &str = "tempo trace v1";
 
-/// What servers written in Go, and most others, say of a path they do not know.
-fn is_unknown_path(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    text.contains("page not found")
-        || text.contains('<')
-        || text.contains("unknown service")
-        || text.contains("cannot get")
-}
-
 impl Http {
     pub(super) fn new(client: reqwest::Client, base: Url, largest: usize, kept: Kept) -> Self {
         let port = base.port_or_known_default().unwrap_or(0);
         let at = format!("{}://{}:{port}", base.scheme(), base.host_str().unwrap_or_default());
         let no = || Arc::new(AtomicBool::new(false));
-        Self { client, base, at: at.into(), largest, answered: no(), old: no(), kept }
+        Self { client, base, at: at.into(), largest, answered: no(), old: no(), unknown: Arc::default(), kept }
     }
 
-    /// One trace; empty when Tempo does not know it.
+    /// One trace; empty when Tempo does not know it. A server that is no Tempo may look just like that: who asks for traces
+    /// that a search has found must not believe that [none](Self::none_of) is there.
     pub(super) async fn trace(&self, id: TraceId) -> Result<Whole, Trouble> {
         for (enveloped, kind) in [(true, TRACE_V2), (false, TRACE_V1)] {
             if let Some(body) = self.kept.get(kind, &id.0.to_be_bytes()) {
@@ -69,9 +63,27 @@ impl Http {
         match status {
             200 => self.keep(id, &body, false),
             // v1 says 404 for an unknown trace, and so does a server that is no Tempo: to it the path is unknown.
-            404 if body.len() < 200 && !is_unknown_path(&body) => Ok(Whole::default()),
+            404 => {
+                let said = line(&String::from_utf8_lossy(&body));
+                self.unknown.get_or_init(|| said);
+                Ok(Whole::default())
+            }
             _ => Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
         }
+    }
+
+    /// What it means that none of so many traces is here that a search has just found.
+    pub(super) fn none_of(&self, asked: usize) -> Diagnostic {
+        let said = match self.unknown.get().map(String::as_str) {
+            None => String::new(),
+            Some("") => " (HTTP 404)".to_owned(),
+            Some(said) => format!(" (HTTP 404): {said}"),
+        };
+        let none = format!("the HTTP side knows none of {asked} trace(s) that a search has just found{said}");
+        Diagnostic::error("tempo-http-refused", none).at(Location::file(&*self.at)).help(
+            "check that ?http= (port 3200 of the same host, if not given) names the HTTP side of the same Tempo, with its path, \
+             and that the tenant is the same there",
+        )
     }
 
     /// A trace that Tempo does not have, or has in part, may be there the next time.

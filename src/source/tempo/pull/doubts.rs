@@ -16,14 +16,17 @@ use crate::spans::TraceId;
 impl Pull<'_> {
     /// Whether spans carry sampling thresholds in their trace state, which no search can select.
     pub(super) async fn sampled(&mut self, samples: &[TraceId]) -> Result<bool, Diagnostic> {
-        let mut sampled = false;
+        let (mut sampled, mut known) = (false, samples.is_empty());
         let ask = self.ask.clone();
         let fetch = |id: TraceId| {
             let http = ask.http.clone();
             async move { http.trace(id).await }
         };
         let mut settle = |_, answer: Result<Whole, Trouble>| {
-            sampled |= answer.is_ok_and(|whole| whole.sampled());
+            if let Ok(whole) = answer {
+                sampled |= whole.sampled();
+                known |= whole.spans() > 0;
+            }
             Ok(Step::Done)
         };
         let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
@@ -34,20 +37,17 @@ impl Pull<'_> {
             }
             other => other,
         };
-        match outcome {
-            Ok(()) => Ok(sampled),
+        match outcome.and_then(|()| if known { Ok(sampled) } else { Err(self.ask.http.none_of(samples.len())) }) {
             Err(d) if matches!(d.code, "tempo-http-unreachable" | "tempo-http-refused") => {
+                let unknown = "whether spans were sampled (trace state `ot=th`) is not known, and each counts once";
                 self.tally.diagnostics.push(
-                    Diagnostic::info(
-                        "tempo-sampling-unknown",
-                        "whether the spans were sampled (trace state `ot=th`) could not be read, since Tempo's HTTP side does not answer",
-                    )
-                    .at(Location::file(self.at.clone()))
-                    .help("name Tempo's HTTP port with ?http=host:3200 in the address"),
+                    Diagnostic::warning("tempo-sampling-unknown", format!("{unknown}: {}", d.message))
+                        .at(Location::file(self.at.clone()))
+                        .help("name Tempo's HTTP port with ?http=host:3200 in the address"),
                 );
                 Ok(false)
             }
-            Err(other) => Err(other),
+            other => other,
         }
     }
 

@@ -17,8 +17,8 @@ use crate::spans::TraceId;
 const SHORT_READS: u32 = 2;
 /// The same when the server was away in between: after a restart it answers before it knows all its blocks.
 const SHORT_READS_AFTER_TROUBLE: u32 = 8;
-/// So many traces do not all vanish by themselves between a search and their fetch.
-const MANY: u64 = 10;
+/// Traces that are tried before the bulk is read: one may have vanished by itself.
+const TRIED: usize = 3;
 /// Rows in a batch made of traces that came by id.
 const ROWS: usize = 8_192;
 
@@ -87,20 +87,38 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Tries one of those that must come by id, so that a pull of hours does not find out at its end that none does.
+    /// Tries some of those that must come by id, so that a pull of hours does not find out at its end that none does.
     pub(super) async fn can_fetch(&mut self, by_id: &BTreeSet<TraceId>) -> Result<(), Diagnostic> {
-        let Some(id) = by_id.first().copied() else { return Ok(()) };
-        self.patiently(move |ask| async move { ask.http.trace(id).await }).await.map(|_| ())
+        let tried: Vec<TraceId> = by_id.iter().copied().take(TRIED).collect();
+        let mut round = 0;
+        while !tried.is_empty() {
+            for id in tried.iter().copied() {
+                let whole = self.patiently(move |ask| async move { ask.http.trace(id).await }).await?;
+                // Slow is not gone: it is waited for when its turn comes.
+                if whole.is_none_or(|whole| whole.spans() > 0) {
+                    return Ok(());
+                }
+            }
+            if round >= self.short_reads() {
+                return Err(self.ask.http.none_of(tried.len()));
+            }
+            tokio::time::sleep(pause(round)).await;
+            round += 1;
+        }
+        Ok(())
+    }
+
+    fn short_reads(&self) -> u32 {
+        if self.tally.troubled { SHORT_READS_AFTER_TROUBLE } else { SHORT_READS }
     }
 
     /// Fetches traces whole. One that has fewer spans than were counted is read again before it is called partial.
     pub(super) async fn fetch(&mut self, mine: &Census, by_id: BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
         let mut ids: Vec<TraceId> = by_id.into_iter().collect();
-        let asked = ids.len() as u64;
+        let asked = ids.len();
         for round in 0.. {
-            let most = if self.tally.troubled { SHORT_READS_AFTER_TROUBLE } else { SHORT_READS };
-            let last = round >= most;
+            let last = round >= self.short_reads();
             let mut short = Vec::new();
             let ask = self.ask.clone();
             let get = |id: TraceId| {
@@ -131,11 +149,9 @@ impl Pull<'_> {
             ids = short;
             tokio::time::sleep(pause(round)).await;
         }
-        if asked >= MANY && self.tally.vanished == asked {
-            let none = format!("not one of {asked} traces that a search found is known to it by id");
-            return Err(Diagnostic::error("tempo-http-refused", none).at(Location::file(self.at.clone())).help(
-                "check that ?http= names the HTTP side of the same Tempo, and that the tenant is the same there",
-            ));
+        // Retention takes a few between a search and their fetch, and never all.
+        if asked > 0 && self.tally.vanished == asked as u64 {
+            return Err(self.ask.http.none_of(asked));
         }
         self.flush()
     }

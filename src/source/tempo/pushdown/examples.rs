@@ -189,9 +189,11 @@ impl Reading<'_> {
         Pool::new(AT_ONCE, self.timeout).run(searches, search, settle).await?;
         let chosen = choose(found.into_values().collect(), most, seconds);
         let mut traces: BTreeMap<TraceId, Whole> = BTreeMap::new();
+        let (asked, mut unknown) = (chosen.len(), 0);
         let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
             match answer {
-                Ok(whole) if whole.spans() > 0 && !whole.partial => _ = traces.insert(id, whole),
+                Ok(whole) if whole.spans() == 0 => unknown += 1,
+                Ok(whole) if !whole.partial => _ = traces.insert(id, whole),
                 Ok(_) | Err(Trouble::TooMuch(_) | Trouble::Slow(_)) => {}
                 Err(other) => return Err(other.diagnostic()),
             }
@@ -202,6 +204,9 @@ impl Reading<'_> {
             async move { http.trace(id).await }
         };
         Pool::new(AT_ONCE, self.timeout).run(chosen, get, settle).await?;
+        if asked > 0 && unknown == asked {
+            return Err(self.http.none_of(asked));
+        }
         traces.values().for_each(|whole| whole.map(mapper));
         if mapper.batch.rows.is_empty() { Ok(()) } else { self.sink.push(&mapper.batch) }
     }

@@ -1,6 +1,6 @@
 //! Streams: data to standard output, words to standard error, and what ends a command early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 
@@ -10,6 +10,8 @@ use crate::diag::{Diagnostic, Location, Severity};
 
 /// So many diagnostics of one code are shown: one fault in a template fails every page of a directory.
 const MOST_OF_A_CODE: usize = 20;
+/// So many warnings are remembered as said; what comes after them is said again rather than lost.
+const MOST_HEARD: usize = 10_000;
 
 /// What ends a command before its end.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub(super) struct Io<'a> {
     /// Least severity that is said.
     least: Severity,
     quiet: bool,
+    /// Warnings that were said and need not be said again; `None` where each is said whenever it is given.
+    pub(super) heard: Option<BTreeSet<String>>,
     /// Whether progress may be drawn.
     pub(super) progress: bool,
 }
@@ -76,6 +80,7 @@ impl<'a> Io<'a> {
                 Severity::Warning
             },
             quiet: global.quiet,
+            heard: None,
             progress: around.terminal && !global.quiet,
         }
     }
@@ -121,10 +126,19 @@ impl<'a> Io<'a> {
     pub(super) fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();
         for diagnostic in diagnostics.iter().filter(|d| d.severity >= self.least) {
+            let text = shown(diagnostic, self.color);
+            if let Some(heard) = self.heard.as_mut().filter(|_| diagnostic.severity < Severity::Error) {
+                if heard.contains(&text) {
+                    continue;
+                }
+                if heard.len() < MOST_HEARD {
+                    heard.insert(text.clone());
+                }
+            }
             let n = said.entry(diagnostic.code).or_default();
             *n = n.saturating_add(1);
             if *n <= MOST_OF_A_CODE {
-                let _ = writeln!(self.err, "{}", shown(diagnostic, self.color));
+                let _ = writeln!(self.err, "{text}");
             }
         }
         for (code, n) in said {

@@ -1,5 +1,6 @@
 //! `capture --from otlp://…`: listens, keeps what comes in a log, and makes snapshots of the log.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub(super) fn run(
     if !flags.is_empty() {
         return Err(idle(&flags).into());
     }
+    // A directory that somebody named is theirs, whatever is in it.
+    let ours = args.wal.is_none();
     let wal = args.wal.as_ref().map_or_else(|| beside(output), |dir| request.around.dir.join(dir));
     let options = input::unwindowed(request)?;
     let (log, notes) = Segments::open(&wal)?;
@@ -104,12 +107,12 @@ pub(super) fn run(
     let earlier = log.earlier();
     let receiver = Receiver::start(from, during, &options, Kept(log)).inspect_err(|_| {
         if earlier == 0 {
-            Segments::leave(&wal);
+            Segments::leave(&wal, ours);
         }
     })?;
     io.say(&format!("receiving OTLP at {}, kept in {}", receiver.address(), wal.display()));
     let source = receiver::shown(from);
-    let (mut seen, mut told) = (0, Vec::new());
+    let (mut seen, mut told, mut heard) = (0, Vec::new(), BTreeSet::new());
     while !receiver.ended(every) {
         io.warnings(receiver.notes());
         // Files of the log are never written again once they are ended, so their number tells what is new.
@@ -117,26 +120,28 @@ pub(super) fn run(
             if std::mem::replace(&mut seen, files.len()) == files.len() {
                 return Ok(());
             }
-            Ok(capture::write(&snapshot(&files, &source, request, io)?, output, io)?)
+            Ok(capture::write(&snapshot(&files, &source, request, &mut heard, io)?, output, io)?)
         });
         match interim {
             Ok(()) => told.clear(),
             // The log is whole, and what is in it gets another chance: receiving must go on.
             Err(Stop::Failed(failures)) => {
-                if failures != told {
-                    io.warnings(failures.clone());
-                    told = failures;
+                // Messages may hold the name of a temporary file, which is another one each time.
+                let these: Vec<_> = failures.iter().map(|f| (f.code, f.location.clone())).collect();
+                if these != told {
+                    io.warnings(failures);
+                    told = these;
                 }
                 seen = 0;
             }
             Err(stop) => return Err(stop),
         }
     }
-    let mut received = receiver.finish()?;
+    let mut received = receiver.finish().map_err(|e| left(e.into(), &wal))?;
     io.warnings(received.diagnostics);
-    let files = received.log.rotate()?;
+    let files = received.log.rotate().map_err(|e| left(e.into(), &wal))?;
     if files.is_empty() {
-        received.log.0.remove()?;
+        received.log.0.remove(ours)?;
         return Err(Diagnostic::error("no-spans", "not a single span was received")
             .help("point exporters to this address (OTEL_EXPORTER_OTLP_ENDPOINT), or receive longer")
             .into());
@@ -144,21 +149,37 @@ pub(super) fn run(
     let before =
         if earlier > 0 { format!(", besides {earlier} file(s) of an earlier run's log") } else { String::new() };
     io.say(&format!("{} request(s) received{before}", received.requests));
-    capture::write(&snapshot(&files, &source, request, io)?, output, io)?;
+    snapshot(&files, &source, request, &mut heard, io)
+        .and_then(|snapshot| Ok(capture::write(&snapshot, output, io)?))
+        .map_err(|stop| left(stop, &wal))?;
     // Only now: until the snapshot is on the disk, the log is all there is.
-    received.log.0.remove()?;
+    received.log.0.remove(ours)?;
     Ok(Exit::Nothing)
 }
 
-/// The snapshot of all files of the log.
+/// Says with what ended the run that the log was not removed, and where it is.
+fn left(stop: Stop, wal: &Path) -> Stop {
+    let Stop::Failed(mut failures) = stop else { return stop };
+    if let Some(last) = failures.last_mut() {
+        let there = format!("nothing of the log in {} was removed: the same command reads it again", wal.display());
+        last.help = if last.help.is_empty() { there } else { format!("{}; {there}", last.help) };
+    }
+    Stop::Failed(failures)
+}
+
+/// The snapshot of all files of the log. What was said of a file before is not said again: it does not change any more.
 fn snapshot(
     files: &[PathBuf],
     source: &str,
     request: &Request<'_>,
+    heard: &mut BTreeSet<String>,
     io: &mut Io<'_>,
 ) -> Result<crate::topology::Snapshot, Stop> {
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    input::read_left(&names, source.to_owned(), request, io)
+    io.heard = Some(std::mem::take(heard));
+    let result = input::read_left(&names, source.to_owned(), request, io);
+    *heard = io.heard.take().unwrap_or_default();
+    result
 }
 
 /// `live.snapshot.json` → `live.snapshot.json.wal`, beside it.

@@ -88,11 +88,13 @@ impl Segments {
         self.ended.len()
     }
 
-    /// Leaves a directory in which nothing was written as if it had not been opened.
-    pub fn leave(dir: &Path) {
+    /// Leaves a directory in which nothing was written as if it had not been opened; the directory itself goes only where `ours`.
+    pub fn leave(dir: &Path, ours: bool) {
         // Where that fails, nothing of anybody's is lost.
         let _ = fs::remove_file(dir.join(LOCK));
-        let _ = fs::remove_dir(dir);
+        if ours {
+            let _ = fs::remove_dir(dir);
+        }
     }
 
     /// Appends whole messages, each after its length; on return they are on the disk.
@@ -109,10 +111,10 @@ impl Segments {
         };
         let path = open.path.clone();
         let result = open.append(messages);
-        if result.is_ok() || open.file.set_len(open.good).is_ok() {
+        if result.is_ok() || open.cut().is_ok() {
             self.open = Some(open);
         } else {
-            // Not even that: the file is left as it is, and repaired before it is read.
+            // Not even that: the file is left as it is, and repaired before it is read. One that is gone is missed then.
             self.ended.push(open.path);
         }
         result.map_err(|e| diagnose(&path, "write down what was received", &e))
@@ -130,19 +132,22 @@ impl Segments {
         Ok(self.ended.clone())
     }
 
-    /// Removes the files, whose content is safe elsewhere by now, and the directory if nothing else is in it.
+    /// Removes the files, whose content is safe elsewhere by now; where the directory is `ours`, that too, if nothing else is in
+    /// it.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn remove(mut self) -> Result<(), Diagnostic> {
+    pub fn remove(mut self, ours: bool) -> Result<(), Diagnostic> {
         self.end();
         for path in &self.ended {
             fs::remove_file(path).map_err(|e| diagnose(path, "remove this file", &e))?;
         }
         let lock = self.dir.join(LOCK);
         fs::remove_file(&lock).map_err(|e| diagnose(&lock, "remove this file", &e))?;
-        // What is not empty holds something of somebody else's.
-        let _ = fs::remove_dir(&self.dir);
+        if ours {
+            // What is not empty holds something of somebody else's.
+            let _ = fs::remove_dir(&self.dir);
+        }
         Ok(())
     }
 
@@ -173,7 +178,23 @@ impl Open {
     fn append(&mut self, messages: &[u8]) -> io::Result<()> {
         self.file.write_all(messages)?;
         self.file.sync_data()?;
+        self.still_there()?;
         self.good = self.good.saturating_add(messages.len() as u64);
+        Ok(())
+    }
+
+    /// Cuts off what was not acknowledged.
+    fn cut(&self) -> io::Result<()> {
+        self.file.set_len(self.good)?;
+        self.still_there()
+    }
+
+    /// To a file that was deleted every write succeeds, and all of it is gone when the file is closed.
+    fn still_there(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::nlink(&self.file.metadata()?) == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "somebody deleted it while it was written"));
+        }
         Ok(())
     }
 }
@@ -229,8 +250,33 @@ mod tests {
         let files = log.rotate().unwrap();
         let all: Vec<u8> = files.iter().flat_map(|path| fs::read(path).unwrap()).collect();
         assert_eq!((files.len(), all), (3, [message("a"), message("b"), message("c")].concat()));
-        log.remove().unwrap();
+        log.remove(false).unwrap();
+        assert!(
+            fs::read_dir(&dir).unwrap().next().is_none(),
+            "a directory of somebody else's stays, as empty as it was"
+        );
+        let (mut log, _) = Segments::open(&dir).unwrap();
+        log.append(&message("d")).unwrap();
+        log.remove(true).unwrap();
         assert!(!dir.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_kept_in_a_file_that_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("log");
+        let (mut log, _) = Segments::open(&dir).unwrap();
+        log.append(&message("a")).unwrap();
+        fs::remove_file(dir.join("000001.binpb")).unwrap();
+        let gone = log.append(&message("b")).unwrap_err();
+        assert!(gone.message.contains("somebody deleted it"), "{gone}");
+        // The next file holds again; that one is missing is not forgotten.
+        log.append(&message("c")).unwrap();
+        assert_eq!(fs::read(dir.join("000002.binpb")).unwrap(), message("c"));
+        assert!(log.rotate().unwrap_err().location.to_string().contains("000001.binpb"));
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(log.append(&message("d")).is_err() && log.append(&message("e")).is_err() && !dir.exists());
     }
 
     #[test]

@@ -106,18 +106,26 @@ fn the_same_port_takes_http() {
 fn nobody_takes_a_wrong_path_for_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path(), &[]);
-    for path in ["/v1/traces/v1/traces", "/v1/traces/", "//v1/traces", "/V1/traces", "/v1/logs", "/v1/metrics", "/"] {
+    for path in ["/v1/metrics", "/v1/logs", "/", "/v1/traces/v1/traces", "/v1/traces/", "//v1/traces", "/V1/traces"] {
         let answer = post_to(&running.address, path, JSON, b"{}");
         assert_eq!((answer.status, answer.json()["code"].as_i64()), (404, Some(5)), "{path}: {}", answer.head);
         assert_eq!(post_to(&running.address, path, PROTOBUF, b"").status, 404, "{path}");
     }
+    // Larger than what a connection buffers: the answer is read, not a reset.
+    assert_eq!(post_to(&running.address, "/v1/traces/v1/traces", PROTOBUF, &vec![0; 16 << 20]).status, 404);
+    // An exporter over HTTP that was given the path of gRPC must not be answered with a 200 either.
+    let grpc = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    assert_eq!(post_to(&running.address, grpc, JSON, b"{}").status, 415);
+    assert_eq!(post_to(&running.address, grpc, PROTOBUF, &request(9, 3).encode_to_vec()).status, 415);
     // In gRPC the status is in the trailers.
     let answer = post_to(&running.address, "/x.Y/Z", "Content-Type: application/grpc\r\n", b"");
     assert!(answer.status == 200 && answer.head.contains("grpc-status: 12"), "{}", answer.head);
     assert_eq!(post(&running.address, PROTOBUF, &request(1, 3).encode_to_vec()).status, 200);
     running.signal("-TERM");
     let (code, said) = running.end();
-    assert_eq!((code, said.matches("receiver-path").count()), (Some(0), 1), "{said}");
+    // That metrics were refused, and spans: each once, whichever came first.
+    assert_eq!((code, said.matches("receiver-path").count()), (Some(0), 2), "{said}");
+    assert!(said.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && said.contains("only traces are taken here"), "{said}");
 }
 
 #[test]

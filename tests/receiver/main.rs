@@ -226,7 +226,8 @@ async fn a_snapshot_is_there_before_the_end_and_grows() {
     let (code, said) = running.end();
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(spans_of(&snapshot(&path)), 7);
-    assert!(!dir.path().join("log").exists());
+    let left = std::fs::read_dir(dir.path().join("log")).unwrap().count();
+    assert_eq!(left, 0, "a directory that was named stays, empty");
 }
 
 #[tokio::test]
@@ -245,6 +246,7 @@ async fn a_snapshot_that_cannot_be_written_is_told_and_ends_nothing() {
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(said.matches("warning[output-not-a-file]").count(), 1, "{said}");
     assert!(said.contains("error[output-not-a-file]"), "{said}");
+    assert!(said.contains("nothing of the log in ") && said.contains("live.snapshot.json.wal was removed"), "{said}");
     // What was taken is kept, and the next run has it.
     std::fs::remove_dir(&path).unwrap();
     let again = Running::start(dir.path(), &[]);
@@ -254,6 +256,25 @@ async fn a_snapshot_that_cannot_be_written_is_told_and_ends_nothing() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("1 request(s) received, besides"), "{said}");
     assert_eq!(spans_of(&snapshot(&path)), 8);
+}
+
+#[tokio::test]
+async fn what_was_said_of_refused_spans_is_not_said_at_every_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), &["--every", "1s"]);
+    let mut client = running.client().await;
+    let mut bad = request(1, 3);
+    bad.resource_spans[0].scope_spans[0].spans[0].span_id = vec![1; 3];
+    client.export(bad).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    client.export(request(2, 4)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    // Two interim snapshots at least and the last one, all of the whole log.
+    assert!(said.matches("live.snapshot.json: ").count() >= 3, "{said}");
+    assert_eq!(said.matches("warning[span-id-invalid]").count(), 1, "{said}");
 }
 
 #[test]

@@ -36,29 +36,36 @@ impl Door {
 }
 
 impl Door {
-    /// The answer where nothing is taken. Only gRPC may be told with a status that is 200 to everybody else.
-    fn nowhere(&self, request: &Request<Body>) -> Response<Body> {
+    /// The answer where nothing is taken; an error is one for gRPC, which alone may be told by a status that is 200 to others.
+    fn nowhere(&self, request: &Request<Body>) -> Result<(StatusCode, Status), Status> {
         let path = request.uri().path();
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let code = if path == grpc::PATH { StatusCode::UNSUPPORTED_MEDIA_TYPE } else { StatusCode::NOT_FOUND };
         let help = if path.to_ascii_lowercase().contains("trace") || path.contains("spans") {
             "send OTLP to /v1/traces: in OTEL_EXPORTER_OTLP_ENDPOINT give the address without a path"
         } else {
             "only traces are taken here: export metrics and logs elsewhere"
         };
         let at = normalize::clean(path, 100);
-        let text = format!("nothing is taken at {at}; {help}");
+        let what = if path == grpc::PATH { "only gRPC" } else { "nothing" };
+        let text = format!("{what} is taken at {at}; {help}");
         self.notes.leave(
             Diagnostic::warning(
                 "receiver-path",
-                format!("requests came to `{at}`, where nothing is taken, and were refused"),
+                format!("requests came to `{at}`, where {what} is taken, and were refused"),
             )
             .help(help),
         );
-        if kind.starts_with("application/grpc") {
-            return Status::unimplemented(text).into_http();
+        if is_grpc(request) {
+            return Err(Status::unimplemented(text));
         }
-        http::refusal(Form::of_answer(request.headers()), StatusCode::NOT_FOUND, &Status::not_found(text))
+        Ok((code, Status::not_found(text)))
     }
+}
+
+/// Whether whoever asks looks at the status of gRPC: to all others an answer of gRPC is a 200, whatever it says.
+fn is_grpc(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with("application/grpc")
 }
 
 impl Service<Request<Body>> for Door {
@@ -72,12 +79,17 @@ impl Service<Request<Body>> for Door {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let plain = request.uri().path() == http::PATH;
-        if !plain && request.uri().path() != grpc::PATH {
-            let answer = self.nowhere(&request);
-            return Box::pin(async { Ok(answer) });
-        }
         let exporter = self.exporter.clone();
         let form = Form::of_answer(request.headers());
+        if !plain && (request.uri().path() != grpc::PATH || !is_grpc(&request)) {
+            return match self.nowhere(&request) {
+                Err(status) => Box::pin(async move { Ok(status.into_http()) }),
+                Ok((code, status)) => Box::pin(async move {
+                    let answer = timeout(PATIENCE, http::refuse_as(&exporter, request, code, &status)).await;
+                    Ok(answer.unwrap_or_else(|_| http::refusal(form, code, &status)))
+                }),
+            };
+        }
         // Before anything of the body is read.
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             let later = retry::later("too many requests at once");

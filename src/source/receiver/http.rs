@@ -63,9 +63,19 @@ pub(super) async fn answer(exporter: &Exporter, request: Request<Body>) -> Respo
 
 /// Answers a request that is not looked at.
 pub(super) async fn refuse(exporter: &Exporter, request: Request<Body>, status: &Status) -> Response<Body> {
+    refuse_as(exporter, request, code(status), status).await
+}
+
+/// The same with a status of HTTP's own.
+pub(super) async fn refuse_as(
+    exporter: &Exporter,
+    request: Request<Body>,
+    code: StatusCode,
+    status: &Status,
+) -> Response<Body> {
     let (parts, mut body) = request.into_parts();
     finish(exporter, &parts, &mut body).await;
-    refusal(Form::of_answer(&parts.headers), code(status), status)
+    refusal(Form::of_answer(&parts.headers), code, status)
 }
 
 /// Hears a sender out who would not hear the answer before.
@@ -198,6 +208,9 @@ pub(super) fn refusal(form: Form, code: StatusCode, status: &Status) -> Response
     };
     let mut response = typed(form, body);
     *response.status_mut() = code;
+    if code == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
     if matches!(code, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry::AFTER_SECONDS));
     }

@@ -12,15 +12,16 @@ pub(super) struct Notes(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     waiting: Vec<Diagnostic>,
-    /// Codes that were told: the next request would say the same again.
-    told: BTreeSet<&'static str>,
+    /// Codes with their advice, of which there are few: the next request would say the same again, but metrics that come to
+    /// a wrong path must not hide that spans do.
+    told: BTreeSet<(&'static str, String)>,
 }
 
 impl Notes {
-    /// Leaves a note, unless there was one of this code.
+    /// Leaves a note, unless there was one of this code with the same advice.
     pub(super) fn leave(&self, note: Diagnostic) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.told.insert(note.code) {
+        if inner.told.insert((note.code, note.help.clone())) {
             inner.waiting.push(note);
         }
     }

@@ -8,7 +8,7 @@ use super::args::{ConnectionArgs, FromArgs, Global, TextOrJson, WindowArgs};
 use super::io::{Io, Stop, clean, shown};
 use super::{Exit, Surroundings, input};
 use crate::config;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Location};
 use crate::source::doctor::{self, Access, Door, DoorState, Examination};
 
 const AFTER: &str = "\
@@ -47,6 +47,12 @@ pub(super) fn run(args: &DoctorArgs, global: &Global, around: &Surroundings, io:
         Some(address) => address.clone(),
         None => configured(&config, around)?,
     };
+    if address == "-" || around.dir.join(&address).is_file() {
+        return Err(Diagnostic::error("source-url", "doctor looks at servers, and this is a file")
+            .at(Location::file(&address))
+            .help(format!("read it: tracebook capture --from {address} --output topology.snapshot.json"))
+            .into());
+    }
     let address = doctor::meant(&address);
     let options = input::keyed(&address, &request, input::unwindowed(&request)?);
     let examination = doctor::examine(&address, &options)?;
@@ -121,5 +127,6 @@ fn manner(door: &Door) -> &'static str {
         DoorState::Http2 => "plaintext, HTTP/2 only",
         DoorState::Tls => "TLS",
         DoorState::Unknown => "connected",
+        DoorState::Mute => "connected, and not a word",
     }
 }

@@ -230,7 +230,8 @@ pub fn open(from: &str, options: &SourceOptions) -> Result<Box<dyn SpanSource>, 
     if let Some((scheme, _)) = from.split_once("://") {
         // Only the scheme is repeated: what follows may hold a password.
         return Err(Diagnostic::error("source-unknown", format!("`{scheme}://` is not a source tracebook knows"))
-            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT, jaeger://HOST:PORT or prometheus://HOST:PORT"));
+            .help("give a file, a directory, `-` for standard input, tempo://HOST:PORT, jaeger://HOST:PORT, prometheus://HOST:PORT, \
+             honeycomb://api.honeycomb.io, or with `capture` otlp://HOST:PORT; `tracebook doctor HOST:PORT` finds out which"));
     }
     #[cfg(feature = "archive")]
     if let Some(archive) = parquet::open(from, options) {

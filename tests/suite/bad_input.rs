@@ -20,6 +20,13 @@ fn fails(case: Case, line: &str, code: &str, parts: &[&str]) {
 }
 
 #[test]
+fn doctor_is_not_for_files() {
+    for from in ["s.snapshot.json", "-"] {
+        fails(case(), &format!("doctor {from}"), "source-url", &["capture --from"]);
+    }
+}
+
+#[test]
 fn an_unknown_configuration_key_has_line_and_suggestion() {
     let config = "project: x\nobjectives: []\nrunbooks:\n  latencies: true\nlook_back: 7d\n";
     fails(

@@ -61,6 +61,14 @@ fn a_gateway_s_words_are_told_apart() {
 }
 
 #[test]
+fn a_server_that_never_says_a_word_is_called_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let found = examine(&listener.local_addr().unwrap().to_string(), &options()).unwrap();
+    assert_eq!((found.doors[0].state, &found.doors[0].answers), (DoorState::Mute, &Vec::new()));
+    assert!(codes(&found).contains(&"doctor-mute") && found.sources.is_empty(), "{found:?}");
+}
+
+#[test]
 fn the_query_service_over_grpc_is_found_and_so_is_a_missing_tenant() {
     let server = Server::start(Script { traces: traces(3), ..Script::default() });
     let found = examine(address(&server.url()), &options()).unwrap();

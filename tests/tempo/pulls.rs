@@ -214,7 +214,10 @@ fn without_the_http_side_only_what_needs_it_is_an_error() {
     let server = Server::start(script);
     let failed = pull(&server.url_without_http(), &options()).unwrap_err();
     assert_eq!(failed.code, "tempo-http-unreachable");
-    assert!(failed.help.contains("?http="));
+    assert!(failed.help.contains("?http=") && failed.help.contains("tempo+http://"));
+    let grpc = pull(&format!("tempo://{0}?http={0}", server.grpc()), &options()).unwrap_err();
+    assert_eq!(grpc.code, "tempo-http-unreachable");
+    assert!(grpc.message.contains("gRPC is spoken there, and no HTTP/1.1"), "{grpc}");
 }
 
 #[test]

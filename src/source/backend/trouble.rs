@@ -85,6 +85,8 @@ pub(in crate::source) fn fault(chain: &str) -> Option<Fault> {
     } else if has("HttpsUriWithoutTlsSupport") {
         Fault::TlsUnavailable
     } else if has("frame with invalid size") || has("FRAME_SIZE_ERROR") || has("http1.x") || has("invalid HTTP version")
+        // A server of HTTP/2 speaks first.
+        || has("unexpected message from connection")
     {
         Fault::NotGrpc
     } else if has("Connection refused") || has("connection refused") {

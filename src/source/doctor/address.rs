@@ -22,6 +22,8 @@ pub(super) struct Address {
     pub(super) port: Option<u16>,
     /// Port of the same host that `?http=` names.
     pub(super) beside: Option<u16>,
+    /// `host:port` that `?http=` names where it is another host.
+    pub(super) elsewhere: Option<String>,
     path: String,
     basic: Option<(String, String)>,
 }
@@ -50,12 +52,17 @@ impl Address {
             _ => None,
         };
         let port = address::explicit_port(rest, url.port()).or(usual);
-        let beside = url.query_pairs().find(|(key, _)| key == "http").and_then(|(_, value)| {
+        let other = url.query_pairs().find(|(key, _)| key == "http").and_then(|(_, value)| {
             let value = value.split_once("://").map_or(&*value, |(_, rest)| rest);
             let url = Url::parse(&format!("http://{value}")).ok()?;
-            url.port().filter(|_| url.host_str() == Some(&host))
+            Some((url.host_str()?.to_owned(), url.port()))
         });
-        Ok(Self { host, port, beside, path: url.path().to_owned(), basic: address::basic(&url) })
+        let (beside, elsewhere) = match other {
+            Some((name, port)) if name == host => (port, None),
+            Some((name, port)) => (None, Some(port.map_or_else(|| name.clone(), |port| format!("{name}:{port}")))),
+            None => (None, None),
+        };
+        Ok(Self { host, port, beside, elsewhere, path: url.path().to_owned(), basic: address::basic(&url) })
     }
 
     /// How tracebook would connect to a port of it.
@@ -98,6 +105,10 @@ mod tests {
         assert_eq!(beside("tempo://tempo:9095?http=tempo:3201"), Some(3201));
         assert_eq!(beside("tempo+https://tempo?http=https://tempo:3201/prefix"), Some(3201));
         assert_eq!([beside("tempo://tempo:9095?http=other:3201"), beside("tempo:9095")], [None, None]);
+        let elsewhere = |text: &str| Address::parse(text).unwrap().elsewhere;
+        assert_eq!(elsewhere("tempo://tempo:9095?http=other:3201").as_deref(), Some("other:3201"));
+        assert_eq!(elsewhere("tempo://tempo:9095?http=https://me:word@other/x").as_deref(), Some("other"));
+        assert_eq!([elsewhere("tempo://tempo:9095?http=tempo:3201"), elsewhere("tempo:9095")], [None, None]);
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub(super) async fn ask(channel: Channel, metadata: &MetadataMap, patience: Dura
     for (service, path) in QUESTIONS {
         let asked = tokio::time::timeout(patience, call(channel.clone(), metadata.clone(), path)).await;
         let (access, detail) = match asked {
+            // Nor would it answer the others.
+            Err(_) if answers.is_empty() => {
+                let detail = "no answer in time".to_owned();
+                return vec![Answer { service: Service::Grpc, access: Access::NotReady, detail }];
+            }
             Err(_) => (Access::NotReady, "no answer in time".to_owned()),
             Ok(Ok(())) => (Access::Open, String::new()),
             Ok(Err(status)) => match access(&status) {

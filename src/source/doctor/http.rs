@@ -52,7 +52,12 @@ pub(super) async fn ask(client: &Client, base: &Url) -> Vec<Answer> {
             // No message at all is a message without spans.
             request = request.header(CONTENT_TYPE, "application/x-protobuf").body(Vec::new());
         }
-        let Ok(response) = request.send().await else { continue };
+        let response = match request.send().await {
+            Ok(response) => response,
+            // Nor would it answer the others.
+            Err(error) if error.is_timeout() => break,
+            Err(_) => continue,
+        };
         let status = response.status().as_u16();
         let server = server(&response);
         let web = response.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/html"));

@@ -50,7 +50,8 @@ pub(super) async fn knock(host: &str, port: u16, patience: Duration) -> DoorStat
     });
     match answer.await {
         Ok(Some(n)) => meaning(heard.get(..n).unwrap_or_default()),
-        Ok(None) | Err(_) => DoorState::Unknown,
+        Ok(None) => DoorState::Unknown,
+        Err(_) => DoorState::Mute,
     }
 }
 

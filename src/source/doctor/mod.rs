@@ -70,6 +70,8 @@ pub enum DoorState {
     Tls,
     /// Connected, and then nothing that HTTP or TLS would say.
     Unknown,
+    /// Connected, and then not a word in time, whatever was said.
+    Mute,
 }
 
 /// One service behind a port.
@@ -195,6 +197,11 @@ async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Dia
     }
     let sources = doors.iter().flat_map(|door| verdict::sources(&address, door, &doors)).collect::<Vec<_>>();
     findings = verdict::findings(&address, &doors, &sources, findings);
+    if let Some(other) = &address.elsewhere {
+        let apart = format!("`?http=` names another host, {other}, which was not looked at");
+        let help = format!("tracebook doctor {other} looks there");
+        findings.push(Diagnostic::info("doctor-elsewhere", apart).at(Location::file(other.as_str())).help(help));
+    }
     Ok(Examination { host: address.host, sources, doors, findings })
 }
 
@@ -215,7 +222,7 @@ async fn at_port(
     let mut endpoint = address.endpoint("https", port).ok_or_else(unusable)?;
     let headers = transport::headers(&options.transport, endpoint.basic.as_ref(), "x-scope-orgid")?;
     // Some servers that want TLS just hang up on anything else.
-    if matches!(state, DoorState::Tls | DoorState::Unknown) {
+    if matches!(state, DoorState::Tls | DoorState::Unknown | DoorState::Mute) {
         match handshake(&endpoint, &headers, options, patience, state).await {
             Ok(true) => door.state = DoorState::Tls,
             Ok(false) => {}
@@ -225,14 +232,19 @@ async fn at_port(
     if door.state != DoorState::Tls {
         endpoint = address.endpoint("http", port).ok_or_else(unusable)?;
     }
-    if door.state != DoorState::Http2 {
+    if !matches!(door.state, DoorState::Http2 | DoorState::Mute) {
         let client = transport::http(&endpoint.http, &options.transport, &headers, patience).await;
         let (client, base) = client.map_err(|failed| failed.plainly(&endpoint.shown))?;
         door.answers.extend(http::ask(&client, &base).await);
     }
     let mut found = None;
     match transport::channel(&endpoint.grpc, &endpoint.shown, &options.transport, patience).await {
-        Ok(channel) => door.answers.extend(grpc::ask(channel, &transport::metadata(&headers), patience).await),
+        Ok(channel) => {
+            let answers = grpc::ask(channel, &transport::metadata(&headers), patience).await;
+            // Of what never said a word nobody knows what it is.
+            let spoke = |a: &Answer| door.state != DoorState::Mute || a.access != Access::NotReady;
+            door.answers.extend(answers.into_iter().filter(spoke));
+        }
         // A server that speaks gRPC alone breaks off with a client of HTTP/1.1 before it shows its certificate.
         Err(Unconnected::Failed(chain)) if door.state == DoorState::Tls && door.answers.is_empty() => {
             found = knock::tls_trouble(&chain).map(|trouble| tls(&trouble, &endpoint));

@@ -137,6 +137,11 @@ pub(super) fn of_state(state: DoorState) -> Option<Said> {
             "the connection is neither taken nor refused",
             "a firewall or network policy swallows it, or the host is down; try from where the server is reached",
         )),
+        DoorState::Mute => Some((
+            "doctor-mute",
+            "the connection is taken, and not a word comes back",
+            "look whether the server hangs or waits for another protocol; a proxy may have nobody behind it",
+        )),
         _ => None,
     }
 }
@@ -189,7 +194,7 @@ fn of_kind(door: &Door) -> Option<Said> {
     }
     let stranger =
         door.answers.is_empty() || has(door, Service::Http) || has(door, Service::Grpc) || has(door, Service::Zipkin);
-    (stranger && !matches!(door.state, DoorState::Refused | DoorState::Silent)).then_some((
+    (stranger && !matches!(door.state, DoorState::Refused | DoorState::Silent | DoorState::Mute)).then_some((
         "doctor-unknown",
         "what answers here is no backend that tracebook can read",
         "check host and port; behind a proxy, give the path that leads to the backend",
@@ -239,6 +244,7 @@ mod tests {
         }
         assert_eq!(verdict(&[door(1, DoorState::Refused, &[])]).1, ["doctor-refused"]);
         assert_eq!(verdict(&[door(1, DoorState::Silent, &[])]).1, ["doctor-silent"]);
+        assert_eq!(verdict(&[door(1, DoorState::Mute, &[])]).1, ["doctor-mute"]);
     }
 
     #[test]

@@ -84,6 +84,11 @@ pub(super) fn read<T: DeserializeOwned>(status: u16, body: &[u8], at: &str) -> R
             "the key may not read the service map",
             "give the key the permission to read service maps; the plan must include them",
         ))),
+        404 => Err(Trouble::Fatal(say(
+            "honeycomb-refused",
+            "what answers has no service map",
+            "check the address: honeycomb://api.honeycomb.io or api.eu1.honeycomb.io, and that the plan includes service maps",
+        ))),
         429 => Err(Trouble::Busy(say("honeycomb-unavailable", "Honeycomb wants fewer requests", "try again later"))),
         500.. => Err(Trouble::Busy(say("honeycomb-unavailable", "Honeycomb is not available", "try again later"))),
         _ => Err(Trouble::Fatal(say(

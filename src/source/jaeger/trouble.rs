@@ -118,7 +118,8 @@ const SLOW: &str = "raise the timeout, shorten the window, or ask for fewer trac
 const FAILED: &str = "look into the log of Jaeger's query service: usually its storage does not answer";
 const HOST: &str = "check the spelling of the host, or whether this machine can resolve it";
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";
-const REFUSED: &str = "check host and port (16685), and that the Jaeger is running and reachable from here";
+const REFUSED: &str = "check host and port (16685), and that the Jaeger is running and reachable from here; `tracebook doctor HOST` tries \
+     the usual ports";
 const LOST: &str =
     "run this again; if it persists: give a client certificate if the server wants one, or look at proxies in between";
 

@@ -144,7 +144,8 @@ pub(super) fn unreachable(chain: &str, at: &str) -> Trouble {
 const TENANT: &str = "give the tenant id (--tenant or TRACEBOOK_TENANT)";
 const CREDENTIALS: &str = "check TRACEBOOK_BEARER_TOKEN or TRACEBOOK_BASIC_AUTH, and the tenant";
 const WAIT: &str = "look whether the backend is running and ready, then run this again";
-const ADDRESS: &str = "check host, port and path prefix: prometheus://host:9090, Mimir under /prometheus";
+const ADDRESS: &str = "check host, port and path prefix: prometheus://host:9090, Mimir under /prometheus; `tracebook doctor HOST:PORT` says \
+     what answers there";
 const QUERY: &str = "check --query: label matchers in braces, such as {cluster=\"eu\"}";
 const SHORTER: &str =
     "shorten the window, narrow it down with --query, raise --timeout, or raise the backend's query limits";

@@ -215,6 +215,15 @@ mod tests {
         assert_eq!(parse("tempo://t?htpp=x").err().unwrap().code, "source-url");
         assert_eq!(parse("tempo://t?limit=0").err().unwrap().code, "source-url");
         assert_eq!(parse("tempo://t?http=ftp://x").err().unwrap().code, "source-url");
-        assert_eq!(parse("http://t:8080").err().unwrap().code, "source-unknown");
+        assert_eq!(parse("tempo://t?traces=byid").err().unwrap().code, "source-url");
+        assert!(!parse("tempo://t").unwrap().by_id && parse("tempo://t?traces=by-id").unwrap().by_id);
+        for (from, help) in [
+            ("http://t:8080", "tracebook doctor t:8080"),
+            ("http://t:9090", "prometheus://t:9090"),
+            ("http://t:16686", "jaeger://t:16685"),
+        ] {
+            let unknown = parse(from).err().unwrap();
+            assert!(unknown.code == "source-unknown" && unknown.help.contains(help), "{unknown}");
+        }
     }
 }

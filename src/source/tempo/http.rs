@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use reqwest::header::ACCEPT;
 use url::Url;
 
-use super::trouble::{Trouble, chain, http_unreachable, line, of_http, of_transport};
+use super::trouble::{Fault, Trouble, chain, fault, http_unreachable, line, of_http, of_transport};
 use super::whole::Whole;
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::http;
@@ -126,8 +126,11 @@ impl Http {
     }
 
     fn failed(&self, error: &reqwest::Error) -> Trouble {
-        let trouble = of_transport(&chain(Some(error)), &self.at);
+        let chain = chain(Some(error));
+        let trouble = of_transport(&chain, &self.at);
         let why = match &trouble {
+            // What is no HTTP/1.1 to us is the other side of what is no gRPC.
+            _ if fault(&chain) == Some(Fault::NotGrpc) => "gRPC is spoken there, and no HTTP/1.1".to_owned(),
             Some(Trouble::Busy(d) | Trouble::Slow(d) | Trouble::Fatal(d)) => d.message.clone(),
             _ => "the request failed".to_owned(),
         };

@@ -10,8 +10,7 @@ use tonic::{Code, Status};
 
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::transport::{Unconnected, tls_setup};
-use crate::source::backend::trouble::{Fault, fault};
-pub(super) use crate::source::backend::trouble::{Trouble, chain, line};
+pub(super) use crate::source::backend::trouble::{Fault, Trouble, chain, fault, line};
 
 /// What a failed gRPC call means. `at` is the endpoint as shown to people.
 pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
@@ -186,7 +185,7 @@ pub(super) fn http_unreachable(why: &str, at: &str) -> Diagnostic {
     .help(HTTP_SIDE)
 }
 
-const TENANT: &str = "give the tenant id (X-Scope-OrgID); several are joined by `|`";
+const TENANT: &str = "give --tenant ID or set TRACEBOOK_TENANT (X-Scope-OrgID); several are joined by `|`";
 const QUERY: &str = "check the TraceQL filter; it must be one spanset such as { resource.service.name = \"cart\" }";
 const STORES: &str = "wait until the Tempo is ready (GET /ready), or look at its live-stores or ingesters";
 const GENERATORS: &str =
@@ -194,8 +193,9 @@ const GENERATORS: &str =
 const CREDENTIALS: &str =
     "check the bearer token, or user and password, and whether the gateway lets gRPC through with them";
 const NOT_TEMPO: &str = "give the query port of a Tempo 2.2 or later: 9095 of the single binary or the query-frontend, or 3200 with \
-     stream_over_http_enabled; 4317 takes spans in (otlp:// would listen there), 16685 is Jaeger";
-const NOT_GRPC: &str = "give port 9095, set stream_over_http_enabled: true in Tempo for 3200, or use tempo+https:// if the port speaks TLS";
+     stream_over_http_enabled; 4317 takes spans in (otlp:// would listen there), 16685 is Jaeger; `tracebook doctor HOST:PORT` says what answers there";
+const NOT_GRPC: &str = "give port 9095, set stream_over_http_enabled: true in Tempo for 3200, or use tempo+https:// if the port speaks TLS; \
+     `tracebook doctor HOST:PORT` says what answers there";
 const OVERLOAD: &str = "try again later, with a shorter window, or raise Tempo's query limits";
 const DOWN: &str = "look whether the Tempo is running and ready (GET /ready), then run this again";
 const SLOW: &str = "raise the timeout, shorten the window, or look at what keeps Tempo busy (search.query_timeout)";
@@ -204,10 +204,12 @@ const RANGE: &str = "shorten the window";
 const HOST: &str = "check the spelling of the host, or whether this machine can resolve it";
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";
 const PLAIN: &str = "use tempo:// or tempo+http:// for a port without TLS";
-const REFUSED: &str = "check host and port (9095 or 3200), and that the Tempo is running and reachable from here";
+const REFUSED: &str = "check host and port (9095 or 3200), and that the Tempo is running and reachable from here; `tracebook doctor HOST` tries \
+     the usual ports";
 const LOST: &str = "run this again; if it persists: give port 9095 in case this one takes HTTP/1.1 only, use tempo+https:// if it \
-     speaks TLS, give a client certificate if the server wants one, or look at proxies in between";
-const HTTP_SIDE: &str = "name Tempo's HTTP port with ?http=host:3200 in the address";
+     speaks TLS, give a client certificate if the server wants one, or look at proxies in between; `tracebook doctor HOST:PORT` says what answers there";
+const HTTP_SIDE: &str = "name Tempo's HTTP port with ?http=host:3200 in the address, or write tempo+http:// where one port speaks both; \
+     `tracebook doctor HOST:PORT` says what answers there";
 
 #[cfg(test)]
 mod tests {

@@ -86,6 +86,17 @@ pub(super) fn run(args: &DiffArgs, global: &Global, around: &Surroundings, io: &
         io.diagnostics(&[Diagnostic::warning("diff-rules", "the two were captured under different `topology` rules")
             .help("what looks added or removed may only be called otherwise: capture both with the same rules")]);
     }
+    if before.filter != after.filter {
+        let of = |filter: &[String]| {
+            let named = filter.iter().map(|f| if f.is_empty() { "everything" } else { f.as_str() });
+            if filter.is_empty() { "everything".to_owned() } else { named.collect::<Vec<_>>().join(" or ") }
+        };
+        let what =
+            format!("what was read differs: {} before, {} after (--query)", of(&before.filter), of(&after.filter));
+        io.diagnostics(&[Diagnostic::warning("diff-filters", what).help(
+            "what looks added, removed or busier may only have been let through: capture both with the same --query",
+        )]);
+    }
     if before.calls_only != after.calls_only {
         return Err(Diagnostic::error(
             "aggregate-calls-only",

@@ -37,6 +37,18 @@ fn a_merged_gateway_and_aliases_keep_every_call_of_real_traces() {
 }
 
 #[test]
+fn a_diff_over_different_filters_says_that_what_is_missing_may_not_have_been_let_through() {
+    let case = sample().run("capture --from traces.jsonl.zst --output base.snapshot.json").expect_exit(0);
+    let mut head: serde_json::Value = serde_json::from_str(&case.text("base.snapshot.json")).unwrap();
+    head["provenance"]["filter"] = serde_json::json!(["{ resource.service.name = \"cart\" }"]);
+    let case = case
+        .file("head.snapshot.json", head.to_string())
+        .run("diff base.snapshot.json head.snapshot.json")
+        .expect_stderr("warning[diff-filters]: what was read differs: everything before, { resource.service.name = \"cart\" } after");
+    case.run("diff head.snapshot.json head.snapshot.json").expect_exit(0).expect_not_said("diff-filters");
+}
+
+#[test]
 fn a_diff_over_different_rules_says_that_names_may_only_have_changed() {
     let case = sample()
         .run("capture --from traces.jsonl.zst --output base.snapshot.json")

@@ -122,7 +122,7 @@ fn table(objectives: &[ObjectiveStatus]) -> Table {
         "SLI",
         "Target",
         "Value",
-        "95 %",
+        "Interval",
         "n",
         "Budget left",
     ]);

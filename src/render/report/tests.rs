@@ -244,7 +244,7 @@ fn the_json_of_a_diff_has_the_published_keys() {
 fn objectives_read_well_and_colour_only_where_asked_for() {
     let all = [status(ObjectiveState::Breached), status(ObjectiveState::NoData)];
     insta::assert_snapshot!(slo_text(&all, false), @r"
-    STATE     OBJECTIVE    SERVICE  OPERATION  SLI          TARGET   VALUE            95 %           N      BUDGET LEFT
+    STATE     OBJECTIVE    SERVICE  OPERATION  SLI          TARGET   VALUE            INTERVAL       N      BUDGET LEFT
     breached  api-latency  api                 latency_p99  < 500ms  812 ms           764 ms–930 ms  1,204  -150 %
     no data   api-latency  api                 latency_p99  < 500ms  no spans of api                 0
 

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::context::{Context, Target};
+use super::context::{Context, Target, name_of};
 use super::document::Text;
-use super::impact::name_of;
 use super::phrase::items;
 use crate::topology::{NodeId, NodeKind, SnapshotKind};
 

@@ -375,3 +375,8 @@ impl<'a> Target<'a> {
         super::quote::label(&self.id.0)
     }
 }
+
+/// The name of a node, as pages say it.
+pub(super) fn name_of(context: &Context<'_>, id: &NodeId) -> String {
+    context.target(id).label()
+}

@@ -4,9 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::context::{Context, Target};
+use super::context::{Context, Target, name_of};
 use super::document::{Diagram, DiagramEdge, DiagramNode, EvidenceRow, EvidenceTable, Text};
-use super::impact::name_of;
 use super::phrase::{FEW, count, error_class, items, nanos, seconds};
 use super::quote::label;
 use crate::findings::Finding;

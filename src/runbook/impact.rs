@@ -4,11 +4,11 @@
 //! Must not: claim more than calls and reach prove: "can be hit", not "is hit".
 
 use super::callers;
-use super::context::{Context, Target};
+use super::context::{Context, Target, name_of};
 use super::document::{Piece, Text};
 use super::phrase::items;
 use super::quote::label;
-use crate::topology::{Edge, EdgeKind, NodeId, NodeKind};
+use crate::topology::{Edge, EdgeKind, NodeKind};
 
 /// Callers named one by one.
 const NAMED: usize = 5;
@@ -174,9 +174,4 @@ fn downstream(context: &Context<'_>, target: &Target<'_>, out: &mut Vec<Text>) {
         text = text.and(" and ").piece(items(rest)).and(" more");
     }
     out.push(text.and("."));
-}
-
-/// The name of a node, as pages say it.
-pub(super) fn name_of(context: &Context<'_>, id: &NodeId) -> String {
-    context.target(id).label()
 }

@@ -4,9 +4,8 @@
 //! Must not: hold a platform command: those are in `packs`.
 
 use super::cfg::StepConfig;
-use super::context::{Context, Target};
+use super::context::{Context, Target, name_of};
 use super::document::{Piece, Step, Text, TraceRef, Waterfall};
-use super::impact::name_of;
 use super::phrase::{count, nanos, quantiles, window};
 use super::{jaeger, links, queries};
 use crate::topology::Edge;

@@ -1,10 +1,10 @@
 //! A dependency fails: a database, an address nobody instrumented, or a service, seen from those who call it.
 
 use super::{Body, HOLD, Item};
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
-use crate::runbook::impact::{impact, name_of};
+use crate::runbook::impact::impact;
 use crate::runbook::packs::{self, Page};
 use crate::runbook::phrase::{FEW, count, error_class, meaning, quantiles};
 use crate::runbook::{links, queries, steps};

@@ -2,10 +2,10 @@
 
 use super::{Body, HOLD, Item, origins};
 use crate::findings::suspects::contrast::Respect;
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
-use crate::runbook::impact::{impact, name_of};
+use crate::runbook::impact::impact;
 use crate::runbook::packs::{self, Page};
 use crate::runbook::phrase::{bad_side, count, error_class, headline, main_objective, meaning, state, value};
 use crate::runbook::quote::label;

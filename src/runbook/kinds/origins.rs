@@ -5,9 +5,8 @@
 
 use crate::findings::suspects::errors::{Coped, Failures, Suspect};
 use crate::findings::suspects::{Place, Untold};
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{EvidenceRow, EvidenceTable, Piece, Step, Text};
-use crate::runbook::impact::name_of;
 use crate::runbook::phrase::{count, error_class, meaning, no_evidence, quantiles};
 use crate::runbook::quote::label;
 use crate::runbook::{links, queries, steps};

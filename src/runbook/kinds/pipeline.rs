@@ -1,10 +1,10 @@
 //! The messages of a topic are not consumed, or too late.
 
 use super::{Body, HOLD, Item};
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence;
-use crate::runbook::impact::{impact, name_of};
+use crate::runbook::impact::impact;
 use crate::runbook::packs::{self, Collected, Page};
 use crate::runbook::phrase::{count, headline, main_objective, quantiles, state, worst_objective};
 use crate::runbook::{links, queries, steps};

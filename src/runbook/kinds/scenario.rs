@@ -1,10 +1,10 @@
 //! What the team declared: traces know who is concerned, not whether it is happening.
 
 use super::{Body, HOLD, Item, pipeline};
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{RunbookState, Step, Text};
 use crate::runbook::evidence::{self, Order};
-use crate::runbook::impact::{impact, name_of};
+use crate::runbook::impact::impact;
 use crate::runbook::packs::{self, Collected, Page};
 use crate::runbook::phrase::{count, headline, state};
 use crate::runbook::quote::label;

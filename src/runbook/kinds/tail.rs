@@ -6,9 +6,8 @@
 use super::Item;
 use crate::findings::suspects::latency::{By, Suspect, Tail};
 use crate::findings::suspects::{Place, Untold};
-use crate::runbook::context::{Context, Target};
+use crate::runbook::context::{Context, Target, name_of};
 use crate::runbook::document::{EvidenceRow, EvidenceTable, Step, Text};
-use crate::runbook::impact::name_of;
 use crate::runbook::phrase::{count, main_objective, nanos, no_evidence, quantiles};
 use crate::runbook::quote::label;
 use crate::runbook::{queries, steps};

@@ -7,9 +7,8 @@ mod named;
 mod options;
 mod saved;
 
-use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::aggregates::counted;
@@ -22,7 +21,7 @@ use super::record::Recorder;
 use super::resume::Resume;
 use crate::config::Config;
 use crate::diag::Diagnostic;
-use crate::source::{self, SpanSink};
+use crate::source::{self, SpanSink, SpanSource};
 use crate::spans::{SpanBatch, UnixNanos};
 use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind};
 
@@ -206,14 +205,16 @@ fn capture(
     Ok(snapshot)
 }
 
-/// Reads files of spans that one source left into a snapshot that names that source.
+/// Reads the files of spans that one source left in a directory into a snapshot that names that source.
 pub(super) fn read_left(
-    files: &[String],
+    (directory, files): (&Path, &[PathBuf]),
     source: String,
     request: &Request<'_>,
     io: &mut Io<'_>,
 ) -> Result<Snapshot, Stop> {
-    let (builder, mut intake) = collect(files, None, request, None, io)?;
+    let options = options(&directory.to_string_lossy(), request, threads(request.global))?;
+    let (builder, mut intake) = empty(request);
+    take(&mut *source::files(directory, files, &options), &builder, None, &mut intake, io)?;
     intake.sources = vec![source];
     let snapshot = builder.finish(intake, threads(request.global)).map_err(no_spans)?;
     if snapshot.shard.is_none() && snapshot.coverage.spans == 0 {
@@ -230,17 +231,9 @@ fn collect(
     recorder: Option<&Recorder>,
     io: &mut Io<'_>,
 ) -> Result<(Builder, Intake), Stop> {
-    let threads = threads(request.global);
-    let builder = Builder::sharded(request.config.topology.clone(), request.shard);
-    let connection = request.connection;
-    let mut settings = format!("{:?}", (&connection.query, &connection.rate_attribute));
-    if let Some(sample) = options::sample(connection) {
-        settings.push_str(&format!(" {sample:?}"));
-    }
-    let mut intake = Intake { settings, ..Intake::default() };
-    let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
+    let (builder, mut intake) = empty(request);
     for from in froms {
-        let options = options(from, request, threads)?;
+        let options = options(from, request, threads(request.global))?;
         let mut source = match stdin.take_if(|_| from == "-") {
             Some(reader) => source::stream(reader, &options),
             None if from == "-" => return Err(piped::twice().into()),
@@ -249,25 +242,47 @@ fn collect(
         if let Some(recorder) = recorder {
             recorder.source(&source.describe())?;
         }
-        let report = {
-            let bar = Bar::new(io.progress);
-            source.read(&Sink { builder: &builder, recorder }, &bar)?
-        };
-        intake.sources.push(source.describe());
-        io.diagnostics(&report.diagnostics);
-        for (code, n) in report.rejected {
-            let count = rejected.entry(code).or_default();
-            *count = count.saturating_add(n);
-        }
-        intake.partial_traces = intake.partial_traces.saturating_add(report.partial_traces);
-        intake.left_out_traces = intake.left_out_traces.saturating_add(report.left_out_traces);
-        intake.window = match (intake.window, report.window) {
-            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
-            (a, b) => a.or(b),
-        };
+        take(&mut *source, &builder, recorder, &mut intake, io)?;
     }
-    intake.rejected = rejected;
     intake.sources.sort();
     intake.sources.dedup();
     Ok((builder, intake))
+}
+
+/// A builder that has seen nothing yet.
+fn empty(request: &Request<'_>) -> (Builder, Intake) {
+    let connection = request.connection;
+    let mut settings = format!("{:?}", (&connection.query, &connection.rate_attribute));
+    if let Some(sample) = options::sample(connection) {
+        settings.push_str(&format!(" {sample:?}"));
+    }
+    let builder = Builder::sharded(request.config.topology.clone(), request.shard);
+    (builder, Intake { settings, ..Intake::default() })
+}
+
+/// Reads one source into a builder.
+fn take(
+    source: &mut dyn SpanSource,
+    builder: &Builder,
+    recorder: Option<&Recorder>,
+    intake: &mut Intake,
+    io: &mut Io<'_>,
+) -> Result<(), Stop> {
+    let report = {
+        let bar = Bar::new(io.progress);
+        source.read(&Sink { builder, recorder }, &bar)?
+    };
+    intake.sources.push(source.describe());
+    io.diagnostics(&report.diagnostics);
+    for (code, n) in report.rejected {
+        let count = intake.rejected.entry(code).or_default();
+        *count = count.saturating_add(n);
+    }
+    intake.partial_traces = intake.partial_traces.saturating_add(report.partial_traces);
+    intake.left_out_traces = intake.left_out_traces.saturating_add(report.left_out_traces);
+    intake.window = match (intake.window, report.window) {
+        (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+        (a, b) => a.or(b),
+    };
+    Ok(())
 }

@@ -10,8 +10,6 @@ use crate::diag::{Diagnostic, Location, Severity};
 
 /// So many diagnostics of one code are shown: one fault in a template fails every page of a directory.
 const MOST_OF_A_CODE: usize = 20;
-/// So many warnings are remembered as said; what comes after them is said again rather than lost.
-const MOST_HEARD: usize = 10_000;
 
 /// What ends a command before its end.
 #[derive(Debug)]
@@ -46,8 +44,9 @@ pub(super) struct Io<'a> {
     /// Least severity that is said.
     least: Severity,
     quiet: bool,
-    /// Warnings that were said and need not be said again; `None` where each is said whenever it is given.
-    pub(super) heard: Option<BTreeSet<String>>,
+    /// Kinds of warnings, by code and help, that were said and need not be said again; `None` where each is said whenever it is
+    /// given.
+    pub(super) heard: Option<BTreeSet<(&'static str, String)>>,
     /// Whether progress may be drawn.
     pub(super) progress: bool,
 }
@@ -125,15 +124,15 @@ impl<'a> Io<'a> {
     /// Warnings and notes, as far as asked for; errors always.
     pub(super) fn diagnostics(&mut self, diagnostics: &[Diagnostic]) {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+        let before = self.heard.clone();
         for diagnostic in diagnostics.iter().filter(|d| d.severity >= self.least) {
             let text = shown(diagnostic, self.color);
             if let Some(heard) = self.heard.as_mut().filter(|_| diagnostic.severity < Severity::Error) {
-                if heard.contains(&text) {
+                let kind = (diagnostic.code, diagnostic.help.clone());
+                if before.as_ref().is_some_and(|before| before.contains(&kind)) {
                     continue;
                 }
-                if heard.len() < MOST_HEARD {
-                    heard.insert(text.clone());
-                }
+                heard.insert(kind);
             }
             let n = said.entry(diagnostic.code).or_default();
             *n = n.saturating_add(1);

@@ -120,7 +120,7 @@ pub(super) fn run(
             if std::mem::replace(&mut seen, files.len()) == files.len() {
                 return Ok(());
             }
-            Ok(capture::write(&snapshot(&files, &source, request, &mut heard, io)?, output, io)?)
+            Ok(capture::write(&snapshot((&wal, &files), &source, request, &mut heard, io)?, output, io)?)
         });
         match interim {
             Ok(()) => told.clear(),
@@ -139,7 +139,15 @@ pub(super) fn run(
     }
     let mut received = receiver.finish().map_err(|e| left(e.into(), &wal))?;
     io.warnings(received.diagnostics);
-    let files = received.log.rotate().map_err(|e| left(e.into(), &wal))?;
+    let files = match received.log.rotate() {
+        // A file that is gone is told, and what is left is read.
+        Err(gone) if gone.code == "log-file-gone" => {
+            io.warnings([gone]);
+            received.log.rotate()
+        }
+        other => other,
+    };
+    let files = files.map_err(|e| left(e.into(), &wal))?;
     if files.is_empty() {
         received.log.0.remove(ours)?;
         return Err(Diagnostic::error("no-spans", "not a single span was received")
@@ -149,7 +157,7 @@ pub(super) fn run(
     let before =
         if earlier > 0 { format!(", besides {earlier} file(s) of an earlier run's log") } else { String::new() };
     io.say(&format!("{} request(s) received{before}", received.requests));
-    snapshot(&files, &source, request, &mut heard, io)
+    snapshot((&wal, &files), &source, request, &mut heard, io)
         .and_then(|snapshot| Ok(capture::write(&snapshot, output, io)?))
         .map_err(|stop| left(stop, &wal))?;
     // Only now: until the snapshot is on the disk, the log is all there is.
@@ -167,17 +175,16 @@ fn left(stop: Stop, wal: &Path) -> Stop {
     Stop::Failed(failures)
 }
 
-/// The snapshot of all files of the log. What was said of a file before is not said again: it does not change any more.
+/// The snapshot of all files of the log. Each kind of thing is said of it once: the log is read again and again.
 fn snapshot(
-    files: &[PathBuf],
+    (wal, files): (&Path, &[PathBuf]),
     source: &str,
     request: &Request<'_>,
-    heard: &mut BTreeSet<String>,
+    heard: &mut BTreeSet<(&'static str, String)>,
     io: &mut Io<'_>,
 ) -> Result<crate::topology::Snapshot, Stop> {
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     io.heard = Some(std::mem::take(heard));
-    let result = input::read_left(&names, source.to_owned(), request, io);
+    let result = input::read_left((wal, files), source.to_owned(), request, io);
     *heard = io.heard.take().unwrap_or_default();
     result
 }

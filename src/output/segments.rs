@@ -11,8 +11,11 @@ use crate::diag::{Diagnostic, Location};
 const MOST_BYTES: u64 = 256 << 20;
 /// What the names of the files end with; the reader of trace files knows it.
 const ENDING: &str = "binpb";
-/// Held by whoever writes here. Hidden, so that readers of the directory pass over it.
-const LOCK: &str = ".lock";
+/// Held by whoever writes here, and what tells a log from files of somebody else's. Hidden, so that readers of the directory pass
+/// over it.
+const LOCK: &str = ".tracebook-log";
+/// Says that what the files hold is safe elsewhere, and only has to be removed.
+const DONE: &str = ".tracebook-done";
 
 /// A directory of files `000001.binpb`, `000002.binpb`, …: length-delimited messages (four bytes, most significant first).
 #[derive(Debug)]
@@ -23,7 +26,7 @@ pub struct Segments {
     open: Option<Open>,
     next: u64,
     /// Keeps the lock until the end.
-    _lock: File,
+    lock: File,
 }
 
 /// The file that is being written.
@@ -40,10 +43,18 @@ impl Segments {
     /// message is cut off, and said.
     ///
     /// # Errors
-    /// `log-in-use` while another process writes here; otherwise as the file system says.
+    /// `log-in-use` while another process writes here; `log-not-ours` where there are such files and no log; otherwise as the file
+    /// system says.
     pub fn open(dir: &Path) -> Result<(Self, Vec<Diagnostic>), Diagnostic> {
         let failed = |e: &io::Error| diagnose(dir, "keep a log here", e);
         fs::create_dir_all(dir).map_err(|e| failed(&e))?;
+        if !dir.join(LOCK).exists()
+            && let Some((_, file)) = numbered(dir).map_err(|e| failed(&e))?.first()
+        {
+            return Err(Diagnostic::error("log-not-ours", "the directory of the log holds files that are no log's")
+                .at(Location::file(file.display().to_string()))
+                .help("name an empty directory with --wal, or another --output"));
+        }
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join(LOCK));
         let lock = lock.map_err(|e| failed(&e))?;
         lock.try_lock().map_err(|e| match e {
@@ -52,15 +63,11 @@ impl Segments {
                 .help("end the other one first, or name another directory with --wal or another --output"),
             fs::TryLockError::Error(e) => failed(&e),
         })?;
-        let mut found = Vec::new();
-        for entry in fs::read_dir(dir).map_err(|e| failed(&e))? {
-            let path = entry.map_err(|e| failed(&e))?.path();
-            let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-            if let Some(number) = number.filter(|_| path.extension().is_some_and(|e| e == ENDING)) {
-                found.push((number, path));
-            }
+        if dir.join(DONE).exists() {
+            // The end of an earlier run that came to its end.
+            clear(dir)?;
         }
-        found.sort();
+        let found = numbered(dir).map_err(|e| failed(&e))?;
         let next = found.last().map_or(1, |(number, _)| number.saturating_add(1));
         let (mut ended, mut notes) = (Vec::new(), Vec::new());
         for (_, path) in found {
@@ -79,7 +86,7 @@ impl Segments {
                 fs::remove_file(&path).map_err(|e| diagnose(&path, "remove this file", &e))?;
             }
         }
-        Ok((Self { dir: dir.to_owned(), ended, open: None, next, _lock: lock }, notes))
+        Ok((Self { dir: dir.to_owned(), ended, open: None, next, lock }, notes))
     }
 
     /// Files that an earlier run left.
@@ -123,9 +130,18 @@ impl Segments {
     /// Ends the file that is being written. All files there are, oldest first; none of them changes any more.
     ///
     /// # Errors
-    /// As the file system says.
+    /// `log-file-gone` where somebody took one away; it is not missed again. Otherwise as the file system says.
     pub fn rotate(&mut self) -> Result<Vec<PathBuf>, Diagnostic> {
         self.end();
+        if let Some(gone) = self.ended.iter().position(|path| !path.exists()) {
+            let path = self.ended.remove(gone);
+            return Err(Diagnostic::error(
+                "log-file-gone",
+                "somebody took away a file of the log, and with it what was acknowledged into it",
+            )
+            .at(Location::file(path.display().to_string()))
+            .help("leave the files of the log alone: they are removed when the snapshot is written"));
+        }
         for path in &self.ended {
             repair(path).map_err(|e| diagnose(path, "check this file", &e))?;
         }
@@ -139,11 +155,12 @@ impl Segments {
     /// As the file system says.
     pub fn remove(mut self, ours: bool) -> Result<(), Diagnostic> {
         self.end();
-        for path in &self.ended {
-            fs::remove_file(path).map_err(|e| diagnose(path, "remove this file", &e))?;
-        }
-        let lock = self.dir.join(LOCK);
-        fs::remove_file(&lock).map_err(|e| diagnose(&lock, "remove this file", &e))?;
+        // From here on a crash must not make the rest pass for a log that was not read yet.
+        let done = self.dir.join(DONE);
+        File::create(&done).and_then(|file| file.sync_all()).map_err(|e| diagnose(&done, "write this file", &e))?;
+        sync(&self.dir).map_err(|e| diagnose(&self.dir, "sync this directory", &e))?;
+        clear(&self.dir)?;
+        remove(&self.dir.join(LOCK))?;
         if ours {
             // What is not empty holds something of somebody else's.
             let _ = fs::remove_dir(&self.dir);
@@ -152,13 +169,13 @@ impl Segments {
     }
 
     fn begin(&mut self) -> Result<Open, Diagnostic> {
-        let path = self.dir.join(format!("{:06}.{ENDING}", self.next));
+        let path = self.dir.join(name(self.next));
         let failed = |e: io::Error| diagnose(&path, "begin a file of the log", &e);
+        still_there(&self.lock).map_err(|e| diagnose(&self.dir, "begin a file of the log", &e))?;
         let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(failed)?;
         self.next = self.next.saturating_add(1);
         // The name must survive a crash as well as the content.
-        #[cfg(unix)]
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+        sync(&self.dir).map_err(failed)?;
         Ok(Open { file, path, good: 0 })
     }
 
@@ -178,7 +195,7 @@ impl Open {
     fn append(&mut self, messages: &[u8]) -> io::Result<()> {
         self.file.write_all(messages)?;
         self.file.sync_data()?;
-        self.still_there()?;
+        still_there(&self.file)?;
         self.good = self.good.saturating_add(messages.len() as u64);
         Ok(())
     }
@@ -186,17 +203,65 @@ impl Open {
     /// Cuts off what was not acknowledged.
     fn cut(&self) -> io::Result<()> {
         self.file.set_len(self.good)?;
-        self.still_there()
+        still_there(&self.file)
     }
+}
 
-    /// To a file that was deleted every write succeeds, and all of it is gone when the file is closed.
-    fn still_there(&self) -> io::Result<()> {
-        #[cfg(unix)]
-        if std::os::unix::fs::MetadataExt::nlink(&self.file.metadata()?) == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "somebody deleted it while it was written"));
-        }
-        Ok(())
+/// `000001.binpb`
+fn name(number: u64) -> String {
+    format!("{number:06}.{ENDING}")
+}
+
+/// The files of a log by their numbers, in order.
+fn numbered(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+        found.extend(
+            number
+                .filter(|number| path.file_name().is_some_and(|is| is == name(*number).as_str()))
+                .map(|number| (number, path)),
+        );
     }
+    found.sort();
+    Ok(found)
+}
+
+/// Removes all files of a log whose content is safe elsewhere, and at last what says so.
+fn clear(dir: &Path) -> Result<(), Diagnostic> {
+    for (_, path) in numbered(dir).map_err(|e| diagnose(dir, "list this directory", &e))? {
+        remove(&path)?;
+    }
+    remove(&dir.join(DONE))
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> Result<(), Diagnostic> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(diagnose(path, "remove this file", &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Lets the names in a directory survive a crash.
+fn sync(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = dir;
+    Ok(())
+}
+
+/// To a file that was deleted every write succeeds, and all of it is gone when the file is closed.
+fn still_there(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) == 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "somebody deleted it while it was written"));
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 /// Cuts off what follows the last whole message. Gives the number of whole messages and of bytes cut off.
@@ -274,15 +339,52 @@ mod tests {
         // The next file holds again; that one is missing is not forgotten.
         log.append(&message("c")).unwrap();
         assert_eq!(fs::read(dir.join("000002.binpb")).unwrap(), message("c"));
-        assert!(log.rotate().unwrap_err().location.to_string().contains("000001.binpb"));
+        let gone = log.rotate().unwrap_err();
+        assert!(gone.code == "log-file-gone" && gone.location.to_string().contains("000001.binpb"), "{gone}");
+        assert_eq!(log.rotate().unwrap(), [dir.join("000002.binpb")]);
         fs::remove_dir_all(&dir).unwrap();
         assert!(log.append(&message("d")).is_err() && log.append(&message("e")).is_err() && !dir.exists());
+    }
+
+    #[test]
+    fn a_log_that_was_being_removed_is_no_log_that_was_not_read() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("log");
+        let (mut log, _) = Segments::open(&dir).unwrap();
+        log.append(&message("a")).unwrap();
+        log.rotate().unwrap();
+        log.append(&message("b")).unwrap();
+        drop(log);
+        // As a crash leaves it after the first file.
+        fs::write(dir.join(DONE), "").unwrap();
+        fs::remove_file(dir.join("000001.binpb")).unwrap();
+        let (log, _) = Segments::open(&dir).unwrap();
+        assert_eq!((log.earlier(), numbered(&dir).unwrap().len(), dir.join(DONE).exists()), (0, 0, false));
+    }
+
+    #[test]
+    fn files_of_somebody_else_are_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let theirs = root.path().join("20261127.binpb");
+        fs::write(&theirs, "a protobuf").unwrap();
+        assert_eq!(Segments::open(root.path()).unwrap_err().code, "log-not-ours");
+        assert_eq!(
+            (fs::read(&theirs).unwrap(), fs::read_dir(root.path()).unwrap().count()),
+            (b"a protobuf".to_vec(), 1)
+        );
+        // Of another form their names may be what they will.
+        fs::rename(&theirs, root.path().join("26.binpb")).unwrap();
+        let (mut log, _) = Segments::open(root.path()).unwrap();
+        log.append(&message("a")).unwrap();
+        log.remove(true).unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_torn_tail_is_cut_off_wherever_it_was_torn() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("000007.binpb");
+        fs::write(root.path().join(LOCK), "").unwrap();
         let whole = [message("first"), message("second")].concat();
         let more = message("third");
         for cut in 1..more.len() {

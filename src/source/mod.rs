@@ -40,7 +40,7 @@ mod wire_id;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,6 +204,12 @@ pub fn stream<'r>(reader: Box<dyn Read + 'r>, options: &SourceOptions) -> Box<dy
 #[must_use]
 pub fn bytes(bytes: impl Into<Arc<[u8]>>, options: &SourceOptions) -> Box<dyn SpanSource> {
     Box::new(otlp_file::OtlpBytes::new(bytes.into(), options))
+}
+
+/// A source that reads OTLP from these files of a directory, whatever their names.
+#[must_use]
+pub fn files(directory: &Path, files: &[PathBuf], options: &SourceOptions) -> Box<dyn SpanSource> {
+    Box::new(otlp_file::of(directory, files, options))
 }
 
 /// Whether a URL names a backend that tracebook can read.

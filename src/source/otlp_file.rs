@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::feed::Tally;
@@ -21,6 +21,8 @@ use crate::diag::{Diagnostic, Location};
 enum Input {
     File(PathBuf),
     Directory(PathBuf),
+    /// These files of a directory and no others.
+    Files(PathBuf, Vec<PathBuf>),
 }
 
 /// A source of OTLP in files.
@@ -93,6 +95,11 @@ pub(super) fn open(path: &str, options: &SourceOptions) -> Result<OtlpFile, Diag
     Ok(OtlpFile { input, options })
 }
 
+/// Files of a directory as one source: it is no matter that one of them holds nothing.
+pub(super) fn of(directory: &Path, files: &[PathBuf], options: &SourceOptions) -> OtlpFile {
+    OtlpFile { input: Input::Files(directory.to_owned(), files.to_owned()), options: options.clone() }
+}
+
 /// `tempo:9095` is taken for a path, but was hardly meant as one.
 fn not_found_help(path: &str) -> String {
     // A relative path may have been joined to a directory: the last part is what looks like an endpoint.
@@ -130,13 +137,14 @@ impl SpanSource for OtlpFile {
         let (paths, note) = match &self.input {
             Input::File(path) => (vec![path.clone()], None),
             Input::Directory(path) => files::below(path)?,
+            Input::Files(_, files) => (files.clone(), None),
         };
         progress.total(paths.iter().filter_map(|p| p.metadata().ok()).map(|data| data.len()).sum());
         let streams = paths.iter().map(|path| -> Stream<'_> {
             let reader = File::open(path).map(|file| Box::new(file) as Box<dyn Read>);
             (path.to_string_lossy().into_owned(), reader)
         });
-        let (Input::File(whole) | Input::Directory(whole)) = &self.input;
+        let (Input::File(whole) | Input::Directory(whole) | Input::Files(whole, _)) = &self.input;
         let (tally, bytes) = reading::streams(streams, &self.options, sink, progress)?;
         report(tally, bytes, note, &whole.to_string_lossy())
     }

@@ -259,6 +259,35 @@ async fn a_snapshot_that_cannot_be_written_is_told_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn files_of_refused_spans_alone_do_not_keep_the_others_from_the_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start(dir.path(), &["--every", "1s"]);
+    let mut client = running.client().await;
+    let mut refused = Vec::new();
+    let mut bad = request(1, 1);
+    bad.resource_spans[0].scope_spans[0].spans[0].trace_id = vec![0; 16];
+    refused.push(bad);
+    let mut bad = request(2, 1);
+    let span = &mut bad.resource_spans[0].scope_spans[0].spans[0];
+    (span.start_time_unix_nano, span.end_time_unix_nano) = (0, 0);
+    refused.push(bad);
+    for (at, bad) in refused.into_iter().enumerate() {
+        client.export(request(10 + at as u64, 4)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        let told = client.export(bad).await.unwrap().into_inner().partial_success.unwrap();
+        assert_eq!(told.rejected_spans, 1, "{told:?}");
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+    }
+    client.export(request(20, 4)).await.unwrap();
+    running.signal("-TERM");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+    let snapshot = snapshot(&dir.path().join("live.snapshot.json"));
+    assert_eq!(spans_of(&snapshot), 12, "{said}");
+    assert_eq!(snapshot["coverage"]["rejected"], serde_json::json!({ "span-without-time": 1, "trace-id-invalid": 1 }));
+}
+
+#[tokio::test]
 async fn what_was_said_of_refused_spans_is_not_said_at_every_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start(dir.path(), &["--every", "1s"]);

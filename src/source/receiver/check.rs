@@ -1,14 +1,21 @@
 //! What a message holds, as far as its sender must be told: whether it is framed as the reader of the log needs it, how many
 //! spans there are, and which of them that reader is going to refuse.
 //!
-//! Walks over the fields without building anything, so that a message costs no more memory than its bytes.
+//! Walks over the fields, and lets the reader of the log judge each span, a thousand of which are in memory at once: a message costs
+//! hardly more memory than its bytes.
 
 use std::collections::BTreeMap;
 
+use crate::source::mapper::Mapper;
+use crate::source::otlp_wire::Walker;
 use crate::source::proto::{LIBRARY_SPANS, SCOPE_SPANS};
+use crate::source::view::{Attributes, Rows, SpanView};
 use crate::source::wire::{self, Broken, Field};
-use crate::source::wire_id;
-use crate::spans::IdError;
+use crate::spans::ResourceId;
+use crate::spans::semconv::Slot;
+
+/// Rows that are made before they are thrown away.
+const ROWS: usize = 1_000;
 
 /// What a message was found to hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,7 +23,7 @@ pub(super) struct Checked {
     /// Spans, good or not.
     pub(super) spans: u64,
     /// Those that will be refused, by code.
-    pub(super) refused: BTreeMap<&'static str, u64>,
+    pub(super) refused: BTreeMap<String, u64>,
     /// Whether it begins with what no file of traces begins with.
     pub(super) odd: bool,
 }
@@ -49,16 +56,65 @@ pub(super) fn message(bytes: &[u8]) -> Result<Checked, Broken> {
             let field = field?;
             let Some(scope) = field.bytes.filter(|_| field.number == spans) else { continue };
             for field in wire::fields(scope) {
-                if let Field { number: 2, bytes: Some(span) } = field? {
+                if let Field { number: 2, bytes: Some(_) } = field? {
                     checked.spans = checked.spans.saturating_add(1);
-                    if let Some(code) = trouble(span) {
-                        *checked.refused.entry(code).or_default() += 1;
-                    }
                 }
             }
         }
     }
+    let mut judge = Judge::default();
+    Walker::new(Vec::new()).message(bytes, &mut judge)?;
+    checked.refused = judge.verdict();
     Ok(checked)
+}
+
+/// Tells what the reader of the log is going to refuse, by being that reader; what it makes of spans is thrown away.
+#[derive(Default)]
+struct Judge {
+    mapper: Mapper,
+    refused: BTreeMap<String, u64>,
+}
+
+impl Judge {
+    /// Keeps the counts and forgets the rest, which would grow with the message.
+    fn forget(&mut self) {
+        for (code, n) in std::mem::take(&mut self.mapper).rejected {
+            let count = self.refused.entry(code).or_default();
+            *count = count.saturating_add(n);
+        }
+    }
+
+    fn verdict(mut self) -> BTreeMap<String, u64> {
+        self.forget();
+        self.refused
+    }
+}
+
+impl Rows for Judge {
+    fn resource(&mut self, _: &Attributes<'_>) -> ResourceId {
+        ResourceId::default()
+    }
+
+    fn known_resource(&mut self, _: &[u8]) -> Option<ResourceId> {
+        // No span is refused for its resource, and one may be as large as the message.
+        Some(ResourceId::default())
+    }
+
+    fn span(&mut self, resource: ResourceId, span: &SpanView<'_>) -> bool {
+        self.mapper.span(resource, span);
+        if self.mapper.batch.rows.len() >= ROWS {
+            self.forget();
+        }
+        true
+    }
+
+    fn reject(&mut self, code: &'static str, why: &str) {
+        self.mapper.reject(code, why);
+    }
+
+    fn classify_raw(&self, key: &[u8]) -> Option<(Slot, u8)> {
+        self.mapper.classify_raw(key)
+    }
 }
 
 /// Which fields a `ResourceSpans` has its scopes in.
@@ -71,29 +127,6 @@ struct Scopes {
 /// Whether a file may begin with a `ResourceSpans` that begins with this.
 fn known(field: Field<'_>) -> bool {
     field.bytes.is_some() && matches!(field.number, 1 | SCOPE_SPANS | 3 | LIBRARY_SPANS)
-}
-
-/// Why a span will be refused, as far as ids and framing tell.
-fn trouble(span: &[u8]) -> Option<&'static str> {
-    let (mut trace, mut own, mut parent) = (&[][..], &[][..], &[][..]);
-    for field in wire::fields(span) {
-        match field {
-            Err(Broken) => return Some("span-malformed"),
-            Ok(Field { number: 1, bytes: Some(id) }) => trace = id,
-            Ok(Field { number: 2, bytes: Some(id) }) => own = id,
-            Ok(Field { number: 4, bytes: Some(id) }) => parent = id,
-            Ok(_) => {}
-        }
-    }
-    if wire_id::span_id_bytes(parent) == Err(IdError::Malformed) {
-        Some("parent-id-invalid")
-    } else if wire_id::trace_id_bytes(trace).is_err() {
-        Some("trace-id-invalid")
-    } else if wire_id::span_id_bytes(own).is_err() {
-        Some("span-id-invalid")
-    } else {
-        None
-    }
 }
 
 /// The same message without what is odd about it: unknown fields around resources and scopes.
@@ -126,7 +159,7 @@ mod tests {
     }
 
     fn good() -> Span {
-        Span { trace_id: vec![1; 16], span_id: vec![2; 8], ..Span::default() }
+        Span { trace_id: vec![1; 16], span_id: vec![2; 8], start_time_unix_nano: 5, ..Span::default() }
     }
 
     #[test]
@@ -138,11 +171,17 @@ mod tests {
             Span { span_id: Vec::new(), ..good() },
             Span { parent_span_id: vec![3; 5], ..good() },
             Span { trace_id: vec![1; 8], ..good() },
+            Span { start_time_unix_nano: 0, ..good() },
         ];
         let checked = message(&request(&spans).encode_to_vec()).unwrap();
-        assert_eq!((checked.spans, checked.odd), (6, false));
-        let refused = ["parent-id-invalid", "span-id-invalid", "trace-id-invalid"].map(|code| (code, 1));
-        assert_eq!(checked.refused, BTreeMap::from(refused));
+        assert_eq!((checked.spans, checked.odd), (7, false));
+        // Like the reader, which pads a short trace id.
+        let codes = ["parent-id-invalid", "span-id-invalid", "span-without-time", "trace-id-invalid"];
+        assert_eq!(checked.refused, BTreeMap::from(codes.map(|code| (code.to_owned(), 1))));
+        // So many that what is made of them is thrown away in between.
+        let many: Vec<Span> = spans.iter().cycle().take(7 * ROWS).cloned().collect();
+        let checked = message(&request(&many).encode_to_vec()).unwrap();
+        assert_eq!(checked.refused, BTreeMap::from(codes.map(|code| (code.to_owned(), ROWS as u64))));
     }
 
     #[test]
@@ -153,10 +192,10 @@ mod tests {
         }
         let mut inside = bytes.clone();
         // The tag of the last id becomes one of a wire type that is no more.
-        let at = inside.len() - 10;
+        let at = inside.len() - 19;
         assert_eq!(inside[at], 0x12);
         inside[at] = 0x13;
-        assert_eq!(message(&inside).unwrap().refused, BTreeMap::from([("span-malformed", 1)]));
+        assert_eq!(message(&inside).unwrap().refused, BTreeMap::from([("span-malformed".to_owned(), 1)]));
         assert_eq!(message(b""), Ok(Checked::default()));
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response, StatusCode, header};
+use tonic::codegen::http::{Method, Request, Response, StatusCode, header};
 use tonic::codegen::{BoxFuture, Service};
 
 use super::export::Exporter;
@@ -40,21 +40,21 @@ impl Door {
     fn nowhere(&self, request: &Request<Body>) -> Result<(StatusCode, Status), Status> {
         let path = request.uri().path();
         let code = if path == grpc::PATH { StatusCode::UNSUPPORTED_MEDIA_TYPE } else { StatusCode::NOT_FOUND };
-        let help = if path.to_ascii_lowercase().contains("trace") || path.contains("spans") {
-            "send OTLP to /v1/traces: in OTEL_EXPORTER_OTLP_ENDPOINT give the address without a path"
-        } else {
+        let other = ["metric", "log", "profile"].iter().any(|signal| path.to_ascii_lowercase().contains(signal));
+        let help = if other {
             "only traces are taken here: export metrics and logs elsewhere"
+        } else {
+            "send OTLP to /v1/traces: OTEL_EXPORTER_OTLP_ENDPOINT is the address without a path, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT \
+             all of http://HOST:PORT/v1/traces"
         };
         let at = normalize::clean(path, 100);
         let what = if path == grpc::PATH { "only gRPC" } else { "nothing" };
         let text = format!("{what} is taken at {at}; {help}");
-        self.notes.leave(
-            Diagnostic::warning(
-                "receiver-path",
-                format!("requests came to `{at}`, where {what} is taken, and were refused"),
-            )
-            .help(help),
-        );
+        // Who sends nothing loses nothing: somebody only looks around.
+        if request.method() == Method::POST {
+            let refused = format!("requests came to `{at}`, where {what} is taken, and were refused");
+            self.notes.leave(Diagnostic::warning("receiver-path", refused).help(help));
+        }
         if is_grpc(request) {
             return Err(Status::unimplemented(text));
         }

@@ -11,7 +11,7 @@ use super::writer::Order;
 use super::{check, retry};
 
 /// Spans that will not count, by code.
-pub(super) type Refused = BTreeMap<&'static str, u64>;
+pub(super) type Refused = BTreeMap<String, u64>;
 
 /// The code of spans that nobody can read.
 const UNREADABLE: &str = "span-malformed";
@@ -88,7 +88,7 @@ fn answer(spans: u64, mut refused: Refused, unwritten: Refused) -> ExportTraceSe
     }
     refused.retain(|_, n| *n > 0);
     refused.extend(unwritten);
-    let codes: Vec<&str> = refused.keys().copied().collect();
+    let codes: Vec<&str> = refused.keys().map(String::as_str).collect();
     ExportTraceServiceResponse {
         partial_success: Some(ExportTracePartialSuccess {
             rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),

@@ -158,7 +158,8 @@ fn convert(body: &mut Buffer, message: &mut Buffer) -> Result<(Refused, bool), S
         out.extend_from_slice(&[0; PREFIX]);
         json::convert(text, out, more)?.map_err(|error| Status::invalid_argument(told(&error)))
     })?;
-    Ok((converted.refused, converted.others && !converted.spans))
+    let refused = converted.refused.into_iter().map(|(code, n)| (code.to_owned(), n)).collect();
+    Ok((refused, converted.others && !converted.spans))
 }
 
 fn told(error: &JsonError) -> String {

@@ -37,6 +37,8 @@ pub use self::address::{claims, shown};
 
 /// Requests decoded and waiting for the log at once; the next one is told to come again.
 const IN_FLIGHT: usize = 128;
+/// How long a connection of HTTP/2 may be idle before the other side is asked whether it is there, and how long that may take.
+const ALIVE: Duration = Duration::from_secs(30);
 /// How long requests that had begun when the end came may take.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -145,6 +147,8 @@ impl<L: Log> Receiver<L> {
             };
             tonic::transport::Server::builder()
                 .accept_http1(true)
+                .http2_keepalive_interval(Some(ALIVE))
+                .http2_keepalive_timeout(Some(ALIVE))
                 .serve_with_incoming_shutdown(door, TcpIncoming::from(listener), stopped)
                 .await
         });

@@ -15,6 +15,8 @@ struct Inner {
     /// Codes with their advice, of which there are few: the next request would say the same again, but metrics that come to
     /// a wrong path must not hide that spans do.
     told: BTreeSet<(&'static str, String)>,
+    /// Whether the last write failed, which was told then.
+    failing: bool,
 }
 
 impl Notes {
@@ -24,6 +26,13 @@ impl Notes {
         if inner.told.insert((note.code, note.help.clone())) {
             inner.waiting.push(note);
         }
+    }
+
+    /// Says once that writing fails, until it goes well again.
+    pub(super) fn written(&self, result: Result<(), Diagnostic>) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = std::mem::replace(&mut inner.failing, result.is_err());
+        inner.waiting.extend(result.err().filter(|_| !known));
     }
 
     /// What was not taken yet.

@@ -87,9 +87,7 @@ impl<L: Log> Kept<L> {
         if good {
             self.requests = self.requests.saturating_add(waiting.len() as u64);
         }
-        if let Err(failure) = result {
-            self.notes.leave(failure);
-        }
+        self.notes.written(result);
         for (message, done) in waiting {
             // Who is told that there was no room must find it once others are told that they are done.
             drop(message);

@@ -11,10 +11,10 @@ pub(super) fn diagnose(path: &Path, doing: &str, error: &io::Error) -> Diagnosti
     let diagnostic = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Diagnostic::error("output-read-only", message)
-                .help("make the directory writable for this user, or choose another with --output")
+                .help("make the directory writable for this user, or choose another: --output, for a log --wal")
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Diagnostic::error("output-no-space", message)
-            .help("free some space, or choose another directory with --output"),
+            .help("free some space, or choose another directory: --output, for a log --wal"),
         io::ErrorKind::NotADirectory => Diagnostic::error("output-not-a-directory", message)
             .help("a file stands where a directory is needed: choose another with --output"),
         _ => {

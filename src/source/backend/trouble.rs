@@ -132,6 +132,9 @@ pub(in crate::source) fn line(text: &str) -> String {
 }
 
 fn reason(chain: &str, from: &str) -> String {
+    if chain.contains("CaUsedAsEndEntity") {
+        return "the server shows the certificate of an authority (CA:TRUE) instead of one signed by it".to_owned();
+    }
     let tail = chain.split_once(from).map_or(chain, |(_, tail)| tail);
     let end: String = tail
         .trim_start_matches([':', ' '])

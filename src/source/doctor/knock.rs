@@ -103,6 +103,12 @@ pub(super) fn tls_trouble(chain: &str) -> Option<TlsTrouble> {
             "use the name in the certificate, or give it: --server-name",
         );
     }
+    if has(&["causedasendentity"]) {
+        return certain(
+            "its certificate is that of an authority (CA:TRUE), which a server must not show",
+            "make the server a certificate of its own, signed by that authority, and give the authority: --ca-file",
+        );
+    }
     if has(&["expired"]) {
         return certain("its certificate has expired", "renew the server's certificate");
     }
@@ -142,6 +148,8 @@ mod tests {
         assert!(known.certain && known.what.contains("authority") && known.help.contains("--ca-file"));
         let name = tls_trouble("invalid peer certificate: certificate not valid for name \"x\"").unwrap();
         assert!(name.certain && name.help.contains("--server-name"));
+        let own = tls_trouble("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))").unwrap();
+        assert!(own.certain && own.what.contains("CA:TRUE"));
         assert!(!tls_trouble("tls handshake eof").unwrap().certain);
         assert!(tls_trouble("connection refused").is_none());
     }

@@ -186,7 +186,7 @@ async fn look(address: &str, options: &SourceOptions) -> Result<Examination, Dia
     for port in typed.iter().copied().chain(usual) {
         let named = typed.contains(&port);
         // The named port may be all that is needed, and nobody likes to be tried at every door.
-        if !named && doors.iter().any(|door| !verdict::sources(&address, door, &doors).is_empty() && door.named) {
+        if !named && doors.iter().any(|door: &Door| door.named && verdict::complete(&address, door, &doors)) {
             break;
         }
         let (door, found) = at_port(&address, port, named, options, patience).await?;

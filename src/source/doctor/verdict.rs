@@ -42,7 +42,9 @@ pub(super) fn sources(address: &Address, door: &Door, doors: &[Door]) -> Vec<Str
             }
             (false, false, Some(http)) if http.port == 3200 => out.push(format!("tempo://{host}:{port}")),
             (false, false, Some(http)) => out.push(format!("tempo://{host}:{port}?http={host}:{}", http.port)),
-            (_, false, None) => {}
+            // What needs no trace by id: counts, and with luck a pull.
+            (true, false, None) => out.push(format!("tempo+https://{host}:{port}")),
+            (false, false, None) => out.push(format!("tempo://{host}:{port}")),
         }
     }
     let kinds = [(Service::JaegerGrpc, "jaeger"), (Service::Prometheus, "prometheus")];
@@ -51,6 +53,12 @@ pub(super) fn sources(address: &Address, door: &Door, doors: &[Door]) -> Vec<Str
     }
     out.retain(|from| crate::source::known(from));
     out
+}
+
+/// Whether nothing of what a port offers is missing elsewhere.
+pub(super) fn complete(address: &Address, door: &Door, doors: &[Door]) -> bool {
+    let halved = has(door, Service::TempoGrpc) && !doors.iter().any(|d| has(d, Service::TempoHttp));
+    !halved && !sources(address, door, doors).is_empty()
 }
 
 /// What is wrong, and what to do, after what was found while connecting.
@@ -105,11 +113,11 @@ pub(super) fn findings(
         doors.iter().any(|d| has(d, Service::TempoGrpc)) && !doors.iter().any(|d| has(d, Service::TempoHttp));
     if grpc_without_http {
         out.push(
-            Diagnostic::error("doctor-tempo-http", "Tempo's gRPC query service answers, its HTTP API was not found")
+            Diagnostic::warning("doctor-tempo-http", "Tempo's gRPC query service answers, its HTTP API was not found here")
                 .at(Location::file(&address.host))
                 .help(
-                    "traces by id come over HTTP (3200): open that port, or name it: tempo://HOST:PORT?http=HOST:PORT; counts \
-                     (capture --aggregate) can be had without it",
+                    "counts (capture --aggregate) can be had without it; a pull of traces that fail, have links or are long needs it: open \
+                     port 3200, or name it: tempo://HOST:PORT?http=HOST:PORT",
                 ),
         );
     }
@@ -229,7 +237,8 @@ mod tests {
         grpc.port = 19095;
         assert_eq!(verdict(&[grpc.clone(), http.clone()]).0, ["tempo://h:19095"]);
         assert!(verdict(&[http]).1.contains(&"doctor-tempo-grpc"));
-        assert!(verdict(&[grpc]).1.contains(&"doctor-tempo-http"));
+        let alone = verdict(&[grpc]);
+        assert_eq!(alone, (vec!["tempo://h:19095".to_owned()], vec!["doctor-tempo-http"]));
     }
 
     #[test]

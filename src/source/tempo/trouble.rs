@@ -198,7 +198,8 @@ const NOT_GRPC: &str = "give port 9095, set stream_over_http_enabled: true in Te
      `tracebook doctor HOST:PORT` says what answers there";
 const OVERLOAD: &str = "try again later, with a shorter window, or raise Tempo's query limits";
 const DOWN: &str = "look whether the Tempo is running and ready (GET /ready), then run this again";
-const SLOW: &str = "raise the timeout, shorten the window, or look at what keeps Tempo busy (search.query_timeout)";
+const SLOW: &str = "raise --timeout, shorten the window, or look at what keeps Tempo busy (search.query_timeout); where nothing was ever \
+     answered: `tracebook doctor HOST:PORT`";
 const CUT: &str = "use port 9095 instead of 3200 (which cuts streams after 30 s), or look into Tempo's log";
 const RANGE: &str = "shorten the window";
 const HOST: &str = "check the spelling of the host, or whether this machine can resolve it";
@@ -208,7 +209,7 @@ const REFUSED: &str = "check host and port (9095 or 3200), and that the Tempo is
      the usual ports";
 const LOST: &str = "run this again; if it persists: give port 9095 in case this one takes HTTP/1.1 only, use tempo+https:// if it \
      speaks TLS, give a client certificate if the server wants one, or look at proxies in between; `tracebook doctor HOST:PORT` says what answers there";
-const HTTP_SIDE: &str = "name Tempo's HTTP port with ?http=host:3200 in the address, or write tempo+http:// where one port speaks both; \
+const HTTP_SIDE: &str = "let ?http= in the address name Tempo's HTTP port (without it: 3200 of the same host), or write tempo+http:// where one port speaks both; \
      `tracebook doctor HOST:PORT` says what answers there";
 
 #[cfg(test)]

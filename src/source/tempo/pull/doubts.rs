@@ -43,7 +43,7 @@ impl Pull<'_> {
                 self.tally.diagnostics.push(
                     Diagnostic::warning("tempo-sampling-unknown", format!("{unknown}: {}", d.message))
                         .at(Location::file(self.at.clone()))
-                        .help("name Tempo's HTTP port with ?http=host:3200 in the address"),
+                        .help("let ?http= in the address name the HTTP side of this Tempo (without it: port 3200 of the same host)"),
                 );
                 Ok(false)
             }

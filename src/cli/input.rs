@@ -28,6 +28,8 @@ use crate::topology::{Builder, Intake, Shard, Snapshot, SnapshotKind};
 pub(super) use self::idle::{given, refuse_idle, refuse_idle_flags, window_flags};
 pub(super) use self::named::{SNAPSHOT, no_source, sources};
 use self::named::{is_local, snapshot_file};
+#[cfg(test)]
+pub(super) use self::options::testing;
 pub(super) use self::options::{keyed, options, unwindowed};
 pub(super) use self::saved::{read_part, read_snapshot, whole};
 

@@ -85,16 +85,39 @@ impl Resume {
     }
 }
 
-/// What is pulled: of another window, address or tenant the answers are others.
+/// What is pulled: of another window, address, tenant or user the answers are others. Headers may name any of them; a token is
+/// left out, since it is renewed.
 fn what(froms: &[String], request: &Request<'_>) -> Result<String, Diagnostic> {
     let WindowArgs { start, end, .. } = request.window;
     let transport = unwindowed(request)?.transport;
-    let tenant: Vec<&String> = transport
-        .headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("x-scope-orgid"))
-        .map(|(_, value)| value)
-        .chain(&transport.tenant)
-        .collect();
-    Ok(format!("{froms:?} {start:?} {end:?} {tenant:?}"))
+    let user = transport.basic.map(|(user, _)| user);
+    let headers = transport.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+    let mut who: Vec<(String, String)> = headers.filter(|(name, _)| name != "authorization").collect();
+    who.extend(transport.tenant.map(|tenant| ("x-scope-orgid".to_owned(), tenant)));
+    who.sort();
+    Ok(format!("{froms:?} {start:?} {end:?} {who:?} {user:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::input::testing::with;
+    use super::*;
+
+    #[test]
+    fn answers_are_those_of_an_address_a_time_and_whoever_asked() {
+        let of = |args: &[&str], env: &[(&str, &str)]| {
+            with(args, env, |request| what(&["tempo://t".to_owned()], request).unwrap())
+        };
+        let basic = |text| of(&[], &[("TRACEBOOK_BASIC_AUTH", text)]);
+        assert_eq!(basic("111:a"), basic("111:b"));
+        assert_ne!(basic("111:a"), basic("222:a"));
+        let tenant = of(&["--tenant", "a"], &[]);
+        assert_eq!(
+            [of(&["--header", "X-Scope-OrgID=a"], &[]), of(&[], &[("TRACEBOOK_TENANT", "a")])],
+            [tenant.clone(), tenant]
+        );
+        assert_ne!(of(&["--header", "X-Team=a"], &[]), of(&["--header", "X-Team=b"], &[]));
+        assert_eq!(of(&["--header", "authorization=a"], &[]), of(&[], &[("TRACEBOOK_BEARER_TOKEN", "b")]));
+        assert_ne!(of(&["--start", "1795178400"], &[]), of(&["--start", "1795178401"], &[]));
+    }
 }

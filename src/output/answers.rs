@@ -76,7 +76,7 @@ impl Answers {
             let other =
                 if found.starts_with(FORM) { "this file is of another pull" } else { "this is no file of answers" };
             return Err(Diagnostic::error("resume-other", other).at(at()).help(
-                "give the --from, --start, --end and --tenant that it was begun with; or name a new file, or remove it",
+                "give the --from, --start, --end, --tenant, --header and user that it was begun with; or name a new file, or remove it",
             ));
         }
         let mut inner = Inner { file, index: HashMap::new(), end: begin.len() as u64, trouble: None };

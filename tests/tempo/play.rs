@@ -101,6 +101,8 @@ pub(crate) struct Script {
     pub(crate) largest: usize,
     /// Metrics are refused, as an older Tempo does.
     pub(crate) no_metrics: bool,
+    /// It answers 0 to whoever wants a count, as one whose generator holds no spans does.
+    pub(crate) counts_nothing: bool,
     /// `select` is refused.
     pub(crate) no_select: bool,
     /// What goes wrong with the n-th search.
@@ -286,7 +288,8 @@ impl StreamingQuerier for Played {
         let request = request.into_inner();
         self.metrics(request.start, request.end)?;
         let pieces = self.script.traces.values().flatten();
-        let n = pieces.filter(|p| p.start >= request.start && p.start < request.end).count();
+        let counts = !self.script.counts_nothing;
+        let n = pieces.filter(|p| counts && p.start >= request.start && p.start < request.end).count();
         let series = vec![InstantSeries { labels: Vec::new(), value: n as f64 }];
         Ok(stream(vec![Ok(QueryInstantResponse { series, status: 0 })]))
     }
@@ -401,7 +404,11 @@ async fn serve_http(listener: TcpListener, played: Played) {
             let head = String::from_utf8_lossy(&request).into_owned();
             let n = played.fetches.fetch_add(1, Ordering::SeqCst);
             let path = head.split(' ').nth(1).unwrap_or_default();
-            let id = path.strip_prefix("/api/v2/traces/").and_then(|hex| u128::from_str_radix(hex, 16).ok());
+            let (id, bare) = path.strip_prefix("/api/").map_or(("", true), |path| match path.strip_prefix("v2/") {
+                Some(path) => (path, false),
+                None => (path, true),
+            });
+            let id = id.strip_prefix("traces/").and_then(|hex| u128::from_str_radix(hex, 16).ok());
             let status = match (played.script.http_faults.get(n), id) {
                 (Some(status), _) => *status,
                 (None, Some(_)) if head.contains("application/protobuf") && head.contains("x-scope-orgid: team-a") => {
@@ -410,6 +417,7 @@ async fn serve_http(listener: TcpListener, played: Played) {
                 _ => 400,
             };
             let body = match id {
+                Some(id) if status == 200 && bare => played.whole(id).encode_to_vec(),
                 Some(id) if status == 200 => {
                     TraceByIdResponse { trace: played.whole(id).encode_to_vec(), status: 0 }.encode_to_vec()
                 }

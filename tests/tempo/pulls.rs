@@ -7,7 +7,7 @@ use tonic::Status;
 use tracebook::source::{Answers, SourceOptions};
 
 use crate::doors::{NOT_FOUND, says};
-use crate::play::{Fault, Piece, START, Script, Server, spans, traces};
+use crate::play::{Fault, Piece, START, Script, Server, Traces, spans, traces};
 use crate::support::{Collected, hasty, pull};
 
 const TRACES: u64 = 1_600;
@@ -60,7 +60,10 @@ fn an_answer_that_is_too_large_is_asked_for_in_halves() {
 
 #[test]
 fn a_tempo_that_cannot_count_or_select_gives_all_the_same() {
-    everything(Script { no_metrics: true, ..script() });
+    let (server, report) = everything(Script { no_metrics: true, ..script() });
+    // One look for sampling information, and 64 for pieces.
+    assert_eq!(server.fetches(), 65);
+    assert_eq!(report.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["tempo-uncounted"]);
     let few = Script { traces: traces(200), no_select: true, ..Script::default() };
     let (server, _) = everything(few);
     assert_eq!(server.fetches(), 201);
@@ -173,6 +176,65 @@ fn traces_in_pieces_large_ones_and_linked_ones_come_whole_by_id() {
     script.traces.insert(0xfeed_0004, vec![piece(75, 9_999, nanos(350), 0)]);
     let (_, report) = everything(script);
     assert_eq!(report.partial_traces, 0);
+}
+
+/// Traces of which some have a late span that lies in a block of its own.
+fn pieces(of: u64, each: usize) -> Traces {
+    let mut traces = traces(of);
+    for (at, pieces) in traces.values_mut().step_by(each).enumerate() {
+        let (root, start) = (pieces[0].id, pieces[0].start);
+        pieces.push(Piece {
+            id: 900_000 + at as u64,
+            parent: root,
+            start: start + 2_000_000_000,
+            block: 1,
+            link: false,
+        });
+    }
+    traces
+}
+
+#[test]
+fn traces_in_pieces_are_whole_where_nobody_counts_and_behind_a_filter_too() {
+    let filtered = SourceOptions { query: Some("{ name = \"work\" }".to_owned()), ..options() };
+    let whole = |script: &Script, options: &SourceOptions| {
+        let server = Server::start(script.clone());
+        let (got, report) = pull(&server.url(), options).unwrap();
+        check(script, &got);
+        assert!(report.diagnostics.is_empty(), "{report:?}");
+        server.fetches()
+    };
+    // A few are all read whole: who counts spans that match, or none, tells nothing of the rest of their traces.
+    let few = Script { traces: pieces(150, 50), ..Script::default() };
+    assert_eq!(whole(&few, &filtered), 152);
+    let uncounted = Script { no_metrics: true, ..few };
+    assert_eq!(whole(&uncounted, &options()), 152);
+    assert_eq!(whole(&uncounted, &filtered), 152);
+    // Of many those that a count of all spans makes doubtful, with a filter as without.
+    let many = Script { traces: pieces(1_000, 300), ..Script::default() };
+    assert_eq!(whole(&many, &filtered), whole(&many, &options()));
+    // One of those that are looked at is in pieces: then all are read whole.
+    let uncounted = Script { traces: pieces(1_000, 10), no_metrics: true, ..Script::default() };
+    assert_eq!(whole(&uncounted, &options()), 1_000 + 64 + 2);
+}
+
+#[test]
+fn a_count_of_nothing_is_no_count() {
+    let script = Script { traces: pieces(150, 50), counts_nothing: true, ..Script::default() };
+    let (server, report) = everything(script);
+    assert!(report.diagnostics.is_empty() && server.fetches() == 152, "{report:?}");
+    let many = Script { traces: traces(1_600), counts_nothing: true, ..Script::default() };
+    let (_, report) = everything(many);
+    assert_eq!(report.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["tempo-uncounted"]);
+}
+
+#[test]
+fn a_trace_that_a_server_does_not_know_now_is_asked_for_again() {
+    // As where one of several servers behind the address does not know them.
+    let http_faults = [vec![200, 200], vec![404; 30]].concat();
+    let mut script = Script { traces: traces(60), http_faults, ..Script::default() };
+    script.traces.values_mut().for_each(|pieces| pieces[0].link = true);
+    everything(script);
 }
 
 #[test]

@@ -127,15 +127,16 @@ fn transport(request: &Request<'_>) -> Result<Transport, Diagnostic> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::cli) mod testing {
+    use clap::Parser as _;
+
     use super::*;
     use crate::cli::Surroundings;
     use crate::cli::args::{Cli, Command};
     use crate::config::Config;
-    use clap::Parser as _;
 
     /// Runs `check` on the request that a command line makes.
-    fn with<T>(args: &[&str], env: &[(&str, &str)], check: impl FnOnce(&Request<'_>) -> T) -> T {
+    pub(in crate::cli) fn with<T>(args: &[&str], env: &[(&str, &str)], check: impl FnOnce(&Request<'_>) -> T) -> T {
         let cli = Cli::try_parse_from([&["tracebook", "capture"], args].concat()).unwrap();
         let Command::Capture(capture) = &cli.command else { panic!("not capture") };
         let around = Surroundings {
@@ -146,6 +147,12 @@ mod tests {
         let config = Config { lookback_seconds: Some(60), ..Config::default() };
         check(&Request::new(&around, &cli.global, &config, &capture.read))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::with;
+    use super::*;
 
     fn seconds(args: &[&str], from: &str) -> Option<(u64, u64)> {
         with(args, &[], |r| window(from, r).unwrap()).map(|(a, b)| (a.0 / 1_000_000_000, b.0 / 1_000_000_000))

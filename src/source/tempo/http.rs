@@ -26,6 +26,8 @@ pub(super) struct Http {
     answered: Arc<AtomicBool>,
     /// The server has no `/api/v2/traces`.
     old: Arc<AtomicBool>,
+    /// It has.
+    new: Arc<AtomicBool>,
     /// What was said first of a trace that is not known, or of a path.
     unknown: Arc<OnceLock<String>>,
     kept: Kept,
@@ -40,7 +42,17 @@ impl Http {
         let port = base.port_or_known_default().unwrap_or(0);
         let at = format!("{}://{}:{port}", base.scheme(), base.host_str().unwrap_or_default());
         let no = || Arc::new(AtomicBool::new(false));
-        Self { client, base, at: at.into(), largest, answered: no(), old: no(), unknown: Arc::default(), kept }
+        Self {
+            client,
+            base,
+            at: at.into(),
+            largest,
+            answered: no(),
+            old: no(),
+            new: no(),
+            unknown: Arc::default(),
+            kept,
+        }
     }
 
     /// One trace; empty when Tempo does not know it. A server that is no Tempo may look just like that: who asks for traces
@@ -54,8 +66,12 @@ impl Http {
         if !self.old.load(Ordering::Relaxed) {
             let (status, body) = self.get("api/v2/traces", id).await?;
             match status {
-                200 => return self.keep(id, &body, true),
-                404 => self.old.store(true, Ordering::Relaxed),
+                200 => {
+                    self.new.store(true, Ordering::Relaxed);
+                    return self.keep(id, &body, true);
+                }
+                // One of several servers may know less than the others.
+                404 => self.old.store(!self.new.load(Ordering::Relaxed), Ordering::Relaxed),
                 _ => return Err(of_http(status, &line(&String::from_utf8_lossy(&body)), &self.at)),
             }
         }
@@ -74,16 +90,21 @@ impl Http {
 
     /// What it means that none of so many traces is here that a search has just found.
     pub(super) fn none_of(&self, asked: usize) -> Diagnostic {
-        let said = match self.unknown.get().map(String::as_str) {
-            None => String::new(),
-            Some("") => " (HTTP 404)".to_owned(),
-            Some(said) => format!(" (HTTP 404): {said}"),
-        };
+        let said = self.unknown();
         let none = format!("the HTTP side knows none of {asked} trace(s) that a search has just found{said}");
         Diagnostic::error("tempo-http-refused", none).at(Location::file(&*self.at)).help(
             "check that ?http= (port 3200 of the same host, if not given) names the HTTP side of the same Tempo, with its path, \
              and that the tenant is the same there",
         )
+    }
+
+    /// What was said first of a trace that is not known, to be put behind a sentence; empty where nothing was.
+    pub(super) fn unknown(&self) -> String {
+        match self.unknown.get().map(String::as_str) {
+            None => String::new(),
+            Some("") => " (HTTP 404)".to_owned(),
+            Some(said) => format!(" (HTTP 404: {said})"),
+        }
     }
 
     /// A trace that Tempo does not have, or has in part, may be there the next time.
@@ -132,6 +153,7 @@ impl Http {
             // What is no HTTP/1.1 to us is the other side of what is no gRPC.
             _ if fault(&chain) == Some(Fault::NotGrpc) => "gRPC is spoken there, and no HTTP/1.1".to_owned(),
             Some(Trouble::Busy(d) | Trouble::Slow(d) | Trouble::Fatal(d)) => d.message.clone(),
+            _ if error.is_body() || error.is_decode() => "its answers break off or are damaged".to_owned(),
             _ => "the request failed".to_owned(),
         };
         let unreachable = http_unreachable(&why, &self.at);

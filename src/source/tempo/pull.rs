@@ -64,8 +64,14 @@ pub(super) struct Tally {
     within: u64,
     /// Traces of which Tempo gave only a part.
     pub(super) partial: u64,
+    /// Those of them that Tempo itself said are only a part.
+    partial_by_limit: u64,
     /// Traces that were found, but not there any more by id.
     pub(super) vanished: u64,
+    /// Spans that a search counted in traces that came without them, or not at all.
+    lost: u64,
+    /// Why the HTTP side cannot be had, if that was found out.
+    http: Option<Diagnostic>,
     /// Whether the server was away or overloaded for a while.
     troubled: bool,
     /// What a sample leaves out.
@@ -87,8 +93,7 @@ impl Pull<'_> {
             return Err(self.nothing(total, counted.around));
         }
         let expected = spans(&counted.mine);
-        // More spans than the census knows: some trace lies in pieces.
-        let pieces = total.is_some_and(|n| n > expected.saturating_add(counted.around));
+        let pieces = self.in_pieces(total, &counted).await?;
         let all = self.sample.map(|_| counted.mine.clone());
         self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));
         // The spans of what is left out are around what is read.
@@ -101,8 +106,10 @@ impl Pull<'_> {
         if self.all_by_id || self.sampled(&counted.samples).await? {
             by_id.extend(counted.mine.keys());
         }
-        if pieces {
-            self.scout(&counted.mine, &mut by_id).await?;
+        match pieces {
+            Some(true) => self.scout(&counted.mine, &mut by_id).await?,
+            Some(false) => {}
+            None => self.uncounted(&counted.mine, &mut by_id).await?,
         }
         self.can_fetch(&by_id).await?;
         self.parents().await?;

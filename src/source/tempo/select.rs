@@ -36,6 +36,11 @@ impl Queries {
         self.filter.is_none()
     }
 
+    /// The same without a filter.
+    pub(super) fn unfiltered(&self) -> Self {
+        Self { filter: None, ..self.clone() }
+    }
+
     /// Which traces there are. `duration` narrows to traces that last `[2^from, 2^to)` ns.
     pub(super) fn census(&self, duration: Option<(u32, u32)>) -> String {
         let all = self.filter.clone().unwrap_or_else(|| "{}".to_owned());

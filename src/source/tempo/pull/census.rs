@@ -58,7 +58,7 @@ impl Pull<'_> {
     }
 
     /// The exact number of spans, if every span is asked for and Tempo can count.
-    async fn total(&mut self) -> Result<Option<u64>, Diagnostic> {
+    pub(super) async fn total(&mut self) -> Result<Option<u64>, Diagnostic> {
         if !self.ask.queries.everything() {
             return Ok(None);
         }

@@ -1,9 +1,13 @@
 //! Which traces a search cannot be trusted with: those of sampled spans, and those that lie in pieces.
 //!
+//! Of a trace whose spans came at different times Tempo may hold several pieces, and a search gives the largest as if it were
+//! all. Only a count of spans tells that there are more, and then short windows tell where.
+//!
 //! Output: ids of traces to fetch whole. Must not: push anything.
 
 use std::collections::BTreeSet;
 
+use super::census::{Counted, spans};
 use super::{FETCHES_AT_ONCE, Pull, SEARCHES_AT_ONCE};
 use crate::diag::{Diagnostic, Location};
 use crate::source::backend::pool::{Pool, Step};
@@ -11,9 +15,74 @@ use crate::source::tempo::answer::{self, Found};
 use crate::source::tempo::jobs::{Bulk, Census, bulks, narrower, stretch};
 use crate::source::tempo::trouble::Trouble;
 use crate::source::tempo::whole::Whole;
+use crate::source::{Keep, Sample};
 use crate::spans::TraceId;
 
+/// Up to so many traces are read whole where nothing tells whether some lie in pieces.
+const FEW: usize = 200;
+/// Of more, so many are looked at.
+const LOOKED_AT: u64 = 64;
+/// Spans of a window up to which all of its traces are counted to learn of those that a filter lets through.
+const CHECKED: u64 = 5_000_000;
+
 impl Pull<'_> {
+    /// Whether some trace lies in pieces: where Tempo counts more spans than its searches find; `None` where nothing tells.
+    pub(super) async fn in_pieces(&mut self, total: Option<u64>, found: &Counted) -> Result<Option<bool>, Diagnostic> {
+        if self.ask.queries.everything() {
+            return Ok(more(total, found));
+        }
+        if found.mine.len() <= FEW {
+            return Ok(None);
+        }
+        // Spans that a filter lets through tell nothing about the others of their traces.
+        let unfiltered = self.ask.queries.unfiltered();
+        let filtered = std::mem::replace(&mut self.ask.queries, unfiltered);
+        let all = self.all_in_pieces().await;
+        self.ask.queries = filtered;
+        all
+    }
+
+    async fn all_in_pieces(&mut self) -> Result<Option<bool>, Diagnostic> {
+        if self.total().await?.is_none_or(|total| total > CHECKED) {
+            return Ok(None);
+        }
+        let (total, found) = self.settled().await?;
+        Ok(more(total, &found))
+    }
+
+    /// Where nothing tells whether traces lie in pieces: a few are read whole anyway; of many some are looked at, and if
+    /// one of them does, all are read whole.
+    pub(super) async fn uncounted(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
+        let mut some = mine.clone();
+        let looked_at = Sample { most: LOOKED_AT, keep: Keep::Hash };
+        if mine.len() > FEW && looked_at.apply(&mut some, |brief| brief.start).is_some() {
+            let mut pieces = false;
+            let fetch = |id: TraceId| {
+                let http = self.ask.http.clone();
+                async move { http.trace(id).await }
+            };
+            let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
+                let known = some.get(&id).map_or(0, |brief| u64::from(brief.spans));
+                pieces |= answer.is_ok_and(|whole| whole.spans() > known);
+                Ok(Step::Done)
+            };
+            let ids = some.keys().copied().collect();
+            Pool::new(FETCHES_AT_ONCE, self.timeout).run(ids, fetch, settle).await?;
+            if !pieces {
+                let what = "Tempo has not counted the spans of these traces: of one that came in pieces only the largest may be read";
+                self.tally.diagnostics.push(
+                    Diagnostic::warning("tempo-uncounted", what).at(Location::file(self.at.clone())).help(
+                        "write ?traces=by-id to read each trace whole, which takes long; Tempo 2 counts with the local-blocks processor of \
+                         its metrics-generator, for as long as that holds spans",
+                    ),
+                );
+                return Ok(());
+            }
+        }
+        by_id.extend(mine.keys());
+        Ok(())
+    }
+
     /// Whether spans carry sampling thresholds in their trace state, which no search can select.
     pub(super) async fn sampled(&mut self, samples: &[TraceId]) -> Result<bool, Diagnostic> {
         let (mut sampled, mut known) = (false, samples.is_empty());
@@ -39,6 +108,7 @@ impl Pull<'_> {
         };
         match outcome.and_then(|()| if known { Ok(sampled) } else { Err(self.ask.http.none_of(samples.len())) }) {
             Err(d) if matches!(d.code, "tempo-http-unreachable" | "tempo-http-refused") => {
+                self.tally.http = Some(d.clone());
                 let unknown = "whether spans were sampled (trace state `ot=th`) is not known, and each counts once";
                 self.tally.diagnostics.push(
                     Diagnostic::warning("tempo-sampling-unknown", format!("{unknown}: {}", d.message))
@@ -65,11 +135,12 @@ impl Pull<'_> {
     pub(super) async fn scout(&self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let mut jobs = bulks(mine, self.ask.client.limit());
         stretch(&mut jobs, self.ask.seconds);
+        let queries = self.ask.queries.unfiltered();
         let search = |job: Bulk| {
-            let ask = self.ask.clone();
+            let (ask, queries) = (self.ask.clone(), queries.clone());
             async move {
-                let found = ask.client.search(ask.queries.census(None), job.window, ask.client.spans_per_set()).await?;
-                let counted = ask.client.count(ask.queries.count(), job.window).await?;
+                let found = ask.client.search(queries.census(None), job.window, ask.client.spans_per_set()).await?;
+                let counted = ask.client.count(queries.count(), job.window).await?;
                 Ok((found, counted))
             }
         };
@@ -93,4 +164,11 @@ impl Pull<'_> {
         };
         Pool::new(SEARCHES_AT_ONCE, self.timeout).run(jobs, search, settle).await
     }
+}
+
+/// Whether there are more spans than the traces found hold. Fewer are no count at all: spans came late, or who counts does not
+/// know all of them.
+fn more(total: Option<u64>, found: &Counted) -> Option<bool> {
+    let expected = spans(&found.mine);
+    total.filter(|total| *total >= expected).map(|total| total > expected.saturating_add(found.around))
 }

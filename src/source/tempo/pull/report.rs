@@ -15,33 +15,43 @@ impl Pull<'_> {
             say(left.said(&self.at));
         }
         // In pieces can also be a trace that was left out: of a sample the sum tells nothing.
-        if let Some(n) = total.filter(|n| left.is_none() && *n > seen.saturating_add(around)) {
+        let all = seen.saturating_add(around).saturating_add(self.tally.lost);
+        if let Some(n) = total.filter(|n| left.is_none() && *n > all) {
             say(Diagnostic::warning(
                 "tempo-spans-missing",
                 format!("Tempo counts {n} spans in the window, but its traces hold only {seen}: some came late or lie in pieces"),
             )
             .help("run this again later, or raise Tempo's ingestion_time_range_slack"));
         }
-        if let Some(n) = total.filter(|n| *n < self.tally.within) {
+        // None at all is the answer of who does not count.
+        if let Some(n) = total.filter(|n| *n > 0 && *n < self.tally.within) {
             say(Diagnostic::warning(
                 "tempo-late-spans",
                 format!("Tempo counts {n} spans in the window, but its traces hold {seen}: some came late, others may be hidden"),
             )
             .help("ask for a window that ends earlier, or raise Tempo's ingestion_time_range_slack"));
         }
-        if self.tally.partial > 0 {
-            say(Diagnostic::warning(
-                "tempo-traces-partial",
-                format!("Tempo gave {} traces only in part", self.tally.partial),
-            )
-            .help("raise max_bytes_per_trace in Tempo if its traces are that large"));
+        let (partial, by_limit, lost) = (self.tally.partial, self.tally.partial_by_limit, self.tally.lost);
+        if by_limit > 0 {
+            say(Diagnostic::warning("tempo-traces-partial", format!("Tempo gave {by_limit} traces only in part"))
+                .help("raise max_bytes_per_trace in Tempo if its traces are that large"));
+        }
+        if partial > by_limit {
+            let fewer = format!(
+                "{} traces came by id with fewer spans than a search counted",
+                partial.saturating_sub(by_limit)
+            );
+            say(Diagnostic::warning("tempo-traces-partial", fewer).help(
+                "run this again later, and look whether ?http= leads to the same Tempo, and all servers behind it",
+            ));
         }
         if self.tally.vanished > 0 {
-            say(Diagnostic::warning(
-                "tempo-traces-vanished",
-                format!("{} traces were found by search, but are not there by id", self.tally.vanished),
-            )
-            .help("the window may reach back to where Tempo deletes old traces; ask for a later start"));
+            let said = self.ask.http.unknown();
+            let gone = format!("{} traces were found by search, but are not there by id{said}", self.tally.vanished);
+            say(Diagnostic::warning("tempo-traces-vanished", format!("{gone}; up to {lost} spans are missing")).help(
+                "look whether all servers behind ?http= are the same Tempo; where the window reaches back to what Tempo deletes, ask for a \
+                 later start",
+            ));
         }
     }
 

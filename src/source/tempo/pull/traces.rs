@@ -89,6 +89,9 @@ impl Pull<'_> {
 
     /// Tries some of those that must come by id, so that a pull of hours does not find out at its end that none does.
     pub(super) async fn can_fetch(&mut self, by_id: &BTreeSet<TraceId>) -> Result<(), Diagnostic> {
+        if let Some(why) = self.tally.http.take().filter(|_| !by_id.is_empty()) {
+            return Err(why);
+        }
         let tried: Vec<TraceId> = by_id.iter().copied().take(TRIED).collect();
         let mut round = 0;
         while !tried.is_empty() {
@@ -117,6 +120,7 @@ impl Pull<'_> {
         let mut pool = Pool::new(FETCHES_AT_ONCE, self.timeout);
         let mut ids: Vec<TraceId> = by_id.into_iter().collect();
         let asked = ids.len();
+        let mut unknown = BTreeSet::new();
         for round in 0.. {
             let last = round >= self.short_reads();
             let mut short = Vec::new();
@@ -134,9 +138,17 @@ impl Pull<'_> {
                 let known = mine.get(&id).map_or(0, |b| u64::from(b.spans));
                 let missing = whole.spans() == 0 || whole.spans() < known;
                 if missing && !last {
+                    if whole.spans() == 0 {
+                        unknown.insert(id);
+                    }
                     short.push(id);
                     return Ok(Step::Done);
                 }
+                if whole.spans() > 0 && unknown.remove(&id) {
+                    // Known after all: one server of several does not know it, or has just come back.
+                    self.tally.troubled = true;
+                }
+                self.tally.lost = self.tally.lost.saturating_add(known.saturating_sub(whole.spans()));
                 self.take(&whole, missing)?;
                 self.progress.advance(1);
                 Ok(Step::Done)
@@ -167,6 +179,7 @@ impl Pull<'_> {
         }
         if missing || whole.partial {
             self.tally.partial = self.tally.partial.saturating_add(1);
+            self.tally.partial_by_limit = self.tally.partial_by_limit.saturating_add(u64::from(whole.partial));
         }
         whole.map(&mut self.mapper);
         if self.mapper.batch.rows.len() >= ROWS { self.flush() } else { Ok(()) }

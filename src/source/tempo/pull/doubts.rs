@@ -56,20 +56,28 @@ impl Pull<'_> {
         let mut some = mine.clone();
         let looked_at = Sample { most: LOOKED_AT, keep: Keep::Hash };
         if mine.len() > FEW && looked_at.apply(&mut some, |brief| brief.start).is_some() {
-            let mut pieces = false;
+            let (mut seen, mut pieces) = (0u64, false);
             let fetch = |id: TraceId| {
                 let http = self.ask.http.clone();
                 async move { http.trace(id).await }
             };
             let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
                 let known = some.get(&id).map_or(0, |brief| u64::from(brief.spans));
-                pieces |= answer.is_ok_and(|whole| whole.spans() > known);
+                let whole = answer.map_or(0, |whole| whole.spans());
+                seen = seen.saturating_add(u64::from(whole > 0));
+                pieces |= whole > known;
                 Ok(Step::Done)
             };
             let ids = some.keys().copied().collect();
             Pool::new(FETCHES_AT_ONCE, self.timeout).run(ids, fetch, settle).await?;
+            if seen == 0 {
+                return Err(self.ask.http.none_of(some.len()));
+            }
             if !pieces {
-                let what = "Tempo has not counted the spans of these traces: of one that came in pieces only the largest may be read";
+                let what = format!(
+                    "Tempo has not counted the spans of these traces: of one that came in pieces only the largest is read (of {seen} \
+                     looked at none did)"
+                );
                 self.tally.diagnostics.push(
                     Diagnostic::warning("tempo-uncounted", what).at(Location::file(self.at.clone())).help(
                         "write ?traces=by-id to read each trace whole, which takes long; Tempo 2 counts with the local-blocks processor of \

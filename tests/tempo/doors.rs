@@ -67,6 +67,17 @@ fn nothing_listening_an_unknown_host_and_an_ingest_port_are_told_apart() {
 }
 
 #[test]
+fn a_server_that_never_says_a_word_is_given_up_at_once() {
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = mute.local_addr().unwrap();
+    let failed = pull(&format!("tempo://{at}"), &options()).unwrap_err();
+    assert!(failed.code == "tempo-deadline" && failed.help.contains("tracebook doctor"), "{failed}");
+    // Two questions, which share a connection.
+    mute.set_nonblocking(true).unwrap();
+    assert!((0..3).map(|_| mute.accept().is_ok()).filter(|came| *came).count() <= 2);
+}
+
+#[test]
 fn a_server_without_grpc_is_recognised() {
     let http = says(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     no_grpc(&format!("tempo://{http}"));

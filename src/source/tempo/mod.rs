@@ -138,9 +138,12 @@ impl TempoSource {
     }
 }
 
+/// Window of a search that any Tempo answers.
+const LEAST_SECONDS: u32 = 60;
+
 /// A tiny search, to learn at once what is wrong with address, TLS, tenant or filter. Overload is left to the pull.
 async fn probe(ask: &Requests) -> Result<(), Diagnostic> {
-    let window = ask.seconds.for_search().first().copied().unwrap_or(ask.seconds);
+    let mut window = ask.seconds.for_search().first().copied().unwrap_or(ask.seconds);
     for again in [true, false] {
         match ask.client.probe(ask.queries.census(None), window).await {
             Ok(()) => break,
@@ -148,7 +151,9 @@ async fn probe(ask: &Requests) -> Result<(), Diagnostic> {
                 tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             }
             Err(Trouble::Busy(d)) if matches!(d.code, "tempo-overloaded" | "tempo-unavailable") => break,
-            Err(Trouble::Slow(_) | Trouble::TooMuch(_) | Trouble::Limit(..) | Trouble::SpansPerSet(..)) => break,
+            // The longest window may be too much; who has no word for the least will not answer any.
+            Err(Trouble::Slow(_)) if again => window.end = window.end.min(window.start.saturating_add(LEAST_SECONDS)),
+            Err(Trouble::TooMuch(_) | Trouble::Limit(..) | Trouble::SpansPerSet(..)) => break,
             Err(other) => return Err(other.diagnostic()),
         }
     }

@@ -130,12 +130,18 @@ fn exemplified(
     });
     match examples {
         Ok(Some(examples)) => topology::with_examples(snapshot, examples),
-        Err(why) if why.code != "no-spans" => {
-            let message = format!("no traces could be read as examples: {} ({})", why.message, why.code);
-            let told = Diagnostic { location: why.location, ..Diagnostic::warning("examples-missing", message) };
-            io.diagnostics(&[told.help(format!("{}; --max-traces 0 does without", why.help))]);
+        Err(why) => {
+            let (message, help) = if why.code == "no-spans" {
+                ("searches found none of those that were counted".to_owned(), "ask again a minute after spans came in")
+            } else {
+                (format!("{} ({})", why.message, why.code), why.help.as_str())
+            };
+            let message = format!("no traces could be read as examples: {message}");
+            let told =
+                Diagnostic { location: why.location.clone(), ..Diagnostic::warning("examples-missing", message) };
+            io.diagnostics(&[told.help(format!("{help}; --max-traces 0 does without"))]);
             snapshot
         }
-        Ok(None) | Err(_) => snapshot,
+        Ok(None) => snapshot,
     }
 }

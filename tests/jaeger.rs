@@ -50,6 +50,10 @@ struct Script {
     silent: bool,
     /// Traces that are not there are NOT_FOUND.
     not_found: bool,
+    /// From this search on, so many of the first traces are not there any more.
+    lost: Option<(usize, u64)>,
+    /// Services that are known when they are asked for the first time, and later, if not both of them.
+    known: Option<[&'static [&'static str]; 2]>,
     /// More pairs of services than the traces have.
     dependencies: Vec<(&'static str, &'static str)>,
 }
@@ -58,6 +62,7 @@ struct Script {
 struct Played {
     script: Arc<Script>,
     searches: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
     tenants: Arc<Mutex<Vec<String>>>,
 }
 
@@ -103,7 +108,9 @@ impl QueryService for Played {
     ) -> Result<Response<GetServicesResponse>, Status> {
         let tenant = request.metadata().get("x-tenant").map(|tenant| tenant.to_str().unwrap().to_owned());
         self.tenants.lock().unwrap().extend(tenant);
-        Ok(Response::new(GetServicesResponse { services: vec!["web".to_owned(), "cart".to_owned()] }))
+        let again = self.asked.fetch_add(1, Ordering::SeqCst).min(1);
+        let services = self.script.known.map_or(["web", "cart"].as_slice(), |known| known[again]);
+        Ok(Response::new(GetServicesResponse { services: services.iter().map(|name| (*name).to_owned()).collect() }))
     }
 
     async fn find_traces(
@@ -126,7 +133,8 @@ impl QueryService for Played {
         let depth = usize::try_from(query.search_depth).unwrap();
         let (mut chunks, mut rows, mut found) = (Vec::new(), 0, 0);
         // The newest first, as most storages.
-        for trace in (0..TRACES).rev() {
+        let lost = script.lost.filter(|(from, _)| number >= *from).map_or(0, |(_, lost)| lost);
+        for trace in (lost..TRACES).rev() {
             let spans = spans(trace, script.apart);
             let here = |span: &&(&str, u64, u64, u64)| span.0 == query.service_name && window.contains(&span.3);
             let matching = spans.iter().filter(here).count();
@@ -178,7 +186,8 @@ fn play(script: Script) -> Server {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let played = Played { script: Arc::new(script), searches: Arc::default(), tenants: Arc::default() };
+    let played =
+        Played { script: Arc::new(script), searches: Arc::default(), asked: Arc::default(), tenants: Arc::default() };
     let service = QueryServiceServer::new(played.clone());
     runtime.spawn(tonic::transport::Server::builder().serve_with_incoming(service, TcpListenerStream::new(listener)));
     Server { _runtime: runtime, address, played }
@@ -236,9 +245,30 @@ fn apart() -> Script {
 fn traces_in_pieces_and_under_several_services_come_once_and_whole() {
     let (server, report) = everything(apart(), 1_000);
     assert!(report.diagnostics.is_empty() && report.partial_traces == 0, "{report:?}");
-    // One for each service.
-    assert_eq!(server.played.searches.load(Ordering::SeqCst), 2);
-    assert_eq!(*server.played.tenants.lock().unwrap(), ["team-a"]);
+    // One for each service, and one to see whether it still holds.
+    assert_eq!(server.played.searches.load(Ordering::SeqCst), 4);
+    assert_eq!(*server.played.tenants.lock().unwrap(), ["team-a", "team-a"]);
+}
+
+#[test]
+fn a_jaeger_that_loses_traces_meanwhile_is_found_out() {
+    let window = (0, TRACES * 250_000);
+    // Started again with an empty memory in the middle of the pull.
+    let d = pull(&play(Script { lost: Some((12, TRACES)), ..apart() }), 50, window).unwrap_err();
+    assert_eq!(d.code, "jaeger-traces-lost", "{d}");
+    let known = Some([&["web", "cart"][..], &["web"]]);
+    let d = pull(&play(Script { known, ..apart() }), 1_000, window).unwrap_err();
+    assert!(d.code == "jaeger-traces-lost" && d.message.contains("`cart`"), "{d}");
+    // Drops the oldest for new ones.
+    let (_, report) = pull(&play(Script { lost: Some((2, 5)), ..apart() }), 1_000, window).unwrap();
+    let told = &report.diagnostics[0];
+    assert!(told.code == "jaeger-traces-lost" && told.message.contains("5 of those"), "{report:?}");
+}
+
+#[test]
+fn a_service_that_comes_meanwhile_is_read_too() {
+    // Every trace has a span of `web`.
+    everything(Script { known: Some([&["cart"], &["cart", "web"]]), ..apart() }, 1_000);
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub(crate) struct Script {
     pub(crate) traces: Traces,
     /// Traces a search may ask for; 0 stands for Tempo's default.
     pub(crate) most: u32,
+    /// Spans a set may hold; 0 stands for Tempo's default.
+    pub(crate) most_spans: u32,
     /// More spans than this are "larger than the max".
     pub(crate) largest: usize,
     /// Metrics are refused, as an older Tempo does.
@@ -215,6 +217,11 @@ impl StreamingQuerier for Played {
             && n >= *from
         {
             return Err(status.clone());
+        }
+        let (spans, most_spans) = (request.spans_per_span_set, script.most_spans);
+        if most_spans > 0 && spans > most_spans {
+            let text = format!("spans per span set exceeds {most_spans}. received {spans}");
+            return Err(Status::invalid_argument(text));
         }
         let most = if script.most == 0 { 262_144 } else { script.most };
         if request.limit > most {

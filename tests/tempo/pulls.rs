@@ -53,6 +53,15 @@ fn more_traces_than_a_search_gives_are_all_found() {
 }
 
 #[test]
+fn whatever_a_tempo_allows_is_enough() {
+    // More than one search is under way when the first is refused.
+    for (most, most_spans) in [(0, 50), (0, 3), (30, 3)] {
+        let (server, _) = everything(Script { most, most_spans, largest: 200, ..script() });
+        assert!(most_spans >= 5 || server.fetches() > 1);
+    }
+}
+
+#[test]
 fn an_answer_that_is_too_large_is_asked_for_in_halves() {
     let (server, _) = everything(Script { largest: 500, ..script() });
     assert!(server.searches() > 10);

@@ -4,6 +4,7 @@
 
 pub(super) mod address;
 pub(super) mod call;
+pub(super) mod early;
 pub(super) mod http;
 pub(super) mod kept;
 pub(super) mod place;

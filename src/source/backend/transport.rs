@@ -94,6 +94,13 @@ impl From<Diagnostic> for Unconnected {
     }
 }
 
+/// Bytes of one answer that may be on their way.
+const STREAM_WINDOW: u32 = 8 << 20;
+/// Bytes of all answers that may be on their way. The h2 crate takes half of it as its budget for the overhead of small frames, a
+/// hundred bytes each, and ends a connection that goes over it: a Jaeger sends each trace in a frame of its own, so hundreds
+/// of small traces at once are too many for the window that connections begin with.
+const CONNECTION_WINDOW: u32 = 32 << 20;
+
 /// A connected channel to `grpc`, which is shown to people as `at`.
 ///
 /// # Errors
@@ -115,7 +122,8 @@ pub(in crate::source) async fn channel(
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(CONNECT)
-        .http2_adaptive_window(true);
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     if grpc.scheme() == "https" {
         let mut tls = ClientTlsConfig::new();
         tls = match &transport.ca_file {

@@ -59,8 +59,8 @@ pub(super) fn parse(from: &str) -> Result<Endpoint, Diagnostic> {
     }
     let mut depth = DEPTH;
     for (_, value) in url.query_pairs() {
-        let n = value.parse().ok().filter(|n| (1..=1_000_000).contains(n));
-        depth = n.ok_or_else(|| MANNER.bad("has a `depth=` that is no number from 1 to 1000000"))?;
+        let n = value.parse().ok().filter(|n| (2..=1_000_000).contains(n));
+        depth = n.ok_or_else(|| MANNER.bad("has a `depth=` that is no number from 2 to 1000000"))?;
     }
     grpc.set_path("");
     Ok(Endpoint { grpc, basic, depth, shown })
@@ -94,7 +94,9 @@ mod tests {
             assert_eq!(refused.code, "ingest-port");
             assert!(refused.help.contains("jaeger://j:16685"));
         }
-        for from in ["jaeger://", "jaeger://j?limit=5", "jaeger://j?depth=0", "jaeger://j?depth=x"] {
+        for from in
+            ["jaeger://", "jaeger://j?limit=5", "jaeger://j?depth=0", "jaeger://j?depth=1", "jaeger://j?depth=x"]
+        {
             assert_eq!(parse(from).err().unwrap().code, "source-url", "{from}");
         }
         for from in ["tempo://j:16685", "http://j:16685", "jaeger.json", "-"] {

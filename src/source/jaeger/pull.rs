@@ -4,7 +4,7 @@
 //! reaches that number is halved, and the answer thrown away. A trace is found under each of its services; it is taken
 //! in the window in which its first span starts, the first time it comes, and never again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::client::Client;
 use super::trouble::not_grpc;
 use super::window::Window;
 use crate::diag::{Diagnostic, Location};
+use crate::source::backend::early;
 use crate::source::backend::pool::{Pool, Step};
 use crate::source::backend::trouble::Trouble;
 use crate::source::mapper::Mapper;
@@ -54,7 +55,11 @@ pub(super) struct Seen {
     traces: HashSet<TraceId>,
     /// Whether a trace reached into the window that starts outside of it.
     around: bool,
+    /// Those of them that start long before.
+    early: HashSet<TraceId>,
     pairs: Pairs,
+    /// Of each service the earliest search that gave traces, and which.
+    earliest: BTreeMap<Arc<str>, (Job, HashSet<TraceId>)>,
 }
 
 impl Pull<'_> {
@@ -68,14 +73,9 @@ impl Pull<'_> {
         }
         self.progress.total((whole.micros() / 1_000).saturating_mul(services.len() as u64));
         self.progress.note("reading traces");
-        let jobs = services.iter().map(|service| Job { service: service.as_str().into(), window: whole }).collect();
-        let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
-        let client = self.client.clone();
-        let search = |job: Job| {
-            let client = client.clone();
-            async move { client.find(&job.service, job.window).await }
-        };
-        pool.run(jobs, search, |job, answer| self.settle(&job, answer)).await?;
+        self.search(&services, whole).await?;
+        let late = self.still_there(&services).await?;
+        self.search(&late, whole).await?;
         if self.seen.traces.is_empty() {
             let (start, end) = self.window;
             let also = if self.seen.around { "; only traces that began earlier reach into it" } else { "" };
@@ -83,8 +83,75 @@ impl Pull<'_> {
             let what = format!("Jaeger knows {n} services, but no trace that starts between {start} and {end}{also}");
             return Err(self.nothing(&what));
         }
+        self.diagnostics.extend(early::told(self.seen.early.len(), &self.at));
         self.cross_check(whole).await;
         Ok(())
+    }
+
+    /// Every trace of some services.
+    async fn search(&mut self, services: &[String], whole: Window) -> Result<(), Diagnostic> {
+        let jobs = services.iter().map(|service| Job { service: service.as_str().into(), window: whole }).collect();
+        let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
+        let client = self.client.clone();
+        let search = |job: Job| {
+            let client = client.clone();
+            async move { client.find(&job.service, job.window).await }
+        };
+        pool.run(jobs, search, |job, answer| self.settle(&job, answer)).await
+    }
+
+    /// Asks again for some of what was found: a storage in memory begins anew when Jaeger is started again, and drops old
+    /// traces for new ones, and both look like windows in which there is nothing. Gives the services that came meanwhile.
+    async fn still_there(&mut self, before: &[String]) -> Result<Vec<String>, Diagnostic> {
+        let now = self.services().await?;
+        if let Some(gone) = before.iter().find(|service| !now.contains(service)) {
+            return Err(self.lost(&format!("it does not know the service `{}` any more", normalize::clean(gone, 100))));
+        }
+        let mut missing = HashSet::new();
+        let earliest = std::mem::take(&mut self.seen.earliest);
+        let jobs = earliest.values().map(|(job, _)| job.clone()).collect();
+        let client = self.client.clone();
+        let search = |job: Job| {
+            let client = client.clone();
+            async move { client.find(&job.service, job.window).await }
+        };
+        let mut none = None;
+        let settle = |job: Job, answer: Result<Answer, Trouble>| {
+            let found: HashSet<TraceId> = match answer {
+                Ok(answer) => answer.starts().map(|(id, _)| id).collect(),
+                Err(Trouble::Slow(why)) => return Ok(Step::Wait(why)),
+                // More came meanwhile than one search gives.
+                Err(Trouble::TooMuch(_) | Trouble::Limit(..)) => return Ok(Step::Done),
+                Err(other) => return Err(other.diagnostic()),
+            };
+            if let Some((_, known)) = earliest.get(&job.service) {
+                missing.extend(known.difference(&found).copied());
+                if known.is_disjoint(&found) {
+                    none.get_or_insert(job.service);
+                }
+            }
+            Ok(Step::Done)
+        };
+        Pool::new(SEARCHES_AT_ONCE, self.timeout).run(jobs, search, settle).await?;
+        if let Some(service) = none {
+            let service = normalize::clean(&service, 100);
+            return Err(self
+                .lost(&format!("of the service `{service}` it gave traces first, and none of them when asked again")));
+        }
+        if !missing.is_empty() {
+            let lost = self.lost(&format!("{} of those it gave first it did not give when asked again", missing.len()));
+            self.diagnostics.push(Diagnostic { severity: crate::diag::Severity::Warning, ..lost });
+        }
+        Ok(now.into_iter().filter(|service| !before.contains(service)).collect())
+    }
+
+    fn lost(&self, how: &str) -> Diagnostic {
+        Diagnostic::error("jaeger-traces-lost", format!("Jaeger lost traces while they were read: {how}"))
+            .at(Location::file(self.at.clone()))
+            .help(
+                "others may be missing: a storage in memory drops old traces for new ones, and all when it is started again; give a later \
+                 --start, a larger memory (max_traces), or a storage on disk",
+            )
     }
 
     async fn services(&self) -> Result<Vec<String>, Diagnostic> {
@@ -123,6 +190,11 @@ impl Pull<'_> {
         };
         match answer {
             Ok(answer) => {
+                let found: HashSet<TraceId> = answer.starts().map(|(id, _)| id).collect();
+                let known = self.seen.earliest.get(&job.service).map(|(known, _)| known.window);
+                if !found.is_empty() && known.is_none_or(|known| job.window.start < known.start) {
+                    self.seen.earliest.insert(Arc::clone(&job.service), (job.clone(), found));
+                }
                 self.take(job, &answer)?;
                 self.progress.advance(job.window.micros() / 1_000);
                 Ok(Step::Done)
@@ -146,6 +218,9 @@ impl Pull<'_> {
         for (id, start) in answer.starts() {
             if start < self.window.0.0 || start >= self.window.1.0 {
                 self.seen.around = true;
+                if early::is(start, self.window.0) {
+                    self.seen.early.insert(id);
+                }
             } else if job.window.holds(start) && self.seen.traces.insert(id) {
                 mine.insert(id);
             }

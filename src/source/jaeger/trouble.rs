@@ -30,7 +30,15 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
     if has("tenant") {
         return Trouble::Fatal(say("jaeger-tenant", "Jaeger wants another tenant", TENANT));
     }
-    if let Some(transport) = fault(&chain(status.source())) {
+    let chain = chain(status.source());
+    if chain.contains("ENHANCE_YOUR_CALM") || has("too_many_data_frames") {
+        return Trouble::TooMuch(say(
+            "jaeger-too-much",
+            "an answer of Jaeger has more traces than can be taken",
+            TOO_MUCH,
+        ));
+    }
+    if let Some(transport) = fault(&chain) {
         return of_fault(transport, at);
     }
     match status.code() {

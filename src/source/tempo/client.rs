@@ -92,21 +92,26 @@ impl Client {
         self.spans_per_set.load(Ordering::Relaxed)
     }
 
-    /// Takes a smaller limit from the server; `false` when it is not smaller, so that nobody asks for ever.
-    pub(super) fn lower_limit(&self, limit: u32) -> bool {
-        self.limit.fetch_min(limit, Ordering::Relaxed) > limit
-    }
-
-    /// As [`Client::lower_limit`], for spans per set.
-    pub(super) fn lower_spans_per_set(&self, spans: u32) -> bool {
-        self.spans_per_set.fetch_min(spans, Ordering::Relaxed) > spans
-    }
-
-    /// The traces that overlap a window. At the limit the answer is arbitrary, so that is [`Trouble::TooMuch`].
+    /// The traces that overlap a window. At the limit the answer is arbitrary, so that is [`Trouble::TooMuch`]. Where the server
+    /// states smaller limits, they are kept from then on.
     pub(super) async fn search(&self, query: String, window: Window, spans_per_set: u32) -> Result<Found, Trouble> {
-        let limit = self.limit();
-        let request =
-            SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans_per_set };
+        loop {
+            let (limit, spans) = (self.limit(), spans_per_set.min(self.spans_per_set()));
+            match self.limited(query.clone(), window, limit, spans).await {
+                // Smaller each time, so nobody asks for ever; others may have been told meanwhile.
+                Err(Trouble::Limit(stated, _)) if stated < limit => {
+                    self.limit.fetch_min(stated, Ordering::Relaxed);
+                }
+                Err(Trouble::SpansPerSet(stated, _)) if stated < spans => {
+                    self.spans_per_set.fetch_min(stated, Ordering::Relaxed);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn limited(&self, query: String, window: Window, limit: u32, spans: u32) -> Result<Found, Trouble> {
+        let request = SearchRequest { query, start: window.start, end: window.end, limit, spans_per_span_set: spans };
         let found = self.kept.or_ask(SEARCH, &request, (of_bytes, to_bytes), self.gather(request.clone())).await?;
         if found.len() >= limit as usize { Err(self.too_much(&format!("{limit} traces"))) } else { Ok(found) }
     }

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{self, Brief, Found};
-use super::pull::Requests;
 use super::trouble::Trouble;
 use super::window::Window;
 use crate::diag::Diagnostic;
@@ -58,16 +57,13 @@ pub(super) fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, f
     }
 }
 
-/// What to do about trouble that waiting does not mend: respect the server's limits, ask for less, or give up.
+/// What to do about trouble that waiting does not mend: ask for less, or give up.
 pub(super) fn narrower<J>(
-    ask: &Requests,
     trouble: Trouble,
     job: J,
     narrow: impl Fn(&J) -> Option<Vec<J>>,
 ) -> Result<Step<J>, Diagnostic> {
     match trouble {
-        Trouble::Limit(limit, _) if ask.client.lower_limit(limit) => Ok(Step::Instead(vec![job])),
-        Trouble::SpansPerSet(spans, _) if ask.client.lower_spans_per_set(spans) => Ok(Step::Instead(vec![job])),
         Trouble::TooMuch(why) => narrow(&job).map(Step::Instead).ok_or(why),
         Trouble::Slow(why) => Ok(narrow(&job).map_or(Step::Wait(why), Step::Instead)),
         other => Err(other.diagnostic()),

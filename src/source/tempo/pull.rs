@@ -19,6 +19,7 @@ use super::jobs::{bulks, thin};
 use super::select::Queries;
 use super::window::Window;
 use crate::diag::Diagnostic;
+use crate::source::backend::early;
 use crate::source::mapper::Mapper;
 use crate::source::sample::Left;
 use crate::source::{Progress, Sample, SpanSink};
@@ -93,6 +94,7 @@ impl Pull<'_> {
             return Err(self.nothing(total, counted.around));
         }
         let expected = spans(&counted.mine);
+        self.tally.diagnostics.extend(early::told(counted.early, &self.at));
         let pieces = self.in_pieces(total, &counted).await?;
         let all = self.sample.map(|_| counted.mine.clone());
         self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));

@@ -32,6 +32,9 @@ pub(super) fn of_status(status: &Status, at: &str) -> Trouble {
             TENANT,
         ));
     }
+    if has("multiple org IDs") {
+        return Trouble::Fatal(say("tempo-tenant-invalid", "Tempo answers for one tenant at a time", ONE_TENANT));
+    }
     if has("tenant ID") || has("org id") {
         return Trouble::Fatal(say("tempo-tenant-invalid", "Tempo refuses the tenant", TENANT));
     }
@@ -91,10 +94,10 @@ fn sizes(text: &str, say: &dyn Fn(&'static str, &str, &str) -> Diagnostic) -> Op
         rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok().filter(|n| *n > 0)
     };
     if let Some(limit) = number_after("exceeds max limit") {
-        return Some(Trouble::Limit(limit, say("tempo-limit", "Tempo allows fewer traces in one search", RANGE)));
+        return Some(Trouble::Limit(limit, say("tempo-limit", "Tempo allows fewer traces in one search", LIMITS)));
     }
     if let Some(spans) = number_after("spans per span set exceeds") {
-        return Some(Trouble::SpansPerSet(spans, say("tempo-limit", "Tempo allows fewer spans in one set", RANGE)));
+        return Some(Trouble::SpansPerSet(spans, say("tempo-limit", "Tempo allows fewer spans in one set", LIMITS)));
     }
     let too_much = text.contains("range specified by start and end exceeds")
         || text.contains("response larger than the max")
@@ -186,6 +189,7 @@ pub(super) fn http_unreachable(why: &str, at: &str) -> Diagnostic {
 }
 
 const TENANT: &str = "give --tenant ID or set TRACEBOOK_TENANT (X-Scope-OrgID); several are joined by `|`";
+const ONE_TENANT: &str = "give one tenant, and join what each gives: tracebook capture --merge; or set multi_tenant_queries_enabled in Tempo";
 const QUERY: &str = "check the TraceQL filter; it must be one spanset such as { resource.service.name = \"cart\" }";
 const STORES: &str = "wait until the Tempo is ready (GET /ready), or look at its live-stores or ingesters";
 const GENERATORS: &str =
@@ -201,6 +205,8 @@ const DOWN: &str = "look whether the Tempo is running and ready (GET /ready), th
 const SLOW: &str = "raise --timeout, shorten the window, or look at what keeps Tempo busy (search.query_timeout); where nothing was ever \
      answered: `tracebook doctor HOST:PORT`";
 const CUT: &str = "use port 9095 instead of 3200 (which cuts streams after 30 s), or look into Tempo's log";
+const LIMITS: &str =
+    "name a limit that this Tempo allows (?limit=N), or raise max_result_limit or max_spans_per_span_set there";
 const RANGE: &str = "shorten the window";
 const HOST: &str = "check the spelling of the host, or whether this machine can resolve it";
 const CERTIFICATE: &str = "give the certificate authority that signed the server's certificate, the expected server name, or a client certificate";

@@ -7,6 +7,7 @@ use std::future::Future;
 
 use super::{Pull, Requests, SEARCHES_AT_ONCE, pause};
 use crate::diag::Diagnostic;
+use crate::source::backend::early;
 use crate::source::backend::pool::{Pool, Step};
 use crate::source::tempo::answer::Found;
 use crate::source::tempo::jobs::{Census, Count, SAMPLED_SERVICES, narrower, note};
@@ -28,6 +29,8 @@ pub(super) struct Counted {
     pub(super) mine: Census,
     /// Spans of traces that only reach into it.
     pub(super) around: u64,
+    /// Those of these traces that begin long before.
+    pub(super) early: usize,
     /// One trace of each of some services.
     pub(super) samples: Vec<TraceId>,
 }
@@ -100,7 +103,6 @@ impl Pull<'_> {
         let mut all = Census::new();
         let mut services: BTreeMap<String, TraceId> = BTreeMap::new();
         let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
-        let ask = &self.ask;
         let settle = |job: Count, answer: Result<Found, Trouble>| {
             let trouble = match answer {
                 Ok(found) => {
@@ -109,7 +111,7 @@ impl Pull<'_> {
                 }
                 Err(trouble) => trouble,
             };
-            narrower(ask, trouble, job, |job| job.narrower())
+            narrower(trouble, job, |job| job.narrower())
         };
         let search = |job: Count| {
             let ask = self.ask.clone();
@@ -120,8 +122,9 @@ impl Pull<'_> {
         let (mine, others): (Census, Census) =
             all.into_iter().partition(|(_, b)| b.start >= self.window.0.0 && b.start < self.window.1.0);
         let last = whole.nanos().1.0;
+        let early = others.values().filter(|brief| early::is(brief.start, self.window.0)).count();
         let around = others.values().filter(|b| b.start < last).map(|b| u64::from(b.spans)).sum();
         let samples: BTreeSet<TraceId> = services.into_values().filter(|id| mine.contains_key(id)).collect();
-        Ok(Counted { mine, around, samples: samples.into_iter().take(SAMPLED_SERVICES).collect() })
+        Ok(Counted { mine, around, early, samples: samples.into_iter().take(SAMPLED_SERVICES).collect() })
     }
 }

@@ -152,12 +152,11 @@ impl Pull<'_> {
                 Ok((found, counted))
             }
         };
-        let ask = &self.ask;
         let settle = |job: Bulk, answer: Result<(Found, Option<u64>), Trouble>| {
             let (found, counted) = match answer {
                 Ok(answer) => answer,
                 Err(Trouble::Refused(_)) => return Ok(Step::Done),
-                Err(trouble) => return narrower(ask, trouble, job, |job| job.halves(true)),
+                Err(trouble) => return narrower(trouble, job, |job| job.halves(true)),
             };
             let (start, end) = job.window.nanos();
             let (within, cut) = answer::spans_within(&found, start.0, end.0);

@@ -42,14 +42,14 @@ impl Pull<'_> {
                 partial.saturating_sub(by_limit)
             );
             say(Diagnostic::warning("tempo-traces-partial", fewer).help(
-                "run this again later, and look whether ?http= leads to the same Tempo, and all servers behind it",
+                "run this again later, and look whether ?http= leads to the same Tempo and tenant, with all servers behind it",
             ));
         }
         if self.tally.vanished > 0 {
             let said = self.ask.http.unknown();
             let gone = format!("{} traces were found by search, but are not there by id{said}", self.tally.vanished);
             say(Diagnostic::warning("tempo-traces-vanished", format!("{gone}; up to {lost} spans are missing")).help(
-                "look whether all servers behind ?http= are the same Tempo; where the window reaches back to what Tempo deletes, ask for a \
+                "look whether all servers behind ?http= are the same Tempo, and the tenant is the same there; where the window reaches back to what Tempo deletes, ask for a \
                  later start",
             ));
         }

@@ -59,7 +59,7 @@ impl Pull<'_> {
                     by_id.extend(job.traces.iter().map(|(id, _)| *id));
                     return Ok(Step::Done);
                 }
-                Err(trouble) => return narrower(&ask, trouble, job, |job| job.halves(false)),
+                Err(trouble) => return narrower(trouble, job, |job| job.halves(false)),
             };
             let mut pushed = 0;
             for (id, known) in job.traces.iter().filter(|(id, _)| !by_id.contains(id)).collect::<Vec<_>>() {

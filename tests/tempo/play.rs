@@ -331,7 +331,16 @@ impl Played {
             found.push(TraceSearchMetadata {
                 trace_id: format!("{id:x}"),
                 start_time_unix_nano: blocks.values().flatten().map(|p| p.start).min().unwrap(),
-                duration_ms: 1,
+                duration_ms: u32::try_from(
+                    blocks
+                        .values()
+                        .flat_map(|b| {
+                            Some((b.iter().map(|p| p.start).max()? - b.iter().map(|p| p.start).min()?) / 1_000_000)
+                        })
+                        .max()
+                        .unwrap(),
+                )
+                .unwrap(),
                 span_sets: vec![SpanSet {
                     spans: largest.iter().take(most).map(|p| span(p, selects)).collect(),
                     matched: stats.span_count,

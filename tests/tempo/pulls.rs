@@ -228,6 +228,18 @@ fn traces_in_pieces_are_whole_where_nobody_counts_and_behind_a_filter_too() {
 }
 
 #[test]
+fn traces_that_reach_beyond_the_window_are_no_doubt_about_its_count() {
+    // Of every trace the last spans lie behind the end: fewer spans are counted in the window than its traces have.
+    let mut script = script();
+    for pieces in script.traces.values_mut().rev().take(40).filter(|pieces| pieces.len() > 1) {
+        pieces.last_mut().unwrap().start = (START + TRACES / 4 + 5) * 1_000_000_000;
+    }
+    let (server, report) = everything(script);
+    assert!(report.diagnostics.is_empty(), "{report:?}");
+    assert_eq!(server.fetches(), 1);
+}
+
+#[test]
 fn a_count_of_nothing_is_no_count() {
     let script = Script { traces: pieces(150, 50), counts_nothing: true, ..Script::default() };
     let (server, report) = everything(script);

@@ -21,6 +21,8 @@ pub(super) type Found = BTreeMap<TraceId, TraceSearchMetadata>;
 pub(super) struct Brief {
     /// Start of the first span, Unix nanoseconds.
     pub(super) start: u64,
+    /// No span of it starts later, Unix nanoseconds; of a trace in pieces, none of one piece.
+    pub(super) end: u64,
     /// Spans; of a trace split over blocks, at most this many are really there.
     pub(super) spans: u32,
     /// Whether any span failed.
@@ -66,7 +68,10 @@ fn span_id(text: &str) -> Option<SpanId> {
 /// The census entry of a trace.
 pub(super) fn brief(trace: &TraceSearchMetadata) -> Brief {
     let spans = trace.service_stats.values().fold(0u32, |sum, s| sum.saturating_add(s.span_count));
-    Brief { start: trace.start_time_unix_nano, spans, failed: trace.service_stats.values().any(|s| s.error_count > 0) }
+    let start = trace.start_time_unix_nano;
+    // Milliseconds are cut off.
+    let end = start.saturating_add(u64::from(trace.duration_ms).saturating_add(1).saturating_mul(1_000_000));
+    Brief { start, end, spans, failed: trace.service_stats.values().any(|s| s.error_count > 0) }
 }
 
 /// Spans of an answer that start in `[start, end)` ns, and how many were cut off and may lie there too.

@@ -43,6 +43,7 @@ pub(super) fn note(all: &mut Census, services: &mut BTreeMap<String, TraceId>, f
         all.entry(*id)
             .and_modify(|known| {
                 known.start = known.start.min(now.start);
+                known.end = known.end.max(now.end);
                 known.spans = known.spans.max(now.spans);
                 known.failed |= now.failed;
             })
@@ -161,7 +162,11 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn census(n: u64, spans: u32) -> Census {
-        (0..n).map(|i| (TraceId(u128::from(n - i)), Brief { start: i * SECOND / 2, spans, failed: false })).collect()
+        (0..n)
+            .map(|i| {
+                (TraceId(u128::from(n - i)), Brief { start: i * SECOND / 2, end: i * SECOND / 2, spans, failed: false })
+            })
+            .collect()
     }
 
     #[test]

@@ -27,6 +27,8 @@ const CENSUSES: u32 = 8;
 pub(super) struct Counted {
     /// Traces that start in the window.
     pub(super) mine: Census,
+    /// Spans of those of them that end in the window too: no count of its spans is smaller.
+    pub(super) inside: u64,
     /// Spans of traces that only reach into it.
     pub(super) around: u64,
     /// Those of these traces that begin long before.
@@ -122,9 +124,10 @@ impl Pull<'_> {
         let (mine, others): (Census, Census) =
             all.into_iter().partition(|(_, b)| b.start >= self.window.0.0 && b.start < self.window.1.0);
         let last = whole.nanos().1.0;
+        let inside = mine.values().filter(|b| b.end <= last).map(|b| u64::from(b.spans)).sum();
         let early = others.values().filter(|brief| early::is(brief.start, self.window.0)).count();
         let around = others.values().filter(|b| b.start < last).map(|b| u64::from(b.spans)).sum();
         let samples: BTreeSet<TraceId> = services.into_values().filter(|id| mine.contains_key(id)).collect();
-        Ok(Counted { mine, around, early, samples: samples.into_iter().take(SAMPLED_SERVICES).collect() })
+        Ok(Counted { mine, inside, around, early, samples: samples.into_iter().take(SAMPLED_SERVICES).collect() })
     }
 }

@@ -29,7 +29,12 @@ impl Pull<'_> {
     /// Whether some trace lies in pieces: where Tempo counts more spans than its searches find; `None` where nothing tells.
     pub(super) async fn in_pieces(&mut self, total: Option<u64>, found: &Counted) -> Result<Option<bool>, Diagnostic> {
         if self.ask.queries.everything() {
-            return Ok(more(total, found));
+            let known = more(total, found);
+            if known.is_some() || total.is_none_or(|total| total == 0) {
+                return Ok(known);
+            }
+            // Spans may have come after they were counted and before traces were looked for.
+            return Ok(more(self.total().await?, found));
         }
         if found.mine.len() <= FEW {
             return Ok(None);
@@ -173,9 +178,9 @@ impl Pull<'_> {
     }
 }
 
-/// Whether there are more spans than the traces found hold. Fewer are no count at all: spans came late, or who counts does not
-/// know all of them.
+/// Whether there are more spans than the traces found hold. Fewer than those that lie within the window are no count at all: spans
+/// came late, or who counts does not know all of them.
 fn more(total: Option<u64>, found: &Counted) -> Option<bool> {
-    let expected = spans(&found.mine);
-    total.filter(|total| *total >= expected).map(|total| total > expected.saturating_add(found.around))
+    let most = spans(&found.mine).saturating_add(found.around);
+    total.filter(|total| *total >= found.inside).map(|total| total > most)
 }

@@ -116,7 +116,7 @@ pub(super) fn run(
     while !receiver.ended(every) {
         io.warnings(receiver.notes());
         // Files of the log are never written again once they are ended, so their number tells what is new.
-        let interim = receiver.rotate().map_err(Stop::from).and_then(|files| {
+        let interim = without_gone(|| receiver.rotate(), io).map_err(Stop::from).and_then(|files| {
             if std::mem::replace(&mut seen, files.len()) == files.len() {
                 return Ok(());
             }
@@ -139,14 +139,7 @@ pub(super) fn run(
     }
     let mut received = receiver.finish().map_err(|e| left(e.into(), &wal))?;
     io.warnings(received.diagnostics);
-    let files = match received.log.rotate() {
-        // A file that is gone is told, and what is left is read.
-        Err(gone) if gone.code == "log-file-gone" => {
-            io.warnings([gone]);
-            received.log.rotate()
-        }
-        other => other,
-    };
+    let files = without_gone(|| received.log.rotate(), io);
     let files = files.map_err(|e| left(e.into(), &wal))?;
     if files.is_empty() {
         received.log.0.remove(ours)?;
@@ -157,12 +150,27 @@ pub(super) fn run(
     let before =
         if earlier > 0 { format!(", besides {earlier} file(s) of an earlier run's log") } else { String::new() };
     io.say(&format!("{} request(s) received{before}", received.requests));
-    snapshot((&wal, &files), &source, request, &mut heard, io)
+    // In the end everything is said, with its last number.
+    snapshot((&wal, &files), &source, request, &mut BTreeSet::new(), io)
         .and_then(|snapshot| Ok(capture::write(&snapshot, output, io)?))
         .map_err(|stop| left(stop, &wal))?;
     // Only now: until the snapshot is on the disk, the log is all there is.
     received.log.0.remove(ours)?;
     Ok(Exit::Nothing)
+}
+
+/// The files of the log. Those that somebody took away are told, and what is left is read.
+fn without_gone(
+    mut rotate: impl FnMut() -> Result<Vec<PathBuf>, Diagnostic>,
+    io: &mut Io<'_>,
+) -> Result<Vec<PathBuf>, Diagnostic> {
+    match rotate() {
+        Err(gone) if gone.code == "log-file-gone" => {
+            io.warnings([gone]);
+            rotate()
+        }
+        other => other,
+    }
 }
 
 /// Says with what ended the run that the log was not removed, and where it is.

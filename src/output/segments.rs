@@ -63,6 +63,10 @@ impl Segments {
                 .help("end the other one first, or name another directory with --wal or another --output"),
             fs::TryLockError::Error(e) => failed(&e),
         })?;
+        if still_there(&lock).is_err() {
+            // Whoever held it has just removed the log.
+            return Self::open(dir);
+        }
         if dir.join(DONE).exists() {
             // The end of an earlier run that came to its end.
             clear(dir)?;
@@ -133,11 +137,16 @@ impl Segments {
     /// `log-file-gone` where somebody took one away; it is not missed again. Otherwise as the file system says.
     pub fn rotate(&mut self) -> Result<Vec<PathBuf>, Diagnostic> {
         self.end();
-        if let Some(gone) = self.ended.iter().position(|path| !path.exists()) {
-            let path = self.ended.remove(gone);
+        let (there, gone): (Vec<PathBuf>, _) =
+            std::mem::take(&mut self.ended).into_iter().partition(|path| path.exists());
+        self.ended = there;
+        if let Some(path) = gone.first() {
             return Err(Diagnostic::error(
                 "log-file-gone",
-                "somebody took away a file of the log, and with it what was acknowledged into it",
+                format!(
+                    "somebody took away {} file(s) of the log, and with them what was acknowledged into them",
+                    gone.len()
+                ),
             )
             .at(Location::file(path.display().to_string()))
             .help("leave the files of the log alone: they are removed when the snapshot is written"));

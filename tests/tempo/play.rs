@@ -103,6 +103,10 @@ pub(crate) struct Script {
     pub(crate) largest: usize,
     /// Metrics are refused, as an older Tempo does.
     pub(crate) no_metrics: bool,
+    /// A trace that searches find and that is not there by id.
+    pub(crate) gone: Option<u128>,
+    /// A filter by name lets nothing through whose id begins with `ffff`.
+    pub(crate) filtered: bool,
     /// It answers 0 to whoever wants a count, as one whose generator holds no spans does.
     pub(crate) counts_nothing: bool,
     /// `select` is refused.
@@ -316,6 +320,9 @@ impl Played {
         let most = request.spans_per_span_set as usize;
         let mut found = Vec::new();
         for (id, pieces) in &self.script.traces {
+            if self.script.filtered && id >> 64 == 0xffff && request.query.contains("work") {
+                continue;
+            }
             let mut blocks: BTreeMap<u32, Vec<&Piece>> = BTreeMap::new();
             for piece in pieces {
                 blocks.entry(piece.block).or_default().push(piece);
@@ -355,7 +362,9 @@ impl Played {
     }
 
     fn whole(&self, id: u128) -> TracesData {
-        let Some(pieces) = self.script.traces.get(&id) else { return TracesData::default() };
+        let Some(pieces) = self.script.traces.get(&id).filter(|_| self.script.gone != Some(id)) else {
+            return TracesData::default();
+        };
         let span = |p: &Piece| OtlpSpan {
             trace_id: id.to_be_bytes().to_vec(),
             span_id: p.id.to_be_bytes().to_vec(),

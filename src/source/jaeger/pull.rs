@@ -4,7 +4,8 @@
 //! reaches that number is halved, and the answer thrown away. A trace is found under each of its services; it is taken
 //! in the window in which its first span starts, the first time it comes, and never again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::source::{Progress, SpanSink};
 use crate::spans::{TraceId, UnixNanos, normalize};
 
 const SEARCHES_AT_ONCE: usize = 3;
+/// Where a trace is looked for again, after its start.
+const AGAIN_MICROS: u64 = 1_000_000;
 /// A window that took too long is not halved below this: then the server is slow, not the window long.
 const SHORTEST_SLOW_MICROS: u64 = 60_000_000;
 /// Pairs of services named in one note.
@@ -58,8 +61,19 @@ pub(super) struct Seen {
     /// Those of them that start long before.
     early: HashSet<TraceId>,
     pairs: Pairs,
-    /// Of each service the earliest search that gave traces, and which.
-    earliest: BTreeMap<Arc<str>, (Job, HashSet<TraceId>)>,
+    /// Of each service the earliest and the latest trace, and the search that gave it.
+    ends: BTreeMap<Arc<str>, [Known; 2]>,
+}
+
+/// A trace that was found: where to look for it again, first in a short window and then in that of the search that gave it.
+#[derive(Debug, Clone)]
+struct Known {
+    id: TraceId,
+    /// Unix nanoseconds.
+    start: u64,
+    latest: bool,
+    job: Job,
+    wide: Window,
 }
 
 impl Pull<'_> {
@@ -67,7 +81,7 @@ impl Pull<'_> {
     pub(super) async fn run(&mut self) -> Result<(), Diagnostic> {
         let whole = Window::covering(self.window)?;
         self.progress.note("asking for services");
-        let services = self.services().await?;
+        let services = self.services(true).await?;
         if services.is_empty() {
             return Err(self.nothing("Jaeger knows no service at all"));
         }
@@ -100,47 +114,58 @@ impl Pull<'_> {
         pool.run(jobs, search, |job, answer| self.settle(&job, answer)).await
     }
 
-    /// Asks again for some of what was found: a storage in memory begins anew when Jaeger is started again, and drops old
-    /// traces for new ones, and both look like windows in which there is nothing. Gives the services that came meanwhile.
+    /// Asks again for some of what was found, the earliest and the latest trace of each service: a storage in memory begins anew
+    /// when Jaeger is started again, and drops old traces for new ones, and both look like windows in which there is nothing.
+    /// Gives the services that came meanwhile.
     async fn still_there(&mut self, before: &[String]) -> Result<Vec<String>, Diagnostic> {
-        let now = self.services().await?;
-        if let Some(gone) = before.iter().find(|service| !now.contains(service)) {
-            return Err(self.lost(&format!("it does not know the service `{}` any more", normalize::clean(gone, 100))));
-        }
-        let mut missing = HashSet::new();
-        let earliest = std::mem::take(&mut self.seen.earliest);
-        let jobs = earliest.values().map(|(job, _)| job.clone()).collect();
-        let client = self.client.clone();
-        let search = |job: Job| {
-            let client = client.clone();
-            async move { client.find(&job.service, job.window).await }
+        let now = self.services(false).await?;
+        let ends = std::mem::take(&mut self.seen.ends);
+        let narrow = |known: &Known| {
+            let start = (known.start / 1_000).max(known.wide.start);
+            let window = Window { start, end: start.saturating_add(AGAIN_MICROS).min(known.wide.end) };
+            let job = Job { window: if window.start < window.end { window } else { known.wide }, ..known.job.clone() };
+            Known { job, ..known.clone() }
         };
-        let mut none = None;
-        let settle = |job: Job, answer: Result<Answer, Trouble>| {
-            let found: HashSet<TraceId> = match answer {
-                Ok(answer) => answer.starts().map(|(id, _)| id).collect(),
+        let jobs = ends.values().flatten().map(narrow).collect();
+        let client = self.client.clone();
+        let search = |known: Known| {
+            let client = client.clone();
+            async move { client.find(&known.job.service, known.job.window).await }
+        };
+        let (mut lost, mut latest) = (BTreeSet::new(), BTreeSet::new());
+        let settle = |known: Known, answer: Result<Answer, Trouble>| {
+            let there = match answer {
+                Ok(answer) => answer.starts().any(|(id, _)| id == known.id),
                 Err(Trouble::Slow(why)) => return Ok(Step::Wait(why)),
                 // More came meanwhile than one search gives.
-                Err(Trouble::TooMuch(_) | Trouble::Limit(..)) => return Ok(Step::Done),
+                Err(Trouble::TooMuch(_) | Trouble::Limit(..)) => true,
                 Err(other) => return Err(other.diagnostic()),
             };
-            if let Some((_, known)) = earliest.get(&job.service) {
-                missing.extend(known.difference(&found).copied());
-                if known.is_disjoint(&found) {
-                    none.get_or_insert(job.service);
-                }
+            if !there && known.job.window != known.wide {
+                // The service may have come late into its trace.
+                let job = Job { window: known.wide, ..known.job.clone() };
+                return Ok(Step::Instead(vec![Known { job, ..known }]));
+            }
+            if !there {
+                latest.extend(known.latest.then(|| Arc::clone(&known.job.service)));
+                lost.insert(known.job.service);
             }
             Ok(Step::Done)
         };
         Pool::new(SEARCHES_AT_ONCE, self.timeout).run(jobs, search, settle).await?;
-        if let Some(service) = none {
-            let service = normalize::clean(&service, 100);
-            return Err(self
-                .lost(&format!("of the service `{service}` it gave traces first, and none of them when asked again")));
-        }
-        if !missing.is_empty() {
-            let lost = self.lost(&format!("{} of those it gave first it did not give when asked again", missing.len()));
-            self.diagnostics.push(Diagnostic { severity: crate::diag::Severity::Warning, ..lost });
+        if let Some(service) = lost.first() {
+            let service = normalize::clean(service, 100);
+            let how = format!(
+                "of {} of {} service(s), such as `{service}`, it gave traces which it did not know when asked again",
+                lost.len(),
+                ends.len()
+            );
+            let told = self.lost(&how);
+            // Old ones go one after the other; that the newest of all services are gone means that all is.
+            if latest.len() == ends.len() {
+                return Err(told);
+            }
+            self.diagnostics.push(Diagnostic { severity: crate::diag::Severity::Warning, ..told });
         }
         Ok(now.into_iter().filter(|service| !before.contains(service)).collect())
     }
@@ -154,7 +179,8 @@ impl Pull<'_> {
             )
     }
 
-    async fn services(&self) -> Result<Vec<String>, Diagnostic> {
+    /// The services that Jaeger knows. At `first` what cannot be a Jaeger is told at once; later everything may pass.
+    async fn services(&self, first: bool) -> Result<Vec<String>, Diagnostic> {
         let mut services = Vec::new();
         let settle = |(), answer: Result<Vec<String>, Trouble>| match answer {
             Ok(found) => {
@@ -169,7 +195,7 @@ impl Pull<'_> {
             async move {
                 match client.services().await {
                     // Nothing ever answered here: a port that closes connections, as Jaeger's page does, will go on doing so.
-                    Err(Trouble::Busy(why)) if why.code == "jaeger-connection-lost" => {
+                    Err(Trouble::Busy(why)) if first && why.code == "jaeger-connection-lost" => {
                         let plain = at.starts_with("jaeger://");
                         Err(if plain { not_grpc(&at) } else { Trouble::Fatal(why) })
                     }
@@ -190,11 +216,7 @@ impl Pull<'_> {
         };
         match answer {
             Ok(answer) => {
-                let found: HashSet<TraceId> = answer.starts().map(|(id, _)| id).collect();
-                let known = self.seen.earliest.get(&job.service).map(|(known, _)| known.window);
-                if !found.is_empty() && known.is_none_or(|known| job.window.start < known.start) {
-                    self.seen.earliest.insert(Arc::clone(&job.service), (job.clone(), found));
-                }
+                self.remember(job, &answer);
                 self.take(job, &answer)?;
                 self.progress.advance(job.window.micros() / 1_000);
                 Ok(Step::Done)
@@ -210,6 +232,24 @@ impl Pull<'_> {
                 }
             }
             Err(other) => Err(other.diagnostic()),
+        }
+    }
+
+    fn remember(&mut self, job: &Job, answer: &Answer) {
+        let starts = || answer.starts().filter(|(_, start)| job.window.holds(*start)).map(|(id, start)| (start, id));
+        let (Some(first), Some(last)) = (starts().min(), starts().max()) else { return };
+        let known = |(start, id), latest| Known { id, start, latest, job: job.clone(), wide: job.window };
+        match self.seen.ends.entry(Arc::clone(&job.service)) {
+            Entry::Vacant(entry) => _ = entry.insert([known(first, false), known(last, true)]),
+            Entry::Occupied(mut entry) => {
+                let [earliest, latest] = entry.get_mut();
+                if first < (earliest.start, earliest.id) {
+                    *earliest = known(first, false);
+                }
+                if last > (latest.start, latest.id) {
+                    *latest = known(last, true);
+                }
+            }
         }
     }
 

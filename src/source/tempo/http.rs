@@ -28,6 +28,8 @@ pub(super) struct Http {
     old: Arc<AtomicBool>,
     /// It has.
     new: Arc<AtomicBool>,
+    /// Whether it ever gave a trace: then it is the right one, and a trace that it does not know is gone.
+    gave: Arc<AtomicBool>,
     /// What was said first of a trace that is not known, or of a path.
     unknown: Arc<OnceLock<String>>,
     kept: Kept,
@@ -50,6 +52,7 @@ impl Http {
             answered: no(),
             old: no(),
             new: no(),
+            gave: no(),
             unknown: Arc::default(),
             kept,
         }
@@ -88,7 +91,12 @@ impl Http {
         }
     }
 
-    /// What it means that none of so many traces is here that a search has just found.
+    /// Whether it ever gave a trace.
+    pub(super) fn gave(&self) -> bool {
+        self.gave.load(Ordering::Relaxed)
+    }
+
+    /// What it means that none of so many traces is here that a search has just found, where none ever [came](Self::gave).
     pub(super) fn none_of(&self, asked: usize) -> Diagnostic {
         let said = self.unknown();
         let none = format!("the HTTP side knows none of {asked} trace(s) that a search has just found{said}");
@@ -127,6 +135,7 @@ impl Http {
         };
         let whole = Whole::decode(body, enveloped)
             .map_err(|_| malformed("a whole trace came in a form that is not protobuf"))?;
+        self.gave.fetch_or(whole.spans() > 0, Ordering::Relaxed);
         if whole.is_of(id) { Ok(whole) } else { Err(malformed("a whole trace came with spans of another trace")) }
     }
 
@@ -148,10 +157,13 @@ impl Http {
 
     fn failed(&self, error: &reqwest::Error) -> Trouble {
         let chain = chain(Some(error));
-        let trouble = of_transport(&chain, &self.at);
+        let first = !self.answered.load(Ordering::Relaxed);
+        // Later it is what a proxy says when it closes an idle connection.
+        let grpc = first && fault(&chain) == Some(Fault::NotGrpc);
+        let trouble = of_transport(&chain, &self.at).filter(|_| grpc || fault(&chain) != Some(Fault::NotGrpc));
         let why = match &trouble {
             // What is no HTTP/1.1 to us is the other side of what is no gRPC.
-            _ if fault(&chain) == Some(Fault::NotGrpc) => "gRPC is spoken there, and no HTTP/1.1".to_owned(),
+            _ if grpc => "gRPC is spoken there, and no HTTP/1.1".to_owned(),
             Some(Trouble::Busy(d) | Trouble::Slow(d) | Trouble::Fatal(d)) => d.message.clone(),
             _ if error.is_body() || error.is_decode() => "its answers break off or are damaged".to_owned(),
             _ => "the request failed".to_owned(),
@@ -159,7 +171,7 @@ impl Http {
         let unreachable = http_unreachable(&why, &self.at);
         match trouble {
             Some(Trouble::Fatal(_)) => Trouble::Fatal(unreachable),
-            _ if !self.answered.load(Ordering::Relaxed) => Trouble::Fatal(unreachable),
+            _ if first => Trouble::Fatal(unreachable),
             Some(Trouble::Slow(_)) => Trouble::Slow(unreachable),
             _ => Trouble::Busy(unreachable),
         }

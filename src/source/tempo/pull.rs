@@ -71,8 +71,6 @@ pub(super) struct Tally {
     pub(super) vanished: u64,
     /// Spans that a search counted in traces that came without them, or not at all.
     lost: u64,
-    /// Why the HTTP side cannot be had, if that was found out.
-    http: Option<Diagnostic>,
     /// Whether the server was away or overloaded for a while.
     troubled: bool,
     /// What a sample leaves out.
@@ -95,7 +93,9 @@ impl Pull<'_> {
         }
         let expected = spans(&counted.mine);
         self.tally.diagnostics.extend(early::told(counted.early, &self.at));
-        let pieces = self.in_pieces(total, &counted).await?;
+        // Nothing in bulk, of which a part could pass for the whole.
+        let whole = self.all_by_id || self.sampled(&counted.samples).await?;
+        let pieces = if whole { Some(false) } else { self.in_pieces(total, &counted).await? };
         let all = self.sample.map(|_| counted.mine.clone());
         self.tally.left = self.sample.and_then(|sample| sample.apply(&mut counted.mine, |brief| brief.start));
         // The spans of what is left out are around what is read.
@@ -105,11 +105,11 @@ impl Pull<'_> {
         let most = self.ask.client.spans_per_set();
         let suspicious = counted.mine.iter().filter(|(_, b)| b.failed || b.spans > most);
         let mut by_id: BTreeSet<TraceId> = suspicious.map(|(id, _)| *id).collect();
-        if self.all_by_id || self.sampled(&counted.samples).await? {
+        if whole {
             by_id.extend(counted.mine.keys());
         }
         match pieces {
-            Some(true) => self.scout(&counted.mine, &mut by_id).await?,
+            Some(true) => self.found_in_pieces(&counted.mine, &mut by_id).await?,
             Some(false) => {}
             None => self.uncounted(&counted.mine, &mut by_id).await?,
         }

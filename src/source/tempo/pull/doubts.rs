@@ -20,6 +20,8 @@ use crate::spans::TraceId;
 
 /// Up to so many traces are read whole where nothing tells whether some lie in pieces.
 const FEW: usize = 200;
+/// Up to so many traces that match are read whole where some trace of the window lies in pieces.
+const MANY: usize = 2_000;
 /// Of more, so many are looked at.
 const LOOKED_AT: u64 = 64;
 /// Spans of a window up to which all of its traces are counted to learn of those that a filter lets through.
@@ -36,7 +38,8 @@ impl Pull<'_> {
             // Spans may have come after they were counted and before traces were looked for.
             return Ok(more(self.total().await?, found));
         }
-        if found.mine.len() <= FEW {
+        let wanted = self.sample.map_or(u64::MAX, |sample| sample.most).min(found.mine.len() as u64);
+        if wanted <= FEW as u64 {
             return Ok(None);
         }
         // Spans that a filter lets through tell nothing about the others of their traces.
@@ -44,7 +47,8 @@ impl Pull<'_> {
         let filtered = std::mem::replace(&mut self.ask.queries, unfiltered);
         let all = self.all_in_pieces().await;
         self.ask.queries = filtered;
-        all
+        // It is not what was asked for: where it fails, nothing is known.
+        Ok(all.unwrap_or_default())
     }
 
     async fn all_in_pieces(&mut self) -> Result<Option<bool>, Diagnostic> {
@@ -55,59 +59,90 @@ impl Pull<'_> {
         Ok(more(total, &found))
     }
 
+    /// Where some trace lies in pieces: finds out which those may be. Behind a filter that would be looked for among all others.
+    pub(super) async fn found_in_pieces(
+        &mut self,
+        mine: &Census,
+        by_id: &mut BTreeSet<TraceId>,
+    ) -> Result<(), Diagnostic> {
+        let filtered = !self.ask.queries.everything();
+        if filtered && mine.len() <= MANY {
+            by_id.extend(mine.keys());
+            return Ok(());
+        }
+        match self.scout(mine, by_id).await {
+            Err(_) if filtered => self.uncounted(mine, by_id).await,
+            outcome => outcome,
+        }
+    }
+
     /// Where nothing tells whether traces lie in pieces: a few are read whole anyway; of many some are looked at, and if
     /// one of them does, all are read whole.
     pub(super) async fn uncounted(&mut self, mine: &Census, by_id: &mut BTreeSet<TraceId>) -> Result<(), Diagnostic> {
         let mut some = mine.clone();
-        let looked_at = Sample { most: LOOKED_AT, keep: Keep::Hash };
-        if mine.len() > FEW && looked_at.apply(&mut some, |brief| brief.start).is_some() {
-            let (mut seen, mut pieces) = (0u64, false);
-            let fetch = |id: TraceId| {
-                let http = self.ask.http.clone();
-                async move { http.trace(id).await }
-            };
-            let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
-                let known = some.get(&id).map_or(0, |brief| u64::from(brief.spans));
-                let whole = answer.map_or(0, |whole| whole.spans());
-                seen = seen.saturating_add(u64::from(whole > 0));
-                pieces |= whole > known;
-                Ok(Step::Done)
-            };
-            let ids = some.keys().copied().collect();
-            Pool::new(FETCHES_AT_ONCE, self.timeout).run(ids, fetch, settle).await?;
-            if seen == 0 {
-                return Err(self.ask.http.none_of(some.len()));
-            }
-            if !pieces {
-                let what = format!(
-                    "Tempo has not counted the spans of these traces: of one that came in pieces only the largest is read (of {seen} \
-                     looked at none did)"
-                );
-                self.tally.diagnostics.push(
-                    Diagnostic::warning("tempo-uncounted", what).at(Location::file(self.at.clone())).help(
-                        "write ?traces=by-id to read each trace whole, which takes long; Tempo 2 counts with the local-blocks processor of \
-                         its metrics-generator, for as long as that holds spans",
-                    ),
-                );
-                return Ok(());
-            }
-        }
-        by_id.extend(mine.keys());
+        let most = if mine.len() > FEW { LOOKED_AT } else { 1 };
+        _ = Sample { most, keep: Keep::Hash }.apply(&mut some, |brief| brief.start);
+        let seen = match self.look(&some).await {
+            Ok((_, true)) => None,
+            Ok((_, false)) if mine.len() <= FEW => None,
+            Ok((seen, false)) => Some(format!("of {seen} looked at none did")),
+            // What needs no HTTP side otherwise must not need it for a doubt.
+            Err(why) if by_id.is_empty() && why.code.starts_with("tempo-http-") => Some(why.message),
+            Err(other) => return Err(other),
+        };
+        let Some(seen) = seen else {
+            by_id.extend(mine.keys());
+            return Ok(());
+        };
+        let what = format!(
+            "nothing tells whether spans are missing: of a trace that came in pieces only the largest is read ({seen})"
+        );
+        self.tally.diagnostics.push(
+            Diagnostic::warning("tempo-uncounted", what).at(Location::file(self.at.clone())).help(
+                "write ?traces=by-id to read each trace whole, which takes long; Tempo 2 counts with the local-blocks processor of its \
+                 metrics-generator, for as long as that holds spans",
+            ),
+        );
         Ok(())
+    }
+
+    /// Reads traces whole and throws them away: how many there are, and whether one of them has more spans than was known.
+    async fn look(&self, some: &Census) -> Result<(u64, bool), Diagnostic> {
+        let (mut seen, mut pieces) = (0u64, false);
+        let fetch = |id: TraceId| {
+            let http = self.ask.http.clone();
+            async move { http.trace(id).await }
+        };
+        let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
+            let known = some.get(&id).map_or(0, |brief| u64::from(brief.spans));
+            let whole = answer.map_or(0, |whole| whole.spans());
+            seen = seen.saturating_add(u64::from(whole > 0));
+            pieces |= whole > known;
+            Ok(Step::Done)
+        };
+        let ids = some.keys().copied().collect();
+        Pool::new(FETCHES_AT_ONCE, self.timeout).run(ids, fetch, settle).await?;
+        if seen == 0 && !self.ask.http.gave() {
+            return Err(self.ask.http.none_of(some.len()));
+        }
+        Ok((seen, pieces))
     }
 
     /// Whether spans carry sampling thresholds in their trace state, which no search can select.
     pub(super) async fn sampled(&mut self, samples: &[TraceId]) -> Result<bool, Diagnostic> {
-        let (mut sampled, mut known) = (false, samples.is_empty());
+        let (mut sampled, mut known, mut why) = (false, samples.is_empty(), None);
         let ask = self.ask.clone();
         let fetch = |id: TraceId| {
             let http = ask.http.clone();
             async move { http.trace(id).await }
         };
         let mut settle = |_, answer: Result<Whole, Trouble>| {
-            if let Ok(whole) = answer {
-                sampled |= whole.sampled();
-                known |= whole.spans() > 0;
+            match answer {
+                Ok(whole) => {
+                    sampled |= whole.sampled();
+                    known |= whole.spans() > 0;
+                }
+                Err(trouble) => why = Some(trouble.diagnostic()),
             }
             Ok(Step::Done)
         };
@@ -119,9 +154,9 @@ impl Pull<'_> {
             }
             other => other,
         };
-        match outcome.and_then(|()| if known { Ok(sampled) } else { Err(self.ask.http.none_of(samples.len())) }) {
+        let why = why.unwrap_or_else(|| self.ask.http.none_of(samples.len()));
+        match outcome.and(if known { Ok(sampled) } else { Err(why) }) {
             Err(d) if matches!(d.code, "tempo-http-unreachable" | "tempo-http-refused") => {
-                self.tally.http = Some(d.clone());
                 let unknown = "whether spans were sampled (trace state `ot=th`) is not known, and each counts once";
                 self.tally.diagnostics.push(
                     Diagnostic::warning("tempo-sampling-unknown", format!("{unknown}: {}", d.message))

@@ -89,12 +89,9 @@ impl Pull<'_> {
 
     /// Tries some of those that must come by id, so that a pull of hours does not find out at its end that none does.
     pub(super) async fn can_fetch(&mut self, by_id: &BTreeSet<TraceId>) -> Result<(), Diagnostic> {
-        if let Some(why) = self.tally.http.take().filter(|_| !by_id.is_empty()) {
-            return Err(why);
-        }
         let tried: Vec<TraceId> = by_id.iter().copied().take(TRIED).collect();
         let mut round = 0;
-        while !tried.is_empty() {
+        while !tried.is_empty() && !self.ask.http.gave() {
             for id in tried.iter().copied() {
                 let whole = self.patiently(move |ask| async move { ask.http.trace(id).await }).await?;
                 // Slow is not gone: it is waited for when its turn comes.
@@ -161,8 +158,7 @@ impl Pull<'_> {
             ids = short;
             tokio::time::sleep(pause(round)).await;
         }
-        // Retention takes a few between a search and their fetch, and never all.
-        if asked > 0 && self.tally.vanished == asked as u64 {
+        if self.tally.vanished > 0 && !self.ask.http.gave() {
             return Err(self.ask.http.none_of(asked));
         }
         self.flush()

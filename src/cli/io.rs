@@ -126,7 +126,6 @@ impl<'a> Io<'a> {
         let mut said: BTreeMap<&str, usize> = BTreeMap::new();
         let before = self.heard.clone();
         for diagnostic in diagnostics.iter().filter(|d| d.severity >= self.least) {
-            let text = shown(diagnostic, self.color);
             if let Some(heard) = self.heard.as_mut().filter(|_| diagnostic.severity < Severity::Error) {
                 let kind = (diagnostic.code, diagnostic.help.clone());
                 if before.as_ref().is_some_and(|before| before.contains(&kind)) {
@@ -137,7 +136,7 @@ impl<'a> Io<'a> {
             let n = said.entry(diagnostic.code).or_default();
             *n = n.saturating_add(1);
             if *n <= MOST_OF_A_CODE {
-                let _ = writeln!(self.err, "{text}");
+                let _ = writeln!(self.err, "{}", shown(diagnostic, self.color));
             }
         }
         for (code, n) in said {

@@ -139,8 +139,7 @@ pub(super) fn run(
     }
     let mut received = receiver.finish().map_err(|e| left(e.into(), &wal))?;
     io.warnings(received.diagnostics);
-    let files = without_gone(|| received.log.rotate(), io);
-    let files = files.map_err(|e| left(e.into(), &wal))?;
+    let files = without_gone(|| received.log.rotate(), io).map_err(|e| left(e.into(), &wal))?;
     if files.is_empty() {
         received.log.0.remove(ours)?;
         return Err(Diagnostic::error("no-spans", "not a single span was received")

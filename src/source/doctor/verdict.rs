@@ -35,16 +35,16 @@ pub(super) fn sources(address: &Address, door: &Door, doors: &[Door]) -> Vec<Str
         let beside =
             doors.iter().find(|d| d.port != port && has(d, Service::TempoHttp) && (d.state == DoorState::Tls) == tls);
         match (tls, has(door, Service::TempoHttp), beside) {
-            (true, true, _) => out.push(format!("tempo+https://{host}:{port}")),
-            (false, true, _) => out.push(format!("tempo+http://{host}:{port}")),
             (true, false, Some(http)) => {
                 out.push(format!("tempo+https://{host}:{port}?http=https://{host}:{}", http.port));
             }
-            (false, false, Some(http)) if http.port == 3200 => out.push(format!("tempo://{host}:{port}")),
-            (false, false, Some(http)) => out.push(format!("tempo://{host}:{port}?http={host}:{}", http.port)),
-            // What needs no trace by id: counts, and with luck a pull.
-            (true, false, None) => out.push(format!("tempo+https://{host}:{port}")),
-            (false, false, None) => out.push(format!("tempo://{host}:{port}")),
+            (false, false, Some(http)) if http.port != 3200 => {
+                out.push(format!("tempo://{host}:{port}?http={host}:{}", http.port));
+            }
+            (false, true, _) => out.push(format!("tempo+http://{host}:{port}")),
+            // Without an HTTP side what needs no trace by id: counts, and with luck a pull.
+            (true, ..) => out.push(format!("tempo+https://{host}:{port}")),
+            (false, ..) => out.push(format!("tempo://{host}:{port}")),
         }
     }
     let kinds = [(Service::JaegerGrpc, "jaeger"), (Service::Prometheus, "prometheus")];

@@ -65,7 +65,7 @@ pub(super) struct Seen {
     ends: BTreeMap<Arc<str>, [Known; 2]>,
 }
 
-/// A trace that was found: where to look for it again, first in a short window and then in that of the search that gave it.
+/// A trace that was found, and the search that gave it.
 #[derive(Debug, Clone)]
 struct Known {
     id: TraceId,
@@ -73,7 +73,6 @@ struct Known {
     start: u64,
     latest: bool,
     job: Job,
-    wide: Window,
 }
 
 impl Pull<'_> {
@@ -107,10 +106,7 @@ impl Pull<'_> {
         let jobs = services.iter().map(|service| Job { service: service.as_str().into(), window: whole }).collect();
         let mut pool = Pool::new(SEARCHES_AT_ONCE, self.timeout);
         let client = self.client.clone();
-        let search = |job: Job| {
-            let client = client.clone();
-            async move { client.find(&job.service, job.window).await }
-        };
+        let search = |job: Job| find(client.clone(), job.service, job.window);
         pool.run(jobs, search, |job, answer| self.settle(&job, answer)).await
     }
 
@@ -121,19 +117,14 @@ impl Pull<'_> {
         let now = self.services(false).await?;
         let ends = std::mem::take(&mut self.seen.ends);
         let narrow = |known: &Known| {
-            let start = (known.start / 1_000).max(known.wide.start);
-            let window = Window { start, end: start.saturating_add(AGAIN_MICROS).min(known.wide.end) };
-            let job = Job { window: if window.start < window.end { window } else { known.wide }, ..known.job.clone() };
-            Known { job, ..known.clone() }
+            let start = known.start / 1_000;
+            (known.clone(), Window { start, end: start.saturating_add(AGAIN_MICROS).min(known.job.window.end) })
         };
         let jobs = ends.values().flatten().map(narrow).collect();
         let client = self.client.clone();
-        let search = |known: Known| {
-            let client = client.clone();
-            async move { client.find(&known.job.service, known.job.window).await }
-        };
+        let search = |(known, window): (Known, Window)| find(client.clone(), known.job.service, window);
         let (mut lost, mut latest) = (BTreeSet::new(), BTreeSet::new());
-        let settle = |known: Known, answer: Result<Answer, Trouble>| {
+        let settle = |(known, window): (Known, Window), answer: Result<Answer, Trouble>| {
             let there = match answer {
                 Ok(answer) => answer.starts().any(|(id, _)| id == known.id),
                 Err(Trouble::Slow(why)) => return Ok(Step::Wait(why)),
@@ -141,10 +132,10 @@ impl Pull<'_> {
                 Err(Trouble::TooMuch(_) | Trouble::Limit(..)) => true,
                 Err(other) => return Err(other.diagnostic()),
             };
-            if !there && known.job.window != known.wide {
+            let wide = known.job.window;
+            if !there && window != wide {
                 // The service may have come late into its trace.
-                let job = Job { window: known.wide, ..known.job.clone() };
-                return Ok(Step::Instead(vec![Known { job, ..known }]));
+                return Ok(Step::Instead(vec![(known, wide)]));
             }
             if !there {
                 latest.extend(known.latest.then(|| Arc::clone(&known.job.service)));
@@ -238,7 +229,7 @@ impl Pull<'_> {
     fn remember(&mut self, job: &Job, answer: &Answer) {
         let starts = || answer.starts().filter(|(_, start)| job.window.holds(*start)).map(|(id, start)| (start, id));
         let (Some(first), Some(last)) = (starts().min(), starts().max()) else { return };
-        let known = |(start, id), latest| Known { id, start, latest, job: job.clone(), wide: job.window };
+        let known = |(start, id), latest| Known { id, start, latest, job: job.clone() };
         match self.seen.ends.entry(Arc::clone(&job.service)) {
             Entry::Vacant(entry) => _ = entry.insert([known(first, false), known(last, true)]),
             Entry::Occupied(mut entry) => {
@@ -293,6 +284,11 @@ impl Pull<'_> {
             .at(Location::file(self.at.clone()))
             .help("look at the window, the tenant, and whether this Jaeger reads the storage that the spans go to")
     }
+}
+
+/// One search, which outlives whoever asks for it.
+async fn find(client: Client, service: Arc<str>, window: Window) -> Result<Answer, Trouble> {
+    client.find(&service, window).await
 }
 
 fn unseen(told: &Pairs, seen: &Pairs) -> Option<Diagnostic> {

@@ -60,7 +60,7 @@ impl Http {
 
     /// One trace; empty when Tempo does not know it. A server that is no Tempo may look just like that: who asks for traces
     /// that a search has found must not believe that [none](Self::none_of) is there.
-    pub(super) async fn trace(&self, id: TraceId) -> Result<Whole, Trouble> {
+    pub(super) async fn trace(self, id: TraceId) -> Result<Whole, Trouble> {
         for (enveloped, kind) in [(true, TRACE_V2), (false, TRACE_V1)] {
             if let Some(body) = self.kept.get(kind, &id.0.to_be_bytes()) {
                 return self.decode(id, &body, enveloped);

@@ -109,10 +109,7 @@ impl Pull<'_> {
     /// Reads traces whole and throws them away: how many there are, and whether one of them has more spans than was known.
     async fn look(&self, some: &Census) -> Result<(u64, bool), Diagnostic> {
         let (mut seen, mut pieces) = (0u64, false);
-        let fetch = |id: TraceId| {
-            let http = self.ask.http.clone();
-            async move { http.trace(id).await }
-        };
+        let fetch = |id: TraceId| self.ask.http.clone().trace(id);
         let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
             let known = some.get(&id).map_or(0, |brief| u64::from(brief.spans));
             let whole = answer.map_or(0, |whole| whole.spans());
@@ -131,11 +128,8 @@ impl Pull<'_> {
     /// Whether spans carry sampling thresholds in their trace state, which no search can select.
     pub(super) async fn sampled(&mut self, samples: &[TraceId]) -> Result<bool, Diagnostic> {
         let (mut sampled, mut known, mut why) = (false, samples.is_empty(), None);
-        let ask = self.ask.clone();
-        let fetch = |id: TraceId| {
-            let http = ask.http.clone();
-            async move { http.trace(id).await }
-        };
+        let http = self.ask.http.clone();
+        let fetch = |id: TraceId| http.clone().trace(id);
         let mut settle = |_, answer: Result<Whole, Trouble>| {
             match answer {
                 Ok(whole) => {

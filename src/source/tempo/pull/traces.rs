@@ -93,7 +93,7 @@ impl Pull<'_> {
         let mut round = 0;
         while !tried.is_empty() && !self.ask.http.gave() {
             for id in tried.iter().copied() {
-                let whole = self.patiently(move |ask| async move { ask.http.trace(id).await }).await?;
+                let whole = self.patiently(move |ask| ask.http.trace(id)).await?;
                 // Slow is not gone: it is waited for when its turn comes.
                 if whole.is_none_or(|whole| whole.spans() > 0) {
                     return Ok(());
@@ -121,11 +121,8 @@ impl Pull<'_> {
         for round in 0.. {
             let last = round >= self.short_reads();
             let mut short = Vec::new();
-            let ask = self.ask.clone();
-            let get = |id: TraceId| {
-                let http = ask.http.clone();
-                async move { http.trace(id).await }
-            };
+            let http = self.ask.http.clone();
+            let get = |id: TraceId| http.clone().trace(id);
             let settle = |id: TraceId, answer: Result<Whole, Trouble>| {
                 let whole = match answer {
                     Ok(whole) => whole,

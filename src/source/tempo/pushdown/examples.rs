@@ -199,10 +199,7 @@ impl Reading<'_> {
             }
             Ok(Step::Done)
         };
-        let get = |id: TraceId| {
-            let http = self.http.clone();
-            async move { http.trace(id).await }
-        };
+        let get = |id: TraceId| self.http.clone().trace(id);
         Pool::new(AT_ONCE, self.timeout).run(chosen, get, settle).await?;
         if asked > 0 && unknown == asked && !self.http.gave() {
             return Err(self.http.none_of(asked));
